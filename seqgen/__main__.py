@@ -1,0 +1,5 @@
+"""`python -m seqgen` is `seqgen`."""
+
+from seqgen.cli import main
+
+main()

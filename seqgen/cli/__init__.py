@@ -1,0 +1,49 @@
+"""The command line: what a person types. Each command parses, loads, calls and prints, in a file of its own.
+
+Nothing here imports torch, numpy or `rich.progress` before a command needs them, so that `--help`, `--version`,
+completion and usage errors answer at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from seqgen import __version__
+from seqgen.cli import evaluate, models, output, sample, train_lm
+
+app = typer.Typer(
+    name="seqgen",
+    help="Train small sequence models on your own text, see why they work, and pipe what they write.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        output.write(f"seqgen {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("train-lm", rich_help_panel="Train")(train_lm.train_lm)
+app.command("sample", rich_help_panel="Use")(sample.sample)
+app.command("evaluate", rich_help_panel="Judge")(evaluate.evaluate)
+app.command("models", rich_help_panel="Judge")(models.models)
+
+
+def main() -> None:
+    """The console script."""
+    output.run(app)

@@ -1,0 +1,82 @@
+"""`seqgen models`: what there is to use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seqgen.cli import options, output
+from seqgen.errors import ModelError
+
+
+def models(
+    card: Annotated[str, typer.Argument(metavar="[MODEL]", help="Print the card of this model instead.")] = "",
+    as_json: options.Json = False,
+) -> None:
+    """List the models below ./models and those that are shipped, or print the card of one.
+
+    With --json each model is one object: name, path, task, architecture, parameters, bytes, measures, shipped.
+
+    ```sh
+    seqgen models
+    seqgen models shakespeare-lstm
+    seqgen models --json
+    ```
+    """
+    from seqgen import modeldir
+
+    if card:
+        path = modeldir.locate(card) / modeldir.CARD
+        if not path.is_file():
+            raise ModelError(f"{path.parent} has no card: it is a run that is not finished")
+        output.write(path.read_text(encoding="utf-8"))
+        return
+    rows = [_describe(path) for path in modeldir.find_models()]
+    for row in rows:
+        if as_json:
+            output.write_json(row)
+    if as_json:
+        return
+    for row in rows:
+        measures = " · ".join(f"{name} {value:.4g}" for name, value in row["measures"].items()) or "not judged"
+        size = f"{row['bytes'] / 2**20:.1f} MiB"
+        where = "shipped" if row["shipped"] else row["path"]
+        output.write(f"{row['name']:<24} {row['task']:<16} {row['parameters']:>11,} {size:>9}  {measures}  ({where})\n")
+    if not rows:
+        output.say("no models here; train one with seqgen train-lm")
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    """One row of the list, from the directory's small files only."""
+    from seqgen import modeldir
+
+    row: dict[str, Any] = {"name": path.name, "path": str(path)}
+    shipped = modeldir.shipped_directory()
+    whole = (path / modeldir.MANIFEST).is_file()
+    try:
+        config = modeldir.read_config(path)
+        row |= {"task": config.task, "architecture": config.architecture}
+        row["parameters"] = modeldir.count_parameters(path / modeldir.WEIGHTS) if whole else 0
+    except ModelError as error:
+        row |= {"task": "damaged", "architecture": "", "parameters": 0, "problem": error.message}
+    row["bytes"] = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    row["measures"] = _last_measures(path / "metrics.jsonl")
+    row["shipped"] = shipped is not None and path.resolve().parent == shipped.resolve()
+    return row
+
+
+def _last_measures(path: Path) -> dict[str, float]:
+    """The best evaluation of a run, by its loss."""
+    best: dict[str, float] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if "valid_loss" in record and record["valid_loss"] < best.get("valid_loss", float("inf")):
+                best = {name: value for name, value in record.items() if name.startswith("valid_")}
+    return best

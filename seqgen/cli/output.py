@@ -1,0 +1,191 @@
+"""The two streams and the way out.
+
+stdout carries the result and nothing else, as plain UTF-8 bytes whatever the locale; it is written here only.
+stderr carries everything for people. Every way in which a command can end passes through `run`.
+
+    0    done                           130  Ctrl-C
+    1    failed                         141  the reader of our output went away
+    2    bad usage or bad input         143  TERM
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from seqgen.errors import OutputError, SeqgenError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def run(app: Callable[[], object]) -> NoReturn:
+    """Run the application and exit with the code of the table above; tracebacks only with `SEQGEN_DEBUG=1`."""
+    try:
+        try:
+            app()
+        except SystemExit as ending:
+            flush()
+            raise ending
+    except SeqgenError as error:
+        _debug(error)
+        say(f"error: {error.message}" if error.exit_code < 128 else error.message)
+        if error.hint:
+            say(f"hint: {error.hint}" if error.exit_code < 128 else error.hint)
+        _leave(error.exit_code)
+    except KeyboardInterrupt:
+        _leave(130)
+    except Exception as error:
+        _debug(error)
+        say(f"error: unexpected {type(error).__name__}: {error}")
+        say("hint: SEQGEN_DEBUG=1 shows where; please report it")
+        _leave(1)
+    _leave(0)
+
+
+def _debug(error: Exception) -> None:
+    if os.environ.get("SEQGEN_DEBUG"):
+        raise error
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit; what a broken stdout still buffers must not raise again on the way out."""
+    try:
+        flush()
+    except (OutputError, SystemExit):
+        code = code or 1
+    raise SystemExit(code)
+
+
+def write(text: str) -> None:
+    """Put a piece of the result on stdout.
+
+    Raises:
+        OutputError: it cannot be written, as on a full disk.
+        SystemExit: 141, silently, when the reader went away.
+    """
+    _stdout(lambda: sys.stdout.buffer.write(text.encode("utf-8", errors="surrogateescape")))
+
+
+def write_json(value: object) -> None:
+    """Put one JSON object on stdout, on a line of its own."""
+    write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def flush() -> None:
+    """Hand over what was written so far; raises as `write` does."""
+    if sys.stdout is not None:
+        _stdout(lambda: sys.stdout.flush())
+
+
+def _stdout(action: Callable[[], object]) -> None:
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
+    try:
+        action()
+    except BrokenPipeError:
+        _discard_stdout()
+        raise SystemExit(141) from None
+    except OSError as error:
+        _discard_stdout()
+        if error.errno == errno.EBADF:
+            raise OutputError("standard output is closed") from None
+        raise OutputError(f"standard output cannot be written: {error.strerror}") from None
+
+
+def _discard_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's own flush at exit succeeds."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+
+
+def say(message: str) -> None:
+    """One line for the person, on stderr; lost if stderr is gone."""
+    if sys.stderr is not None:
+        try:
+            print(message, file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            sys.stderr = None
+
+
+class Terminal:
+    """How much a command tells the person who runs it.
+
+    Args:
+        quiet (bool): only errors.
+        verbose (bool): settings, device and sizes too.
+    """
+
+    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+        if quiet and verbose:
+            raise UsageError("--quiet and --verbose exclude each other")
+        self.quiet, self.verbose = quiet, verbose
+
+    def note(self, message: str) -> None:
+        """Something worth knowing."""
+        if not self.quiet:
+            say(message)
+
+    def warn(self, message: str) -> None:
+        """Something that was not as expected."""
+        self.note(f"warning: {message}")
+
+    def detail(self, message: str) -> None:
+        """Something for those who asked."""
+        if self.verbose:
+            say(message)
+
+    @property
+    def animated(self) -> bool:
+        """Whether a progress bar makes sense."""
+        return not self.quiet and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def console() -> Console:
+    """A Rich console on stderr, made when it is needed: its width and colours are those of that moment."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress(terminal: Terminal, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar for a length that is known, on a terminal only.
+
+    Yields:
+        Callable[[int], None]: to be told how much was done.
+    """
+    if not terminal.animated:
+        yield lambda done: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console(), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def read_prompt() -> str:
+    """What was piped in, whole; nothing when stdin is a terminal, closed, or a device.
+
+    Raises:
+        UsageError: it is not UTF-8.
+    """
+    import stat
+
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return ""
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
+        return ""
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"standard input is not UTF-8 (byte {error.start})") from None

@@ -1,0 +1,132 @@
+"""`seqgen sample`: text from a language model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seqgen.cli import options, output
+from seqgen.cli.output import Terminal
+from seqgen.config import SamplingConfig
+from seqgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from seqgen.tasks.writing import Writer
+
+DEFAULT = "shakespeare-lstm"
+BETWEEN = "---\n"
+SAMPLING = SamplingConfig()
+
+
+def sample(
+    model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", "-p", help="What the text begins with; else standard input, if piped.")
+    ] = None,
+    length: Annotated[int, typer.Option("--length", "-l", min=0, help="Tokens (characters) to write.")] = 500,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many texts.")] = 1,
+    temperature: Annotated[
+        float, typer.Option("--temperature", "-t", min=0, help="Below 1 safer, above 1 wilder, 0 greedy.")
+    ] = SAMPLING.temperature,
+    top_k: Annotated[int, typer.Option(min=0, help="Only the K most probable tokens; 0: all.")] = SAMPLING.top_k,
+    top_p: Annotated[
+        float, typer.Option(min=0, max=1, help="Only the fewest tokens that reach this probability.")
+    ] = SAMPLING.top_p,
+    greedy: Annotated[bool, typer.Option("--greedy", help="Always the most probable token.")] = False,
+    stop: Annotated[str, typer.Option(help="End before this string.")] = "",
+    seed: options.SamplingSeed = None,
+    as_json: options.Json = False,
+    device: options.Device = "cpu",
+    threads: options.Threads = 1,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    r"""Write text: the prompt and what a language model makes of it.
+
+    A terminal shows each character as it comes. Several texts are separated by a line of three dashes. With --json each
+    text is one object: index, prompt, text, tokens, log_prob (nats, under the model itself), stopped_by, seed.
+
+    ```sh
+    seqgen sample --prompt "ROMEO:" --length 400
+    echo "To be" | seqgen sample --temperature 0.7 | head -5
+    seqgen sample -n 3 --stop ";" --seed 1 --json
+    ```
+    """
+    terminal = Terminal(quiet=quiet, verbose=verbose)
+    if greedy and (temperature != SAMPLING.temperature or top_k or top_p != SAMPLING.top_p):
+        raise UsageError("--greedy leaves nothing to --temperature, --top-k or --top-p")
+    config = SamplingConfig(temperature=0.0 if greedy else temperature, top_k=top_k, top_p=top_p)
+    begin = prompt if prompt is not None else output.read_prompt()
+
+    from seqgen.seeds import fresh
+    from seqgen.tasks.language_model import LanguageModel, unknown_characters
+    from seqgen.tasks.writing import Writer, stream_seeds
+    from seqgen.train import runtime
+
+    if seed is None:
+        seed = fresh()
+        if config.temperature > 0:
+            terminal.note(f"seed {seed}")
+    place = runtime.choose_device(device)
+    used = runtime.set_threads(threads)
+    loaded = LanguageModel.load(model, place)
+    terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
+    if unknown := unknown_characters(loaded.tokenizer, begin):
+        terminal.warn(f"the model has never seen {' '.join(map(repr, unknown[:5]))}")
+    writer = Writer(loaded.network, loaded.tokenizer, config, stop)
+    pieces = writer.write(begin, length=length, seeds=stream_seeds(seed, n))
+    if as_json:
+        _print_json(writer, pieces, begin, seed)
+    elif n == 1:
+        _print_stream(pieces, begin)
+    else:
+        _print_all(pieces, begin)
+
+
+def _print_stream(pieces: Iterator[tuple[int, str]], begin: str) -> None:
+    """Each character at once on a terminal, each line at once into a pipe."""
+    import sys
+
+    live = sys.stdout is not None and sys.stdout.isatty()
+    output.write(begin)
+    last = begin
+    for _, text in pieces:
+        output.write(text)
+        if live or "\n" in text:
+            output.flush()
+        last = text
+    if not last.endswith("\n"):
+        output.write("\n")
+
+
+def _print_all(pieces: Iterator[tuple[int, str]], begin: str) -> None:
+    """Texts in order, each as soon as all before it are written."""
+    for index, text in enumerate(_collect(pieces).values()):
+        whole = begin + text
+        output.write((BETWEEN if index else "") + whole + ("" if whole.endswith("\n") else "\n"))
+
+
+def _print_json(writer: Writer, pieces: Iterator[tuple[int, str]], begin: str, seed: int) -> None:
+    texts = _collect(pieces)
+    for index, written in sorted(writer.finished.items()):
+        output.write_json(
+            {
+                "index": index,
+                "prompt": begin,
+                "text": texts.get(index, ""),
+                "tokens": written.tokens,
+                "log_prob": round(written.log_prob, 4),
+                "stopped_by": written.stopped_by,
+                "seed": seed,
+            }
+        )
+
+
+def _collect(pieces: Iterator[tuple[int, str]]) -> dict[int, str]:
+    texts: dict[int, list[str]] = {}
+    for index, text in pieces:
+        texts.setdefault(index, []).append(text)
+    return {index: "".join(parts) for index, parts in sorted(texts.items())}

@@ -1,0 +1,349 @@
+"""`seqgen train-lm`: a language model from text files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgen.cli import options
+from seqgen.cli.output import Terminal, console
+from seqgen.config import (
+    Cell,
+    LanguageModelSettings,
+    RecurrentConfig,
+    TextConfig,
+    Tokens,
+    TrainConfig,
+    from_json,
+    to_json,
+)
+from seqgen.errors import ConfigError, DataError, UsageError
+
+if TYPE_CHECKING:
+    from seqgen.data.text import Corpus
+    from seqgen.nets.recurrent import RecurrentNetwork
+    from seqgen.train.loop import Progress
+
+COMMAND = "train-lm"
+TEXT, NETWORK, TRAIN = TextConfig(), RecurrentConfig(), TrainConfig(minutes=10.0)
+BUDGETS = ("steps", "epochs", "minutes")
+# What a resumed run may change: how long and how fast it goes on, and on which machine; not what it is.
+FREE_ON_RESUME = {f.name for f in dataclasses.fields(TrainConfig)} - {"seed", "batch_size", "ema"}
+
+
+def train_lm(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DATA...", help="UTF-8 text files, folders of them, or - for stdin."),
+    ] = None,
+    valid: Annotated[
+        str, typer.Option(help="Validate on the tail (a fraction) or on a file.", rich_help_panel=options.DATA)
+    ] = TEXT.valid,
+    tokens: Annotated[Tokens, typer.Option(help="What a token is.", rich_help_panel=options.DATA)] = TEXT.tokens,
+    vocab_size: Annotated[
+        int, typer.Option(help="Sentencepiece pieces.", rich_help_panel=options.DATA)
+    ] = TEXT.vocab_size,
+    bptt: Annotated[
+        int, typer.Option(help="Tokens the gradient flows back through.", rich_help_panel=options.DATA)
+    ] = TEXT.bptt,
+    cell: Annotated[Cell, typer.Option(help="The recurrent cell.", rich_help_panel=options.MODEL)] = NETWORK.cell,
+    embed_size: Annotated[
+        int, typer.Option(help="Size of a token's vector.", rich_help_panel=options.MODEL)
+    ] = NETWORK.embed_size,
+    hidden_size: Annotated[
+        int, typer.Option(help="Size of the state of a layer.", rich_help_panel=options.MODEL)
+    ] = NETWORK.hidden_size,
+    num_layers: Annotated[
+        int, typer.Option("--layers", help="Recurrent layers.", rich_help_panel=options.MODEL)
+    ] = NETWORK.num_layers,
+    dropout: Annotated[
+        float, typer.Option(help="Share of values dropped after each layer.", rich_help_panel=options.MODEL)
+    ] = NETWORK.dropout,
+    steps: options.Steps = TRAIN.steps,
+    epochs: options.Epochs = TRAIN.epochs,
+    minutes: options.Minutes = TRAIN.minutes,
+    batch_size: options.BatchSize = TRAIN.batch_size,
+    grad_accumulation: options.GradAccumulation = TRAIN.grad_accumulation,
+    lr: options.LearningRate = TRAIN.lr,
+    schedule: options.ScheduleOption = TRAIN.schedule,
+    warmup_steps: options.Warmup = TRAIN.warmup_steps,
+    weight_decay: options.WeightDecay = TRAIN.weight_decay,
+    clip: options.Clip = TRAIN.clip,
+    ema: options.Ema = TRAIN.ema,
+    eval_every: options.EvalEvery = TRAIN.eval_every,
+    patience: options.Patience = TRAIN.patience,
+    seed: options.TrainingSeed = TRAIN.seed,
+    out: options.Out = None,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    config: options.Config = None,
+    save_every: options.SaveEvery = TRAIN.save_every,
+    log_every: options.LogEvery = TRAIN.log_every,
+    tensorboard: options.TensorBoard = False,
+    precision: options.PrecisionOption = TRAIN.precision,
+    device: options.Device = TRAIN.device,
+    threads: options.Threads = TRAIN.threads,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Train a language model on text, watch it learn, and keep the best.
+
+    Ctrl-C saves and stops; --resume goes on bit for bit. Without a bound it trains for ten minutes.
+
+    ```sh
+    seqgen train-lm data.txt
+    seqgen train-lm data.txt --cell gru --hidden-size 128 --minutes 3 --out m
+    cat *.txt | seqgen train-lm - --tokens sentencepiece --out m
+    ```
+    """
+    chosen = options.given(ctx)
+    terminal = Terminal(quiet=quiet, verbose=verbose)
+    if not (paths or resume or config):
+        raise UsageError("no text to train on", hint="seqgen train-lm FILE..., or - to read standard input")
+    if paths and "-" in paths and sys.stdin is not None and sys.stdin.isatty():
+        terminal.note("reading text from the terminal; end it with Ctrl-D")
+    directory = out or _default_directory(paths, cell)
+    settings = _settings(chosen, directory if resume else None, config, terminal)
+    _run(settings, directory, terminal, resume=resume, overwrite=overwrite, tensorboard=tensorboard)
+
+
+def _default_directory(paths: list[str] | None, cell: Cell) -> Path:
+    if not paths:
+        raise UsageError(
+            "which run? --resume without DATA needs --out", hint="seqgen train-lm --resume --out DIRECTORY"
+        )
+    name = "stdin" if paths[0] == "-" else Path(paths[0]).resolve().stem
+    return Path("models") / f"{name}-{cell}"
+
+
+# Settings -----------------------------------------------------------------------------------------------------
+
+
+def _settings(
+    chosen: Mapping[str, Any], resumed: Path | None, config: Path | None, terminal: Terminal
+) -> LanguageModelSettings:
+    """Defaults, then the run that is resumed or the file that is replayed, then what was typed."""
+    if resumed and config:
+        raise UsageError("--resume and --config exclude each other")
+    path = resumed / "training.json" if resumed else config
+    if path is None or not path.is_file():
+        if config:
+            raise UsageError(f"{config}: no such file")
+        return _replace(LanguageModelSettings(), chosen)
+    before = _read_settings(path)
+    settings = _replace(before, chosen)
+    if resumed:
+        for name, (old, new) in _differences(before, settings).items():
+            if name not in FREE_ON_RESUME:
+                raise UsageError(f"a resumed run cannot change {name} from {old!r} to {new!r}")
+            terminal.note(f"going on with {name} {new} (was {old})")
+    return settings
+
+
+def _read_settings(path: Path) -> LanguageModelSettings:
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} is not a settings file: {error}") from None
+    if not isinstance(data, dict) or data.get("command") != COMMAND:
+        raise ConfigError(f"{path} does not hold the settings of seqgen {COMMAND}")
+    return from_json(LanguageModelSettings, data.get("settings"), where=str(path))
+
+
+def _replace(settings: LanguageModelSettings, chosen: Mapping[str, Any]) -> LanguageModelSettings:
+    """The settings with some fields changed, each in the part that has it; one budget replaces another."""
+    parts = {}
+    for part in dataclasses.fields(settings):
+        old = getattr(settings, part.name)
+        changes = {name: value for name, value in chosen.items() if name in old.__dataclass_fields__}
+        if "paths" in changes:
+            changes["paths"] = tuple(changes["paths"])
+        if any(name in changes for name in BUDGETS):
+            changes = dict.fromkeys(BUDGETS) | changes
+        parts[part.name] = dataclasses.replace(old, **changes)
+    return dataclasses.replace(settings, **parts)
+
+
+def _differences(one: LanguageModelSettings, two: LanguageModelSettings) -> dict[str, tuple[Any, Any]]:
+    pairs = (
+        (name, value, to_json(two)[part][name])
+        for part, values in to_json(one).items()
+        for name, value in values.items()
+    )
+    return {name: (old, new) for name, old, new in pairs if old != new}
+
+
+def command_line(settings: LanguageModelSettings, directory: Path) -> str:
+    """The command that these settings came from, defaults left out."""
+    words = ["seqgen", COMMAND, *settings.text.paths]
+    renamed = {"num_layers": "layers", "warmup_steps": "warmup"}
+    defaults = to_json(LanguageModelSettings())
+    for part, values in to_json(settings).items():
+        for name, value in values.items():
+            if name != "paths" and value is not None and value != defaults[part][name]:
+                words += [f"--{renamed.get(name, name).replace('_', '-')}", str(value)]
+    return shlex.join([*words, "--out", str(directory)])
+
+
+# The run ------------------------------------------------------------------------------------------------------
+
+
+def _run(
+    settings: LanguageModelSettings,
+    directory: Path,
+    terminal: Terminal,
+    *,
+    resume: bool,
+    overwrite: bool,
+    tensorboard: bool,
+) -> None:
+    from seqgen import modeldir
+    from seqgen.cli.display import display
+    from seqgen.data.text import build_corpus
+    from seqgen.tasks import language_model
+    from seqgen.train import run, runtime
+    from seqgen.train.checkpoint import CheckpointStore
+    from seqgen.train.log import MetricsLog, TensorBoardLog
+    from seqgen.train.loop import Trainer
+
+    device = runtime.choose_device(settings.train.device)
+    threads = runtime.set_threads(settings.train.threads)
+    precision = runtime.choose_precision(settings.train.precision, device)
+    settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, precision=precision))
+    resume_command = shlex.join(["seqgen", COMMAND, "--resume", "--out", str(directory)])
+
+    with (
+        runtime.StopRequest(terminal.note) as stop,
+        run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note),
+    ):
+        try:
+            corpus = build_corpus(settings.text, directory / run.DATA, terminal.warn)
+        except DataError:
+            _leave_no_trace(directory, resume)
+            raise
+        described = {"command": COMMAND, "settings": to_json(settings)}
+        modeldir.write_file(directory / run.SETTINGS, modeldir.json_bytes(described))
+
+        network = _new_network(settings, corpus).to(device)
+        files = language_model.model_files(network, corpus.tokenizer)
+        store = CheckpointStore(directory, files)
+        checkpoint = store.newest(terminal.warn) if resume else None
+        if resume and checkpoint is None:
+            terminal.note("nothing was saved before the interruption: starting from the beginning")
+        log_size = int(checkpoint.state["log_size"]) if checkpoint else 0
+        log = MetricsLog(directory / run.METRICS, every=settings.train.log_every, size=log_size)
+        board = [TensorBoardLog(directory / "tensorboard")] if tensorboard else []
+        task = language_model.LanguageModelTask(
+            network,
+            corpus,
+            settings.text,
+            batch_size=settings.train.batch_size,
+            seed=settings.train.seed,
+            parts=settings.train.grad_accumulation,
+        )
+        _describe(terminal, corpus, network, f"{device}, {threads} threads, {precision}", directory)
+        try:
+            with display(terminal) as shown:
+                trainer = Trainer(
+                    task,
+                    settings.train,
+                    store,
+                    log,
+                    listeners=[*shown, *board],
+                    stop=stop,
+                    device=device,
+                    resume_command=resume_command,
+                )
+                if checkpoint:
+                    trainer.restore(checkpoint)
+                progress = trainer.run()
+        finally:
+            log.close()
+            for writer in board:
+                writer.close()
+        _finish(settings, directory, corpus, network, store, progress, terminal)
+
+
+def _leave_no_trace(directory: Path, resume: bool) -> None:
+    """Unusable text must not leave a folder behind that stands in the way of the next try."""
+    import shutil
+
+    if not resume:
+        shutil.rmtree(directory / "data", ignore_errors=True)
+        (directory / ".lock").unlink(missing_ok=True)
+        if not any(directory.iterdir()):
+            directory.rmdir()
+
+
+def _new_network(settings: LanguageModelSettings, corpus: Corpus) -> RecurrentNetwork:
+    import torch
+
+    from seqgen.data.tokenizers import vocab_size
+    from seqgen.nets.recurrent import RecurrentNetwork
+    from seqgen.seeds import derive
+
+    torch.manual_seed(derive(settings.train.seed, "weights"))
+    network = RecurrentNetwork(settings.network, vocab_size(corpus.tokenizer))
+    network.initialise()
+    return network
+
+
+def _describe(terminal: Terminal, corpus: Corpus, network: RecurrentNetwork, machine: str, directory: Path) -> None:
+    parameters = sum(p.numel() for p in network.parameters())
+    held = len(corpus.valid) if corpus.valid else 0
+    terminal.note(
+        f"{len(corpus.train):,} tokens to train on, {held:,} to validate on, {network.vocab_size} different; "
+        f"{parameters:,} parameters; {directory}"
+    )
+    terminal.detail(f"{machine}; {network.operations_per_token / 1e6:.2f} MFLOP per token forward; {network.config}")
+
+
+def _finish(
+    settings: LanguageModelSettings,
+    directory: Path,
+    corpus: Corpus,
+    network: RecurrentNetwork,
+    store: Any,
+    progress: Progress,
+    terminal: Terminal,
+) -> None:
+    """Judge the best weights with one exact pass, and turn the run directory into a model directory."""
+    import torch
+
+    from seqgen import modeldir
+    from seqgen.tasks import language_model
+    from seqgen.tasks.card import language_model_card
+    from seqgen.train import run
+
+    step = progress.best_step if progress.best_step is not None else progress.step
+    tensors = modeldir.read_tensors(store.path(step) / modeldir.WEIGHTS)
+    network.load_state_dict(tensors)
+    network.eval()
+    measures = None
+    if corpus.valid is not None:
+        counts = language_model.char_counts(corpus.tokenizer)
+        measures = language_model.evaluate(network, corpus.valid, counts)
+    parameters = sum(p.numel() for p in network.parameters())
+    card = language_model_card(
+        settings,
+        name=directory.resolve().name,
+        parameters=parameters,
+        step=step,
+        minutes=progress.seconds / 60,
+        measures=measures,
+        command=command_line(settings, directory),
+        torch_version=torch.__version__,
+    )
+    run.publish(directory, store, step, language_model.model_files(network, corpus.tokenizer), card)
+    judged = f"{measures['loss']:.4f} nats, {measures['bits_per_char']:.3f} bits/char" if measures else "not validated"
+    terminal.note(f"done: step {step} is the best, {judged} ({directory})")
+    if not terminal.quiet:
+        console().print(f"try: seqgen sample -m {shlex.quote(str(directory))}", markup=False)

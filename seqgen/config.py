@@ -1,0 +1,218 @@
+"""What a person can choose: frozen dataclasses, checked when they are made, to and from JSON.
+
+One dataclass per architecture (`RecurrentConfig`), one for the data (`TextConfig`), one for the training loop
+(`TrainConfig`), and one per command that ties them (`LanguageModelSettings`). The defaults here are the defaults
+of the command line. A model directory keeps the architecture in `config.json` and the settings in
+`training.json`; both come back through `from_json`, which trusts nothing: unknown fields, wrong types and
+sizes out of range are errors that name the field.
+
+Standard library only, so that `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from seqgen.errors import ConfigError
+
+Task = Literal["language-model"]
+Architecture = Literal["recurrent"]
+Cell = Literal["rnn", "lstm", "gru"]
+Tokens = Literal["char", "sentencepiece"]
+Schedule = Literal["cosine", "linear", "constant"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+# Larger than any network for a laptop, small enough that a hostile config.json cannot ask for the machine.
+MAX_SIZE = 65_536
+MAX_LAYERS = 64
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentConfig:
+    """A stack of recurrent layers between an embedding and an output layer."""
+
+    cell: Cell = "lstm"
+    embed_size: int = 64
+    hidden_size: int = 256
+    num_layers: int = 2
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        _within(self, "embed_size", 1, MAX_SIZE)
+        _within(self, "hidden_size", 1, MAX_SIZE)
+        _within(self, "num_layers", 1, MAX_LAYERS)
+        _within(self, "dropout", 0.0, 0.99)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """Where the text comes from and how it becomes tokens.
+
+    `valid` is a fraction (the tail of the text) or the path of a file or folder. `vocab_size` is the number of
+    sentencepiece pieces asked for; characters need no number. `bptt` is how many tokens the gradient flows back
+    through; the hidden state is carried further than that.
+    """
+
+    paths: tuple[str, ...] = ()
+    valid: str = "0.1"
+    tokens: Tokens = "char"
+    vocab_size: int = 1000
+    bptt: int = 64
+
+    def __post_init__(self) -> None:
+        _within(self, "vocab_size", 2, MAX_SIZE)
+        _within(self, "bptt", 1, MAX_SIZE)
+        if (fraction := self.valid_fraction) is not None and not 0.0 <= fraction < 1.0:
+            raise ConfigError(f"valid is {self.valid}, but a fraction lies in [0, 1)", hint="try --valid 0.1")
+
+    @property
+    def valid_fraction(self) -> float | None:
+        """The tail of the text that is kept for validation, or None when `valid` is a path."""
+        try:
+            return float(self.valid)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The training loop: for how long, how fast, and what it keeps.
+
+    Exactly one of `steps`, `epochs` and `minutes` bounds the run. `batch_size` counts the examples of one
+    optimizer step whatever `grad_accumulation` is: the latter computes the same step in that many parts, in
+    less memory.
+    """
+
+    seed: int = 0
+    steps: int | None = None
+    epochs: float | None = None
+    minutes: float | None = None
+    batch_size: int = 32
+    grad_accumulation: int = 1
+    lr: float = 6e-3
+    schedule: Schedule = "cosine"
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.998
+    precision: Precision = "auto"
+    eval_every: int = 500
+    save_every: int = 500
+    log_every: int = 10
+    patience: int = 0
+    device: str = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        budgets = [name for name in ("steps", "epochs", "minutes") if getattr(self, name) is not None]
+        if len(budgets) != 1:
+            said = " and ".join(budgets) or "none of them"
+            raise ConfigError(f"one of steps, epochs and minutes bounds a run, not {said}")
+        _within(self, budgets[0], 0, math.inf)
+        _within(self, "seed", 0, 2**63 - 1)
+        _within(self, "batch_size", 1, 2**20)
+        _within(self, "grad_accumulation", 1, self.batch_size)
+        _within(self, "lr", 0.0, 1e3)
+        _within(self, "warmup_steps", 0, 2**40)
+        _within(self, "weight_decay", 0.0, 1e3)
+        _within(self, "clip", 0.0, math.inf)
+        _within(self, "ema", 0.0, 0.999_999)
+        for name in ("eval_every", "save_every", "log_every"):
+            _within(self, name, 1, 2**40)
+        _within(self, "patience", 0, 2**40)
+        _within(self, "threads", 0, 4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How a token is drawn. `top_k` 0 and `top_p` 1 keep every token; `temperature` 0 is greedy."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        _within(self, "temperature", 0.0, 1e6)
+        _within(self, "top_k", 0, 2**40)
+        _within(self, "top_p", 0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelSettings:
+    """All that decides a `train-lm` run, as `training.json` keeps it."""
+
+    text: TextConfig = field(default_factory=TextConfig)
+    network: RecurrentConfig = field(default_factory=RecurrentConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10.0))
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """A configuration as a JSON object; `from_json` is its inverse."""
+    return dataclasses.asdict(config)
+
+
+def from_json(cls: type[T], data: object, *, where: str) -> T:
+    """A configuration from parsed JSON, every field checked.
+
+    Args:
+        cls (type[T]): the dataclass to make.
+        data (object): what the JSON parser returned.
+        where (str): what an error names, such as `models/x/config.json: network`.
+
+    Raises:
+        ConfigError: the object has an unknown field, a wrong type or a value out of range.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where} is not an object")
+    hints = typing.get_type_hints(cls)
+    names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in data:
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, n=1)
+            raise ConfigError(f"{where} has an unknown field {name!r}", hint=f"meant {near[0]!r}?" if near else "")
+    values = {name: _convert(value, hints[name], f"{where}.{name}") for name, value in data.items()}
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
+
+
+def _convert(value: object, kind: Any, where: str) -> Any:
+    """The value as `kind`, or a ConfigError; JSON's integers pass for floats and its lists for tuples."""
+    if dataclasses.is_dataclass(kind):
+        return from_json(typing.cast("type[Any]", kind), value, where=where)
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        if value in typing.get_args(kind):
+            return value
+        raise ConfigError(f"{where} is {value!r}, not one of {', '.join(map(repr, typing.get_args(kind)))}")
+    if origin is types.UnionType:
+        if value is None:
+            return None
+        return _convert(value, next(arm for arm in typing.get_args(kind) if arm is not type(None)), where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where} is {value!r}, not a list")
+        return tuple(_convert(item, typing.get_args(kind)[0], where) for item in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{where} is {value!r}, not of type {kind.__name__}")
+    return value
+
+
+def _within(config: object, name: str, low: float, high: float) -> None:
+    """Refuse a field outside [low, high]; not-a-number is outside of everything."""
+    value = getattr(config, name)
+    if not low <= value <= high:
+        above = f"at least {low:g}" if value < low else f"at most {high:g}" if value > high else "a number"
+        raise ConfigError(f"{name.replace('_', '-')} is {value}, but must be {above}")

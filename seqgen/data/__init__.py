@@ -1,0 +1,1 @@
+"""Where bytes become tensors: tokenizers, corpora, the order of examples."""

@@ -1,0 +1,235 @@
+"""Text to token ids and back, without losing a byte of what the tokenizer knows.
+
+`CharTokenizer` gives each character an id and learns its characters while it reads. `SentencePieceTokenizer`
+wraps a unigram model trained on the data, set up so that it neither normalises nor drops white space. Both turn
+ids back through one table of bytes per token: `decode` joins it, `Utf8Stream` joins it a token at a time.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgen.errors import DataError, ModelError
+
+TokenIds = NDArray[np.int64]
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+
+
+class Tokenizer(Protocol):
+    """What the rest of seqgen knows of a tokenizer."""
+
+    file_name: str
+    unk_id: int
+
+    @property
+    def token_bytes(self) -> Sequence[bytes]:
+        """The UTF-8 bytes that each token stands for; its length is the vocabulary size."""
+
+    def encode(self, text: str) -> TokenIds:
+        """Token ids `(time,)` of a text; what is unknown becomes `unk_id`."""
+
+    def to_bytes(self) -> bytes:
+        """The tokenizer's file."""
+
+
+def vocab_size(tokenizer: Tokenizer) -> int:
+    """How many tokens there are, the unknown one included."""
+    return len(tokenizer.token_bytes)
+
+
+def decode(tokenizer: Tokenizer, token_ids: Iterable[int]) -> str:
+    """The text of some token ids; bytes that are not UTF-8 become the replacement character."""
+    table = tokenizer.token_bytes
+    return b"".join(table[i] for i in token_ids).decode(errors="replace")
+
+
+class Utf8Stream:
+    """Decodes tokens as they come, holding back a character until all of its bytes are there."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._table = tokenizer.token_bytes
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def feed(self, token_id: int) -> str:
+        """The characters that this token completes."""
+        return self._decoder.decode(self._table[token_id])
+
+    def finish(self) -> str:
+        """What is left at the end."""
+        return self._decoder.decode(b"", final=True)
+
+
+class CharTokenizer:
+    """One id per character, in the order in which the characters first appeared; id 0 is the unknown one.
+
+    Args:
+        chars (Iterable[str]): the known characters, without the unknown one.
+        growing (bool): whether `encode` gives new characters an id. A corpus is read once, so its characters
+            are learned on the way; afterwards `freeze` closes the list.
+    """
+
+    file_name = "tokenizer.json"
+    unk_id = 0
+
+    def __init__(self, chars: Iterable[str] = (), *, growing: bool = False) -> None:
+        self.chars = [UNKNOWN, *chars]
+        self._growing = growing
+        # One entry per Unicode code point: encoding is a single indexing operation at memory speed.
+        self._ids = np.full(0x110000, -1, dtype=np.int32)
+        self._ids[[ord(c) for c in self.chars]] = np.arange(len(self.chars), dtype=np.int32)
+
+    @property
+    def token_bytes(self) -> Sequence[bytes]:
+        """The UTF-8 bytes of each character."""
+        return [c.encode() for c in self.chars]
+
+    def encode(self, text: str) -> TokenIds:
+        """Token ids `(time,)` of a text."""
+        points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+        ids = self._ids[points]
+        unseen = ids < 0
+        if unseen.any():
+            if self._growing:
+                self._learn(points[unseen])
+                ids = self._ids[points]
+            else:
+                ids[unseen] = self.unk_id
+        return np.asarray(ids, dtype=np.int64)
+
+    def freeze(self) -> None:
+        """From here on an unseen character is unknown."""
+        self._growing = False
+
+    def _learn(self, points: NDArray[np.uint32]) -> None:
+        new, first = np.unique(points, return_index=True)
+        for point in new[np.argsort(first)]:
+            self._ids[point] = len(self.chars)
+            self.chars.append(chr(point))
+
+    def to_bytes(self) -> bytes:
+        """`tokenizer.json`: the characters as one JSON string."""
+        return (json.dumps({"kind": "char", "chars": "".join(self.chars[1:])}, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> CharTokenizer:
+        """Read `tokenizer.json`.
+
+        Raises:
+            ModelError: it is not what `to_bytes` writes.
+        """
+        try:
+            data = json.loads(content)
+            chars = data["chars"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            chars = None
+        if not isinstance(chars, str) or len(set(chars) | {UNKNOWN}) != len(chars) + 1:
+            raise ModelError(f"{cls.file_name} is not a list of distinct characters")
+        return cls(chars)
+
+
+class SentencePieceTokenizer:
+    """A unigram sentencepiece model that gives text back unchanged.
+
+    Normalisation, the dummy prefix and the collapsing of spaces are off, line feeds are pieces of their own, and
+    characters without a piece fall back to their UTF-8 bytes. One character is beyond it: sentencepiece writes
+    spaces as U+2581, so a U+2581 in the text comes back as a space.
+
+    Args:
+        model (bytes): a serialised sentencepiece model.
+
+    Raises:
+        ModelError: the bytes are not such a model.
+    """
+
+    file_name = "tokenizer.model"
+
+    def __init__(self, model: bytes) -> None:
+        from sentencepiece import SentencePieceProcessor
+
+        self._model = model
+        try:
+            self._processor = SentencePieceProcessor(model_proto=model)
+        except (RuntimeError, ValueError):
+            raise ModelError(f"{self.file_name} is not a sentencepiece model") from None
+        self.unk_id: int = self._processor.unk_id()
+        self._bytes = [self._piece_bytes(i) for i in range(self._processor.get_piece_size())]
+
+    def _piece_bytes(self, i: int) -> bytes:
+        piece = self._processor.id_to_piece(i)
+        if self._processor.is_byte(i):
+            return bytes([int(piece[3:5], 16)])
+        if self._processor.is_control(i):
+            return b""
+        if i == self.unk_id:
+            return UNKNOWN.encode()
+        return bytes(piece.replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode())
+
+    @classmethod
+    def train(cls, lines: Iterator[str], vocab_size: int) -> SentencePieceTokenizer:
+        """Fit a vocabulary to some text.
+
+        Args:
+            lines (Iterator[str]): lines of text; line feeds at their ends are dropped.
+            vocab_size (int): how many pieces, of which 256 stand for the bytes.
+
+        Raises:
+            DataError: sentencepiece cannot make that many pieces from this text.
+        """
+        from sentencepiece import SentencePieceTrainer
+
+        model = io.BytesIO()
+        try:
+            SentencePieceTrainer.train(
+                sentence_iterator=(line.rstrip("\n") for line in lines),
+                model_writer=model,
+                vocab_size=vocab_size,
+                model_type="unigram",
+                normalization_rule_name="identity",
+                remove_extra_whitespaces=False,
+                add_dummy_prefix=False,
+                byte_fallback=True,
+                user_defined_symbols=["\n"],
+                character_coverage=1.0,
+                bos_id=-1,
+                eos_id=-1,
+                num_threads=1,
+                minloglevel=2,
+            )
+        except (RuntimeError, OSError) as error:
+            reason = str(error).strip().rsplit("\n", 1)[-1].removeprefix("INTERNAL: ")
+            raise DataError(
+                f"sentencepiece cannot make {vocab_size} pieces from this text: {reason}",
+                hint="try another --vocab-size, or --tokens char",
+            ) from None
+        return cls(model.getvalue())
+
+    @property
+    def token_bytes(self) -> Sequence[bytes]:
+        """The UTF-8 bytes of each piece."""
+        return self._bytes
+
+    def encode(self, text: str) -> TokenIds:
+        """Token ids `(time,)` of a text."""
+        return np.asarray(self._processor.encode(text), dtype=np.int64)
+
+    def to_bytes(self) -> bytes:
+        """`tokenizer.model`, as sentencepiece's own tools read it."""
+        return self._model
+
+
+def from_bytes(file_name: str, content: bytes) -> Tokenizer:
+    """The tokenizer in a model directory's file.
+
+    Raises:
+        ModelError: the file is neither kind.
+    """
+    if file_name == CharTokenizer.file_name:
+        return CharTokenizer.from_bytes(content)
+    return SentencePieceTokenizer(content)

@@ -1,0 +1,1 @@
+"""Where the networks are. Nothing here knows of data, decoding or training."""

@@ -1,0 +1,1 @@
+"""Where learning happens: one loop for every task. Read `loop.py` first."""

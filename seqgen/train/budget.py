@@ -1,0 +1,97 @@
+"""How long a run is, and where in it a step stands.
+
+The learning rate follows the progress of the run, so its length must be known. With `--steps` or `--epochs` it is.
+With `--minutes` it is measured once the warm-up is over: from then on the run is like one with `--steps`, and
+continues bit for bit after an interruption. Only when the machine turns out more than a tenth faster or slower is
+the rest re-planned, and the plan is part of every checkpoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seqgen.config import TrainConfig
+
+# What the first steps cost says nothing about the others: memory is allocated, kernels are chosen.
+SETTLING_STEPS = 5
+TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rest of a run: from `start_step`, at `start_progress`, to `total_steps`, at progress 1."""
+
+    start_step: int
+    start_progress: float
+    total_steps: int
+
+    def progress(self, step: int) -> float:
+        """How much of the run after warm-up is done before step `step`, in [0, 1]."""
+        length = max(1, self.total_steps - self.start_step)
+        done = min(1.0, max(0.0, (step - self.start_step) / length))
+        return self.start_progress + (1.0 - self.start_progress) * done
+
+
+@dataclass
+class Pace:
+    """What steps and evaluations cost, in seconds, measured while the run goes on."""
+
+    steps: int = 0
+    step_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    settling: int = SETTLING_STEPS
+
+    def took(self, seconds: float) -> None:
+        """Take in the time of one step."""
+        if self.settling:
+            self.settling -= 1
+        else:
+            self.steps += 1
+            self.step_seconds += seconds
+
+    def steps_in(self, seconds: float, eval_every: int) -> int:
+        """How many steps fit into some time, their evaluations and saves included."""
+        per_step = self.step_seconds / max(1, self.steps) + self.evaluation_seconds / eval_every
+        return int(seconds / per_step) if per_step > 0 else 0
+
+
+def first_plan(config: TrainConfig, steps_per_epoch: int) -> Plan | None:
+    """The plan before the first step, or None when a time budget must be measured first."""
+    if config.minutes is not None:
+        return None
+    total = config.steps if config.steps is not None else round((config.epochs or 0.0) * steps_per_epoch)
+    return Plan(min(config.warmup_steps, total), 0.0, total)
+
+
+def revise(config: TrainConfig, plan: Plan | None, step: int, elapsed: float, pace: Pace) -> Plan | None:
+    """The plan of a time budget, made or corrected from the pace so far.
+
+    Args:
+        config (TrainConfig): the budget.
+        plan (Plan | None): the plan so far.
+        step (int): steps taken.
+        elapsed (float): seconds of training so far, earlier sessions included.
+        pace (Pace): what a step costs.
+
+    Returns:
+        Plan | None: the same plan where it still fits; None while it is too early to tell.
+    """
+    if config.minutes is None:
+        return plan
+    budget = config.minutes * 60.0
+    left = budget - elapsed
+    if plan is None:
+        ready = pace.steps > 0 and (step >= config.warmup_steps or elapsed > 0.1 * budget)
+        if left <= 0:
+            return Plan(step, 0.0, step)
+        return Plan(step, 0.0, step + pace.steps_in(left, config.eval_every)) if ready else None
+    if pace.steps == 0:
+        return plan
+    fits = step + pace.steps_in(max(0.0, left), config.eval_every)
+    if abs(fits - plan.total_steps) * _step_cost(pace, config) <= TOLERANCE * budget:
+        return plan
+    return Plan(step, plan.progress(step), max(step, fits))
+
+
+def _step_cost(pace: Pace, config: TrainConfig) -> float:
+    return pace.step_seconds / pace.steps + pace.evaluation_seconds / config.eval_every

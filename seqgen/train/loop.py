@@ -1,0 +1,397 @@
+"""The training loop: the only one, for every task.
+
+A step reads the batch of that step, then lets each player in turn compute its loss, measure and clip its gradient,
+and move its weights. A language model has one player, a GAN two. Everything that a step does is a function of the
+settings, the weights and the step's number, so a run that was interrupted anywhere continues bit for bit:
+
+    while not done:
+        evaluate and save when due; stop when asked
+        seed(step); batch(step)
+        for each player: loss, backward, clip, refuse what is not finite, update
+        log
+
+`Task` says what the loop needs to know of what is learned; `seqgen.tasks` has the real ones.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from seqgen.config import TrainConfig
+from seqgen.errors import Interrupted, NonFiniteError, OutputError, TrainingError
+from seqgen.seeds import derive
+from seqgen.train import runtime
+from seqgen.train.budget import Pace, Plan, first_plan, revise
+from seqgen.train.checkpoint import Checkpoint, CheckpointStore, to_state
+from seqgen.train.log import Listener, Listeners, MetricsLog
+from seqgen.train.optim import (
+    Average,
+    build_optimizer,
+    clip_gradients,
+    learning_rate,
+    load_optimizer_tensors,
+    optimizer_tensors,
+)
+
+
+class Task(Protocol):
+    """What a model learns from and is judged by."""
+
+    @property
+    def players(self) -> Mapping[str, nn.Module]:
+        """The networks that are trained, each by its own optimizer, in the order of their turns in a step."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many steps see all of the data once."""
+
+    @property
+    def criterion(self) -> str | None:
+        """The measure of `evaluate` that decides which model is best, smaller is better; None without one."""
+
+    def prepare(self, step: int) -> int:
+        """Read the batch of a step.
+
+        Returns:
+            int: how many units, such as tokens or images, the batch holds.
+        """
+
+    def loss(self, player: str, part: int, parts: int) -> Tensor:
+        """This part's share of a player's mean loss over the batch, a scalar; the shares of all parts add up."""
+
+    def measures(self, losses: Mapping[str, float]) -> dict[str, float]:
+        """What to log of a step, by name, from the loss of each player."""
+
+    def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+        """Judge the players on held-out data; None when `stop` became true on the way."""
+
+    def sample(self, seed: int) -> str | None:
+        """Something that the model makes at this moment, for a person to look at."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What the task carries from step to step, such as the hidden state of its lanes."""
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore what `state` gave."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands; all of it is in every checkpoint."""
+
+    step: int = 0
+    seconds: float = 0.0
+    plan: Plan | None = None
+    budget: list[float | None] = field(default_factory=list)
+    evaluated_step: int = -1
+    best_step: int | None = None
+    best: dict[str, float] = field(default_factory=dict)
+    evaluations_since_best: int = 0
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Progress:
+        """Read back what a checkpoint holds."""
+        values = {name: state[name] for name in cls.__dataclass_fields__}
+        values["plan"] = Plan(**values["plan"]) if values["plan"] else None
+        return cls(**values)
+
+
+class Trainer:
+    """Runs one task.
+
+    Args:
+        task (Task): what is learned. Its players are on `device` already.
+        config (TrainConfig): for how long and how fast; `precision` is settled, not `auto`.
+        store (CheckpointStore): where the state goes.
+        log (MetricsLog): where the numbers go.
+        listeners (list[Listener]): who else hears of the run; `log` is not among them.
+        stop (runtime.StopRequest): looked at between steps and within evaluations.
+        resume_command (str): what a person types to go on after an interruption.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        config: TrainConfig,
+        store: CheckpointStore,
+        log: MetricsLog,
+        *,
+        listeners: list[Listener],
+        stop: runtime.StopRequest,
+        device: torch.device,
+        resume_command: str,
+    ) -> None:
+        self.task, self.config, self.store, self.log = task, config, store, log
+        self.listeners = Listeners([log, *listeners])
+        self.stop, self.device, self.resume_command = stop, device, resume_command
+        self.optimizers = {name: build_optimizer(player, config) for name, player in task.players.items()}
+        self.averages = {name: Average(p, config.ema) for name, p in task.players.items()} if config.ema else {}
+        budget = [config.steps, config.epochs, config.minutes]
+        self.progress = Progress(plan=first_plan(config, task.steps_per_epoch), budget=budget)
+        self._pace = Pace()
+        self._saved_step = -1
+        self._check_space()
+
+    # The run ----------------------------------------------------------------------------------------------
+
+    def run(self) -> Progress:
+        """Train until the budget or the patience is used up.
+
+        Raises:
+            Interrupted: a signal came; the state is saved.
+            NonFiniteError: a loss or gradient is not finite; the weights were not touched.
+            OutputError: the last state could not be saved.
+        """
+        progress, config = self.progress, self.config
+        self.listeners.started(progress.step, self._total_steps)
+        while True:
+            done = self._done()
+            due = done or progress.step % config.eval_every == 0
+            if due and progress.evaluated_step != progress.step and not self.stop():
+                self._evaluate()
+                done = self._done()  # the plan or the patience may have changed
+            if self.stop() or done or progress.step % config.save_every == 0:
+                self._save(last=done or self.stop())
+            if self.stop():
+                raise Interrupted(
+                    f"stopped at step {progress.step}, saved in {self.store.path(progress.step)}",
+                    hint=f"go on with: {self.resume_command}",
+                    exit_code=self.stop.exit_code,
+                )
+            if done:
+                return progress
+            self._timed_step()
+
+    @property
+    def _total_steps(self) -> int | None:
+        return self.progress.plan.total_steps if self.progress.plan else None
+
+    def _done(self) -> bool:
+        patience, progress = self.config.patience, self.progress
+        out_of_patience = 0 < patience <= progress.evaluations_since_best
+        return out_of_patience or (progress.plan is not None and progress.step >= progress.plan.total_steps)
+
+    def _timed_step(self) -> None:
+        progress, start = self.progress, time.perf_counter()
+        try:
+            record, units = self._step()
+        except RuntimeError as error:
+            self._explain_memory(error)
+            raise
+        seconds = time.perf_counter() - start
+        progress.step += 1
+        progress.seconds += seconds
+        self._pace.took(seconds)
+        if progress.plan is None:
+            self._plan()
+        record |= {"seconds": progress.seconds, "units_per_second": units / seconds}
+        self.listeners.stepped(record, self._total_steps)
+
+    def _step(self) -> tuple[dict[str, float], int]:
+        """One optimizer step of every player."""
+        progress, task = self.progress, self.task
+        torch.manual_seed(derive(self.config.seed, "step", progress.step))
+        units = task.prepare(progress.step)
+        lr = learning_rate(self.config, progress.step, progress.plan.progress(progress.step) if progress.plan else 0.0)
+        losses: dict[str, float] = {}
+        norms: dict[str, float] = {}
+        for name, player in task.players.items():
+            with _only_trains(player, task.players):
+                losses[name], norms[name] = self._turn(name, player, lr)
+            if name in self.averages:
+                self.averages[name].update(progress.step)
+        step = progress.step + 1
+        record = {"step": step, "epoch": round(step / task.steps_per_epoch, 4), **task.measures(losses)}
+        for name, norm in norms.items():
+            record["grad_norm" if len(norms) == 1 else f"{name}_grad_norm"] = norm
+        return record | {"lr": lr}, units
+
+    def _turn(self, name: str, player: nn.Module, lr: float) -> tuple[float, float]:
+        """A player's loss and gradient norm; its weights move unless one of them is not finite."""
+        optimizer, parts = self.optimizers[name], self.config.grad_accumulation
+        optimizer.zero_grad()
+        loss = 0.0
+        for part in range(parts):
+            with runtime.autocast(self.config.precision, self.device):
+                share = self.task.loss(name, part, parts)
+            share.backward()  # type: ignore[no-untyped-call]
+            loss += float(share.detach())
+        norm = clip_gradients(player.parameters(), self.config.clip)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise NonFiniteError(
+                f"step {self.progress.step + 1}: the loss of the {name} is {loss:g}, its gradient norm {norm:g}; "
+                f"the weights were not touched ({self._last_good})",
+                hint=f"go on from there with a smaller step: {self.resume_command} --lr {self.config.lr / 4:g}",
+            )
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        optimizer.step()
+        return loss, norm
+
+    # Judging ----------------------------------------------------------------------------------------------
+
+    def _evaluate(self) -> None:
+        progress, start = self.progress, time.perf_counter()
+        with self._judged_weights():
+            measures = self.task.evaluate(self.stop)
+            text = self.task.sample(derive(self.config.seed, "sample", progress.step)) if measures is not None else None
+        if measures is None:
+            return
+        progress.evaluated_step = progress.step
+        criterion = self.task.criterion
+        best = criterion is None or not progress.best or measures[criterion] < progress.best[criterion]
+        progress.evaluations_since_best = 0 if best else progress.evaluations_since_best + 1
+        if best:
+            progress.best_step, progress.best = progress.step, measures
+        progress.seconds += time.perf_counter() - start
+        record = {"step": progress.step, **measures, "seconds": progress.seconds}
+        self.listeners.evaluated(record, best=best)
+        if text is not None:
+            self.listeners.sampled(text)
+        if best:
+            self._save()
+        self._pace.evaluation_seconds = time.perf_counter() - start
+        if progress.plan is not None:
+            self._plan()
+
+    def _plan(self) -> None:
+        """Make or correct the plan of a time budget."""
+        progress = self.progress
+        before = progress.plan
+        step, seconds = progress.step, progress.seconds
+        progress.plan = revise(self.config, before, step, seconds, self._pace)
+        if before and progress.plan and progress.plan != before:
+            total = progress.plan.total_steps
+            self.listeners.noted(f"the pace changed: {total} steps fit the time, not {before.total_steps}")
+
+    @contextmanager
+    def _judged_weights(self) -> Iterator[None]:
+        """The averaged weights, where they are kept, in evaluation mode."""
+        players = self.task.players
+        for name, average in self.averages.items():
+            average.swap()
+            players[name].eval()
+        for player in players.values():
+            player.eval()
+        try:
+            yield
+        finally:
+            for average in self.averages.values():
+                average.swap()
+            for player in players.values():
+                player.train()
+
+    # State ------------------------------------------------------------------------------------------------
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Stand where a checkpoint stands. A budget that was changed since then makes a new plan.
+
+        Raises:
+            TrainingError: the checkpoint belongs to other settings.
+        """
+        progress = Progress.from_state(checkpoint.state)
+        if progress.budget != self.progress.budget:
+            progress.plan, progress.budget = self.progress.plan, self.progress.budget
+        self.progress = progress
+        self._saved_step = progress.step
+        trained = {k.removeprefix("weights/"): v for k, v in checkpoint.training.items() if k.startswith("weights/")}
+        try:
+            for name, player in self.task.players.items():
+                prefix = self._prefix(name)
+                player.load_state_dict(_below(prefix, trained or checkpoint.weights))
+                if name in self.averages:
+                    self.averages[name].weights = {
+                        k: v.to(self.device) for k, v in _below(prefix, checkpoint.weights).items()
+                    }
+                moments = _below(f"optimizer/{name}/", checkpoint.training)
+                load_optimizer_tensors(player, self.optimizers[name], moments)
+        except (RuntimeError, KeyError) as error:
+            raise TrainingError(f"step {progress.step} does not fit these settings: {error}") from None
+        self.task.load_state(_below("task/", checkpoint.training))
+
+    def _checkpoint(self) -> Checkpoint:
+        weights: dict[str, Tensor] = {}
+        training = {f"task/{name}": tensor for name, tensor in self.task.state().items()}
+        for name, player in self.task.players.items():
+            prefix, trained = self._prefix(name), player.state_dict()
+            judged = self.averages[name].weights if name in self.averages else trained
+            weights |= {f"{prefix}{k}": v for k, v in judged.items()}
+            if name in self.averages:
+                training |= {f"weights/{prefix}{k}": v for k, v in trained.items()}
+            moments = optimizer_tensors(player, self.optimizers[name])
+            training |= {f"optimizer/{name}/{k}": v for k, v in moments.items()}
+        values = {name: getattr(self.progress, name) for name in Progress.__dataclass_fields__}
+        plan = self.progress.plan
+        values["plan"] = vars(plan) if plan else None
+        return Checkpoint(weights, training, to_state(**values, log_size=self.log.size))
+
+    def _prefix(self, player: str) -> str:
+        """A model of one network has plain names; of several, each name begins with its player."""
+        return "" if len(self.task.players) == 1 else f"{player}."
+
+    def _save(self, *, last: bool = False) -> None:
+        """Save the state; a full disk costs a message, and at the end of the run an error."""
+        progress = self.progress
+        if self._saved_step == progress.step:
+            return
+        try:
+            self.log.flush()
+            self.store.save(progress.step, self._checkpoint(), best=progress.best_step)
+            self._saved_step = progress.step
+        except OSError as error:
+            kept = f"step {self._saved_step} stands" if self._saved_step >= 0 else "nothing is saved yet"
+            message = f"step {progress.step} could not be saved: {error.strerror or error} ({kept})"
+            if last:
+                raise OutputError(message, hint=f"make room, then: {self.resume_command}") from None
+            self.listeners.noted(f"{message}; training goes on")
+
+    def _check_space(self) -> None:
+        """Refuse to start what could not be saved: room for three checkpoints, or for one with everything in it."""
+        values = sum(p.numel() for player in self.task.players.values() for p in player.parameters())
+        needed = 3 * 4 * values * (3 + bool(self.averages))
+        free = shutil.disk_usage(self.store.directory).free
+        if free < needed:
+            raise OutputError(
+                f"{self.store.directory}: {free >> 20} MiB free, three checkpoints take {needed >> 20} MiB",
+                hint="make room, or choose another --out",
+            )
+
+    def _explain_memory(self, error: RuntimeError) -> None:
+        """Turn out-of-memory into advice."""
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            return
+        raise TrainingError(
+            f"step {self.progress.step + 1} does not fit into memory ({self._last_good})",
+            hint="the same step in parts: --grad-accumulation 2; or less at a time: --bptt, --batch-size",
+        ) from error
+
+    @property
+    def _last_good(self) -> str:
+        return f"last good checkpoint: step {self._saved_step}" if self._saved_step >= 0 else "none was saved yet"
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, named without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+@contextmanager
+def _only_trains(player: nn.Module, players: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Compute no gradient for the players whose turn it is not."""
+    others = [other for other in players.values() if other is not player]
+    for other in others:
+        other.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for other in others:
+            other.requires_grad_(True)

@@ -1,0 +1,113 @@
+"""From gradients to weights: optimizer, clipping, learning rate, averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from seqgen.config import TrainConfig
+
+
+def build_optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019) in one fused pass over all parameters.
+
+    Weight decay spares biases and gains, embeddings, and recurrent matrices: pulling `U` towards zero shortens the
+    memory that it is there for.
+    """
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
+    embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
+    for name, parameter in module.named_parameters():
+        spare = parameter.ndim < 2 or "weight_hh" in name or id(parameter) in embeddings
+        (spared if spare else decayed).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, betas=(0.9, 0.99), fused=True)
+
+
+def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
+    """The learning rate of one step: a linear warm-up, then a decay to zero over the run.
+
+    Args:
+        config (TrainConfig): peak rate, warm-up steps and shape of the decay.
+        step (int): steps already taken.
+        progress (float): how much of the run after warm-up is done, in [0, 1].
+    """
+    warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    if config.schedule == "cosine":
+        return config.lr * warm * 0.5 * (1.0 + math.cos(math.pi * progress))
+    if config.schedule == "linear":
+        return config.lr * warm * (1.0 - progress)
+    return config.lr * warm
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> float:
+    """Scale all gradients together so that their global norm is at most `max_norm`.
+
+    A step in the same direction, but smaller (Pascanu et al. 2013). A `max_norm` of 0 only measures.
+
+    Returns:
+        float: the norm before clipping; infinite or not-a-number if any gradient is.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if max_norm > 0 and norm > max_norm:
+        torch._foreach_mul_(gradients, max_norm / norm)
+    return float(norm)
+
+
+class Average:
+    """Exponential moving average of a network's weights, usually better than the last weights themselves.
+
+    `average = decay * average + (1 - decay) * weights` after each step, with a smaller decay at the start,
+    `(1 + step) / (10 + step)`, so that the average forgets the initial weights.
+
+    Args:
+        module (nn.Module): the network; it goes on training.
+        decay (float): in (0, 1).
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self._module, self._decay = module, decay
+        self.weights = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after step `step`; what is not a float, such as a counter, is copied."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        current = self._module.state_dict()
+        floats = [name for name, value in self.weights.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.weights[n] for n in floats], [current[n] for n in floats], 1.0 - decay)
+        for name in self.weights.keys() - set(floats):
+            self.weights[name].copy_(current[name])
+
+    def swap(self) -> None:
+        """Exchange the network's weights and the average; a second call undoes the first."""
+        current = {name: value.detach().clone() for name, value in self._module.state_dict().items()}
+        self._module.load_state_dict(self.weights)
+        self.weights = current
+
+
+def optimizer_tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's memory by parameter name, such as `output.bias.exp_avg`; empty before the first step."""
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    return {
+        f"{names[id(parameter)]}.{key}": value
+        for parameter, state in optimizer.state.items()
+        for key, value in state.items()
+    }
+
+
+def load_optimizer_tensors(module: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Restore what `optimizer_tensors` gave."""
+    parameters = dict(module.named_parameters())
+    for path, value in tensors.items():
+        name, key = path.rsplit(".", 1)
+        parameter = parameters[name]
+        place = value.device if key == "step" else parameter.device
+        optimizer.state[parameter][key] = value.to(place).clone()

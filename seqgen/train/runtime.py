@@ -1,0 +1,114 @@
+"""The machine a run meets: device, threads, number format, and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import FrameType
+
+import torch
+
+from seqgen.config import Precision
+from seqgen.errors import UsageError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a run.
+
+    Args:
+        name (str): `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; `auto` takes an accelerator where there is one.
+
+    Raises:
+        UsageError: the name is none of these, or the device is not in this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    present: dict[str, Callable[[], bool]] = {
+        "cpu": lambda: True,
+        "cuda": lambda: (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available,
+    }
+    if device.type not in present:
+        raise UsageError(f"device {name!r} is unknown", hint="auto, cpu, cuda, cuda:N or mps")
+    if not present[device.type]():
+        raise UsageError(f"device {name!r} is not in this machine", hint="--device auto takes what is there")
+    return device
+
+
+def set_threads(threads: int) -> int:
+    """Use this many threads for one operation, 0 for PyTorch's choice.
+
+    Returns:
+        int: how many are used.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    return torch.get_num_threads()
+
+
+def choose_precision(precision: Precision, device: torch.device) -> Precision:
+    """The number format of the matrix products: bf16 where the hardware multiplies it natively, else fp32.
+
+    Weights, optimizer and losses are fp32 in both. bf16 is emulated on other processors, slower than fp32.
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device.type == "cpu":
+        features = torch.cpu.get_capabilities()
+        return "bf16" if features.get("avx512_bf16") or features.get("amx_bf16") else "fp32"
+    return "fp32"
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
+    """The context in which losses are computed."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+class StopRequest:
+    """Turns the first INT or TERM into a flag that loops look at; a second one ends the process at once.
+
+    Args:
+        notify (Callable[[str], None]): told at once that the signal was heard.
+    """
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self.signal: signal.Signals | None = None
+        self._notify = notify
+        self._before: dict[signal.Signals, signal._HANDLER] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            # Installed even where a shell has set INT to be ignored, as it does for background jobs.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """130 after INT, 143 after TERM."""
+        return 128 + (self.signal or signal.SIGINT)
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if self.signal is not None:
+            os._exit(128 + number)
+        self.signal = signal.Signals(number)
+        self._notify("finishing this step, then saving; once more to stop at once")
