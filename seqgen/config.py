@@ -28,6 +28,7 @@ Cell = Literal["rnn", "lstm", "gru"]
 Tokens = Literal["char", "sentencepiece"]
 Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["auto", "fp32", "bf16"]
+Weights = Literal["fp32", "fp16"]
 
 # Larger than any network for a laptop, small enough that a hostile config.json cannot ask for the machine.
 MAX_SIZE = 65_536
@@ -89,7 +90,7 @@ class TrainConfig:
 
     Exactly one of `steps`, `epochs` and `minutes` bounds the run. `batch_size` counts the examples of one
     optimizer step whatever `grad_accumulation` is: the latter computes the same step in that many parts, in
-    less memory.
+    less memory. `precision` is that of the matrix products in training, `weights` that of the published model.
     """
 
     seed: int = 0
@@ -105,6 +106,7 @@ class TrainConfig:
     clip: float = 1.0
     ema: float = 0.998
     precision: Precision = "auto"
+    weights: Weights = "fp32"
     eval_every: int = 500
     save_every: int = 500
     log_every: int = 10

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
@@ -96,18 +96,28 @@ class PlainDisplay(Listener):
         say(f"note: {message}")
 
 
+class _BarAndNumbers(Progress):
+    """A progress bar with a line of numbers under it."""
+
+    numbers = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Called by Rich at every refresh."""
+        yield self.make_tasks_table(self.tasks)
+        yield Text(self.numbers, style="dim", no_wrap=True, overflow="ellipsis")
+
+
 class LiveDisplay(Listener):
     """A progress bar with the latest numbers under it; evaluations and samples scroll away above it."""
 
     def __init__(self, terminal: Console) -> None:
         self._run = _Run()
         self._terminal = terminal
-        self._progress = Progress(
+        self._progress = _BarAndNumbers(
             BarColumn(),
             TextColumn(
                 "step {task.completed:.0f}{task.fields[of]} · epoch {task.fields[epoch]:.2f} · {task.fields[left]}"
             ),
-            TextColumn("\n{task.fields[numbers]}", markup=False),
             console=terminal,
             refresh_per_second=4,
             transient=True,
@@ -123,13 +133,12 @@ class LiveDisplay(Listener):
 
     def started(self, step: int, total_steps: int | None) -> None:
         """Show the bar."""
-        self._bar = self._progress.add_task(
-            "", total=total_steps, completed=step, of="", epoch=0.0, left="", numbers="evaluating before the first step"
-        )
+        self._bar = self._progress.add_task("", total=total_steps, completed=step, of="", epoch=0.0, left="")
 
     def stepped(self, record: Record, total_steps: int | None) -> None:
         """Move the bar."""
         assert self._bar is not None
+        self._progress.numbers = phrase(self._run.smooth(record))
         self._progress.update(
             self._bar,
             completed=record["step"],
@@ -137,7 +146,6 @@ class LiveDisplay(Listener):
             of=f"/{total_steps}" if total_steps else "",
             epoch=record["epoch"],
             left=self._run.left(record["step"], total_steps),
-            numbers=phrase(self._run.smooth(record)),
         )
 
     def evaluated(self, record: Record, *, best: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,7 +70,7 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def _last_measures(path: Path) -> dict[str, float]:
-    """The best evaluation of a run, by its loss."""
+    """The sequential pass at the end of a run, or while it is not finished its best evaluation so far."""
     best: dict[str, float] = {}
     if path.is_file():
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -77,6 +78,6 @@ def _last_measures(path: Path) -> dict[str, float]:
                 record = json.loads(line)
             except ValueError:
                 continue
-            if "valid_loss" in record and record["valid_loss"] < best.get("valid_loss", float("inf")):
-                best = {name: value for name, value in record.items() if name.startswith("valid_")}
+            if record.get("sequential") or record.get("valid_loss", math.inf) < best.get("valid_loss", math.inf):
+                best = {name: record[name] for name in ("valid_loss", "valid_bits_per_char", "valid_perplexity")}
     return best

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seqgen.config import Precision, Schedule
+from seqgen.config import Precision, Schedule, Weights
 
 DATA, MODEL, TRAINING, SAVING, MACHINE = "Data", "Model", "Training", "Saving", "Machine"
 
@@ -20,6 +20,9 @@ Config = Annotated[
 ]
 SaveEvery = Annotated[int, typer.Option(help="Steps between checkpoints.", rich_help_panel=SAVING)]
 LogEvery = Annotated[int, typer.Option(help="Steps between lines of metrics.jsonl.", rich_help_panel=SAVING)]
+WeightsOption = Annotated[
+    Weights, typer.Option("--weights", help="Number format of the finished model.", rich_help_panel=SAVING)
+]
 TensorBoard = Annotated[
     bool, typer.Option("--tensorboard", help="Write TensorBoard events too.", rich_help_panel=SAVING)
 ]

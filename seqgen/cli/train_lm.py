@@ -7,13 +7,14 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqgen.cli import options
-from seqgen.cli.output import Terminal, console
+from seqgen.cli.output import Terminal
 from seqgen.config import (
     Cell,
     LanguageModelSettings,
@@ -24,12 +25,15 @@ from seqgen.config import (
     from_json,
     to_json,
 )
-from seqgen.errors import ConfigError, DataError, UsageError
+from seqgen.errors import ConfigError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from seqgen.data.text import Corpus
     from seqgen.nets.recurrent import RecurrentNetwork
+    from seqgen.train.checkpoint import CheckpointStore
+    from seqgen.train.log import MetricsLog
     from seqgen.train.loop import Progress
+    from seqgen.train.runtime import StopRequest
 
 COMMAND = "train-lm"
 TEXT, NETWORK, TRAIN = TextConfig(), RecurrentConfig(), TrainConfig(minutes=10.0)
@@ -87,6 +91,7 @@ def train_lm(
     config: options.Config = None,
     save_every: options.SaveEvery = TRAIN.save_every,
     log_every: options.LogEvery = TRAIN.log_every,
+    weights: options.WeightsOption = TRAIN.weights,
     tensorboard: options.TensorBoard = False,
     precision: options.PrecisionOption = TRAIN.precision,
     device: options.Device = TRAIN.device,
@@ -218,29 +223,22 @@ def _run(
     threads = runtime.set_threads(settings.train.threads)
     precision = runtime.choose_precision(settings.train.precision, device)
     settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, precision=precision))
-    resume_command = shlex.join(["seqgen", COMMAND, "--resume", "--out", str(directory)])
 
     with (
         runtime.StopRequest(terminal.note) as stop,
         run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note),
     ):
-        try:
-            corpus = build_corpus(settings.text, directory / run.DATA, terminal.warn)
-        except DataError:
-            _leave_no_trace(directory, resume)
-            raise
+        corpus = build_corpus(settings.text, directory / run.DATA, terminal.warn)
         described = {"command": COMMAND, "settings": to_json(settings)}
         modeldir.write_file(directory / run.SETTINGS, modeldir.json_bytes(described))
 
-        network = _new_network(settings, corpus).to(device)
-        files = language_model.model_files(network, corpus.tokenizer)
-        store = CheckpointStore(directory, files)
+        network = language_model.new_network(settings.network, corpus.tokenizer, settings.train.seed).to(device)
+        store = CheckpointStore(directory, language_model.model_files(network, corpus.tokenizer))
         checkpoint = store.newest(terminal.warn) if resume else None
-        if resume and checkpoint is None:
-            terminal.note("nothing was saved before the interruption: starting from the beginning")
-        log_size = int(checkpoint.state["log_size"]) if checkpoint else 0
-        log = MetricsLog(directory / run.METRICS, every=settings.train.log_every, size=log_size)
-        board = [TensorBoardLog(directory / "tensorboard")] if tensorboard else []
+        if resume:
+            found = f"from step {checkpoint.state['step']}" if checkpoint else "from the start: nothing was saved"
+            terminal.note(f"going on {found}")
+        _describe(terminal, corpus, network, f"{device}, {threads} threads, {precision}", directory)
         task = language_model.LanguageModelTask(
             network,
             corpus,
@@ -249,51 +247,30 @@ def _run(
             seed=settings.train.seed,
             parts=settings.train.grad_accumulation,
         )
-        _describe(terminal, corpus, network, f"{device}, {threads} threads, {precision}", directory)
-        try:
+        size = int(checkpoint.state["log_size"]) if checkpoint else 0
+        with (
+            closing(MetricsLog(directory / run.METRICS, every=settings.train.log_every, size=size)) as log,
+            closing(TensorBoardLog(directory / "tensorboard")) if tensorboard else nullcontext() as board,
+        ):
             with display(terminal) as shown:
                 trainer = Trainer(
                     task,
                     settings.train,
                     store,
                     log,
-                    listeners=[*shown, *board],
+                    listeners=[*shown, *([board] if board else [])],
                     stop=stop,
                     device=device,
-                    resume_command=resume_command,
+                    resume_command=_resume_command(directory),
                 )
                 if checkpoint:
                     trainer.restore(checkpoint)
                 progress = trainer.run()
-        finally:
-            log.close()
-            for writer in board:
-                writer.close()
-        _finish(settings, directory, corpus, network, store, progress, terminal)
+            _finish(settings, directory, corpus, network, store, log, progress, stop, terminal)
 
 
-def _leave_no_trace(directory: Path, resume: bool) -> None:
-    """Unusable text must not leave a folder behind that stands in the way of the next try."""
-    import shutil
-
-    if not resume:
-        shutil.rmtree(directory / "data", ignore_errors=True)
-        (directory / ".lock").unlink(missing_ok=True)
-        if not any(directory.iterdir()):
-            directory.rmdir()
-
-
-def _new_network(settings: LanguageModelSettings, corpus: Corpus) -> RecurrentNetwork:
-    import torch
-
-    from seqgen.data.tokenizers import vocab_size
-    from seqgen.nets.recurrent import RecurrentNetwork
-    from seqgen.seeds import derive
-
-    torch.manual_seed(derive(settings.train.seed, "weights"))
-    network = RecurrentNetwork(settings.network, vocab_size(corpus.tokenizer))
-    network.initialise()
-    return network
+def _resume_command(directory: Path) -> str:
+    return shlex.join(["seqgen", COMMAND, "--resume", "--out", str(directory)])
 
 
 def _describe(terminal: Terminal, corpus: Corpus, network: RecurrentNetwork, machine: str, directory: Path) -> None:
@@ -311,39 +288,47 @@ def _finish(
     directory: Path,
     corpus: Corpus,
     network: RecurrentNetwork,
-    store: Any,
+    store: CheckpointStore,
+    log: MetricsLog,
     progress: Progress,
+    stop: StopRequest,
     terminal: Terminal,
 ) -> None:
     """Judge the best weights with one exact pass, and turn the run directory into a model directory."""
     import torch
 
-    from seqgen import modeldir
     from seqgen.tasks import language_model
     from seqgen.tasks.card import language_model_card
     from seqgen.train import run
 
     step = progress.best_step if progress.best_step is not None else progress.step
-    tensors = modeldir.read_tensors(store.path(step) / modeldir.WEIGHTS)
-    network.load_state_dict(tensors)
-    network.eval()
+    weights = store.weights(step)
+    if settings.train.weights == "fp16":
+        weights = {name: value.half() for name, value in weights.items()}
+    network.load_state_dict(weights)  # rounded where they are published so: it is these that are judged
     measures = None
     if corpus.valid is not None:
+        terminal.note("judging the best weights: one sequential pass over the validation part")
         counts = language_model.char_counts(corpus.tokenizer)
-        measures = language_model.evaluate(network, corpus.valid, counts)
-    parameters = sum(p.numel() for p in network.parameters())
+        measures = language_model.evaluate(network.eval(), corpus.valid, counts, stop=stop)
+        if measures is None:
+            raise Interrupted(
+                "stopped before the model was written; the training is done and saved",
+                hint=f"finish with: {_resume_command(directory)}",
+                exit_code=stop.exit_code,
+            )
+        log.evaluated({"step": step, **{f"valid_{k}": v for k, v in measures.items()}, "sequential": True}, best=True)
+    log.flush()
     card = language_model_card(
         settings,
         name=directory.resolve().name,
-        parameters=parameters,
+        parameters=sum(p.numel() for p in network.parameters()),
         step=step,
         minutes=progress.seconds / 60,
         measures=measures,
         command=command_line(settings, directory),
         torch_version=torch.__version__,
     )
-    run.publish(directory, store, step, language_model.model_files(network, corpus.tokenizer), card)
+    run.publish(directory, weights, language_model.model_files(network, corpus.tokenizer), card)
     judged = f"{measures['loss']:.4f} nats, {measures['bits_per_char']:.3f} bits/char" if measures else "not validated"
-    terminal.note(f"done: step {step} is the best, {judged} ({directory})")
-    if not terminal.quiet:
-        console().print(f"try: seqgen sample -m {shlex.quote(str(directory))}", markup=False)
+    terminal.note(f"done: step {step} is the best, {judged}\ntry: seqgen sample -m {shlex.quote(str(directory))}")

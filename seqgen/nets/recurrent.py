@@ -90,7 +90,7 @@ class RecurrentNetwork(nn.Module):
                 hidden, h = layer(hidden, before)
                 after.append(h)
             hidden = self.dropout(hidden)
-        return self.output(hidden), torch.stack(after)
+        return self.output(hidden), torch.stack(after).to(state.dtype)
 
     @property
     def operations_per_token(self) -> int:

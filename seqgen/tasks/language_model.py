@@ -25,6 +25,7 @@ from seqgen.data.text import Corpus, Lanes, TokenSpan
 from seqgen.data.tokenizers import Tokenizer, from_bytes, vocab_size
 from seqgen.errors import ConfigError, ModelError, UsageError
 from seqgen.nets.recurrent import RecurrentNetwork
+from seqgen.seeds import derive
 from seqgen.tasks.writing import Writer
 
 TASK = "language-model"
@@ -49,6 +50,14 @@ def build(
             return RecurrentNetwork(from_json(RecurrentConfig, network, where=where), vocab_size)
         case _:
             assert_never(architecture)
+
+
+def new_network(config: RecurrentConfig, tokenizer: Tokenizer, seed: int) -> RecurrentNetwork:
+    """An untrained network, its weights a function of the seed."""
+    torch.manual_seed(derive(seed, "weights"))
+    network = RecurrentNetwork(config, vocab_size(tokenizer))
+    network.initialise()
+    return network
 
 
 @dataclass(frozen=True)
@@ -199,6 +208,7 @@ class LanguageModelTask:
         self.steps_per_epoch = self._lanes.steps_per_epoch
         self.criterion = "valid_loss" if corpus.valid is not None else None
         self._state = network.initial_state(self._lanes.num_lanes)
+        self._after: list[Tensor] = []
         self._inputs = self._targets = torch.empty(0, dtype=torch.long)
         self._chars_per_token = 1.0
 
@@ -206,6 +216,7 @@ class LanguageModelTask:
         """Read the chunk of every lane; an epoch begins with the zero state."""
         device = self._state.device
         inputs, targets, first = self._lanes.read(step)
+        self._state, self._after = self._carried(), []
         self._chars_per_token = max(1, int(self._counts[targets.numpy()].sum())) / targets.numel()
         self._inputs, self._targets = inputs.to(device), targets.to(device)
         if first:
@@ -218,7 +229,7 @@ class LanguageModelTask:
         rows = slice(part * total // parts, (part + 1) * total // parts)
         logits, state = self._network(self._inputs[rows], self._state[:, :, rows])
         # Truncated back-propagation: the value goes on to the next chunk, the gradient does not.
-        self._state[:, :, rows] = state.detach()
+        self._after.append(state.detach())
         targets = self._targets[rows].flatten()
         nats = functional.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum")
         return nats / self._targets.numel()
@@ -244,11 +255,15 @@ class LanguageModelTask:
 
     def state(self) -> dict[str, Tensor]:
         """The hidden state that every lane goes on with."""
-        return {"state": self._state}
+        return {"state": self._carried()}
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Restore the hidden state."""
-        self._state = tensors["state"].to(self._state.device)
+        self._state, self._after = tensors["state"].to(self._state.device), []
+
+    def _carried(self) -> Tensor:
+        """The hidden state `(num_layers, parts, lanes, hidden)` after the last step."""
+        return torch.cat(self._after, dim=2) if self._after else self._state
 
 
 def unknown_characters(tokenizer: Tokenizer, text: str) -> list[str]:

@@ -100,11 +100,14 @@ class CheckpointStore:
             )
         return None
 
-    def best_weights(self, step: int) -> bytes:
-        """The weights file of a checkpoint, verified, as it is published."""
-        path = self.path(step)
-        modeldir.verify(path)
-        return (path / modeldir.WEIGHTS).read_bytes()
+    def weights(self, step: int) -> dict[str, Tensor]:
+        """The judged weights of a checkpoint.
+
+        Raises:
+            ModelError: the checkpoint is damaged.
+        """
+        modeldir.verify(self.path(step))
+        return modeldir.read_tensors(self.path(step) / modeldir.WEIGHTS)
 
     def _read(self, path: Path) -> Checkpoint:
         modeldir.verify(path)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from torch import Tensor
+
 from seqgen import modeldir
 from seqgen.errors import OutputError, UsageError
-from seqgen.train.checkpoint import CheckpointStore, RunLock
+from seqgen.train.checkpoint import RunLock
 
 SETTINGS = "training.json"
 METRICS = "metrics.jsonl"
@@ -51,7 +53,11 @@ def claim(directory: Path, *, resume: bool, overwrite: bool, note: Callable[[str
             note(f"removed {removed} unfinished files of a run that was killed while saving")
         yield
     finally:
+        if not (directory / SETTINGS).is_file():  # unusable text must not leave a folder in the way of the next try
+            shutil.rmtree(directory / DATA, ignore_errors=True)
         lock.__exit__()
+        if not any(directory.iterdir()):
+            directory.rmdir()
 
 
 def _remove_run(directory: Path) -> None:
@@ -62,23 +68,21 @@ def _remove_run(directory: Path) -> None:
         shutil.rmtree(directory / name, ignore_errors=True)
 
 
-def publish(directory: Path, store: CheckpointStore, step: int, files: Mapping[str, bytes], card: str) -> None:
-    """Turn a run directory into a model directory with the weights of one of its checkpoints.
+def publish(directory: Path, weights: Mapping[str, Tensor], files: Mapping[str, bytes], card: str) -> None:
+    """Turn a run directory into a model directory.
 
     Args:
         directory (Path): the run's.
-        store (CheckpointStore): its checkpoints.
-        step (int): which checkpoint.
+        weights (Mapping[str, Tensor]): the weights to publish.
         files (Mapping[str, bytes]): `config.json`, tokenizer.
         card (str): the model card.
 
     Raises:
         OutputError: the files cannot be written.
-        ModelError: the checkpoint is damaged.
     """
     whole = {
         **files,
-        modeldir.WEIGHTS: store.best_weights(step),
+        modeldir.WEIGHTS: modeldir.tensors_to_bytes(weights),
         SETTINGS: (directory / SETTINGS).read_bytes(),
         METRICS: (directory / METRICS).read_bytes(),
         modeldir.CARD: card.encode(),

@@ -1,0 +1,64 @@
+"""One tiny model for the whole session, and seqgen called in this process, where torch is loaded already."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+from running import Call, Ended, TinyModel, seqgen
+
+from seqgen.cli import main
+
+TRAINING = (
+    "train-lm data.txt --hidden-size 16 --embed-size 8 --batch-size 8 --bptt 16 --steps 30 --warmup 5 --threads 1"
+    " --precision fp32 --seed 3 --out tiny"
+)
+
+
+def _words(count: int) -> list[str]:
+    """Many different words, so that a sentencepiece vocabulary of the default size can be made from them."""
+    draw = random.Random(1)
+    return ["".join(draw.choice("aeiou") + draw.choice("bcdfghklmnprstvw") for _ in range(3)) for _ in range(count)]
+
+
+def _text() -> str:
+    words, draw = _words(600), random.Random(0)
+    return "".join(" ".join(draw.choices(words, k=8)) + ".\n" for _ in range(600))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
+    """A character model trained for 30 steps by the real command."""
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "data.txt").write_text(_text())
+    done = seqgen(*TRAINING.split(), cwd=folder)
+    assert (done.code, done.out) == (0, b""), done.err
+    return TinyModel(folder / "tiny", folder, folder / "data.txt")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current directory, and no settings from outside."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("SEQGEN_DEVICE", "SEQGEN_THREADS", "SEQGEN_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Call:
+    """Run the console script's function here, ending and all; file descriptors 1 and 2 are captured."""
+
+    def run(*words: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["seqgen", *words])
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as ending:
+            main()
+        out, err = capfdbinary.readouterr()
+        code = ending.value.code
+        assert code is None or isinstance(code, int)
+        return Ended(code or 0, out, err.decode())
+
+    return run

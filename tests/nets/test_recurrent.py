@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from seqgen.config import Cell, RecurrentConfig
+from seqgen.nets import packed
+from seqgen.nets.packed import PackedStep
+from seqgen.nets.recurrent import RecurrentNetwork
+
+CELLS: tuple[Cell, ...] = get_args(Cell)
+VOCAB = 7
+
+every_cell = pytest.mark.parametrize("cell", CELLS)
+every_depth = pytest.mark.parametrize("num_layers", [1, 2, 3])
+
+
+def network_of(
+    cell: Cell, num_layers: int = 2, *, embed_size: int = 4, hidden_size: int = 6, dropout: float = 0.0
+) -> RecurrentNetwork:
+    """A network with random weights everywhere, the output layer included."""
+    config = RecurrentConfig(
+        cell=cell, embed_size=embed_size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+    )
+    network = RecurrentNetwork(config, VOCAB)
+    generator = torch.Generator().manual_seed(num_layers)
+    for parameter in network.parameters():
+        parameter.data = 0.5 * torch.randn(parameter.shape, generator=generator)
+    return network.eval()
+
+
+def some_tokens(batch: int, time: int, seed: int = 0) -> Tensor:
+    return torch.randint(VOCAB, (batch, time), generator=torch.Generator().manual_seed(seed))
+
+
+def run(network: RecurrentNetwork, tokens: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return network(tokens, network.initial_state(len(tokens)))[0]  # type: ignore[no-any-return]
+
+
+def loss_of(network: RecurrentNetwork, tokens: Tensor) -> Tensor:
+    logits, _ = network(tokens[:, :-1], network.initial_state(len(tokens)))
+    return functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+
+
+# The network --------------------------------------------------------------------------------------------------
+
+
+@every_cell
+def test_shapes_are_batch_first(cell: Cell) -> None:
+    network = network_of(cell, 3)
+    logits, state = network(some_tokens(2, 5), network.initial_state(2))
+    assert logits.shape == (2, 5, VOCAB)
+    assert state.shape == (3, 2 if cell == "lstm" else 1, 2, 6)
+    assert network.initial_state(2).shape == state.shape
+    assert not network.initial_state(2).any()
+
+
+@every_cell
+@every_depth
+@pytest.mark.parametrize("chunk", [1, 3, 7])
+def test_chunks_with_carried_state_equal_one_long_pass(cell: Cell, num_layers: int, chunk: int) -> None:
+    network, tokens = network_of(cell, num_layers), some_tokens(3, 20)
+    state, parts = network.initial_state(3), []
+    with torch.inference_mode():
+        for piece in tokens.split(chunk, dim=1):
+            logits, state = network(piece, state)
+            parts.append(logits)
+    torch.testing.assert_close(torch.cat(parts, dim=1), run(network, tokens), rtol=0, atol=1e-6)
+
+
+@every_cell
+def test_a_later_token_never_changes_an_earlier_prediction(cell: Cell) -> None:
+    network, tokens = network_of(cell), some_tokens(2, 10)
+    changed = tokens.clone()
+    changed[:, 6] = (changed[:, 6] + 1) % VOCAB
+    before, after = run(network, tokens), run(network, changed)
+    torch.testing.assert_close(before[:, :6], after[:, :6], rtol=0, atol=1e-7)
+    assert (before[:, 6:] - after[:, 6:]).abs().amax(dim=-1).min() > 1e-5
+
+
+@every_cell
+def test_a_sequence_does_not_depend_on_its_neighbours(cell: Cell) -> None:
+    network, tokens = network_of(cell), some_tokens(5, 12)
+    together = run(network, tokens)
+    for row in range(5):
+        torch.testing.assert_close(run(network, tokens[row : row + 1])[0], together[row], rtol=0, atol=1e-6)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    network, tokens = network_of("gru", dropout=0.5), some_tokens(2, 10)
+    assert torch.equal(run(network, tokens), run(network, tokens))
+    network.train()
+    assert not torch.equal(run(network, tokens), run(network, tokens))
+
+
+def test_operations_on_paper() -> None:
+    # LSTM of 2 layers, embedding 4, hidden 6, vocabulary 7: 24 rows of (4 + 6), 24 of (6 + 6), 7 of 6.
+    # 2 * (240 + 288 + 42) = 1140.
+    assert network_of("lstm", 2).operations_per_token == 1140
+
+
+# Gradients ----------------------------------------------------------------------------------------------------
+
+
+@every_cell
+def test_gradients_are_finite_differences(cell: Cell) -> None:
+    network, tokens = network_of(cell, embed_size=2, hidden_size=3).double(), some_tokens(2, 6)
+    loss_of(network, tokens).backward()
+    step = 1e-5
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        numeric = torch.zeros_like(parameter)
+        with torch.no_grad():
+            for place in range(parameter.numel()):
+                flat, value = parameter.view(-1), parameter.view(-1)[place].item()
+                flat[place] = value + step
+                above = loss_of(network, tokens).item()
+                flat[place] = value - step
+                below = loss_of(network, tokens).item()
+                flat[place] = value
+                numeric.view(-1)[place] = (above - below) / (2 * step)
+        torch.testing.assert_close(parameter.grad, numeric, rtol=1e-5, atol=1e-8, msg=name)
+
+
+@every_cell
+def test_the_gradient_reaches_the_first_token(cell: Cell) -> None:
+    network, tokens = network_of(cell), some_tokens(1, 8)
+    tokens[0, 0], tokens[0, 1:] = 0, 1
+    logits, _ = network(tokens, network.initial_state(1))
+    logits[0, -1].logsumexp(dim=0).backward()
+    gradient = network.embedding.weight.grad
+    assert gradient is not None
+    assert gradient[0].abs().max() > 1e-8
+    assert not gradient[2:].any()
+
+
+# Initialisation -----------------------------------------------------------------------------------------------
+
+
+@every_cell
+def test_the_loss_begins_at_the_logarithm_of_the_vocabulary(cell: Cell) -> None:
+    network = network_of(cell)
+    network.initialise()
+    assert loss_of(network, some_tokens(4, 30)).item() == pytest.approx(math.log(VOCAB), abs=1e-6)
+
+
+@every_cell
+@every_depth
+def test_every_recurrent_block_begins_orthogonal(cell: Cell, num_layers: int) -> None:
+    network = network_of(cell, num_layers)
+    network.initialise()
+    blocks = [
+        block
+        for name, weight in network.named_parameters()
+        if "weight_hh" in name
+        for block in weight.detach().split(network.config.hidden_size)
+    ]
+    assert len(blocks) == num_layers * {"rnn": 1, "lstm": 4, "gru": 3}[cell]
+    for block in blocks:
+        torch.testing.assert_close(block @ block.t(), torch.eye(6), rtol=0, atol=1e-5)
+    assert all(not torch.allclose(one, other) for one, other in pairwise(blocks))
+
+
+@every_cell
+def test_biases_begin_at_zero_save_the_forget_gates_at_one(cell: Cell) -> None:
+    network = network_of(cell, 3)
+    network.initialise()
+    for layer in network.layers:
+        biases = layer.bias_ih_l0 + layer.bias_hh_l0  # type: ignore[operator]
+        expected = torch.zeros_like(biases)
+        if cell == "lstm":
+            expected[6:12] = 1.0  # PyTorch's order is i, f, g, o
+        assert torch.equal(biases.detach(), expected)
+
+
+def test_initialisation_follows_the_seed() -> None:
+    def made(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        network = network_of("lstm")
+        network.initialise()
+        return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+    assert torch.equal(made(1), made(1))
+    assert not torch.equal(made(1), made(2))
+
+
+@every_cell
+def test_one_batch_can_be_learned_by_heart(cell: Cell) -> None:
+    torch.manual_seed(0)
+    network = network_of(cell, 1, embed_size=8, hidden_size=24).train()
+    network.initialise()
+    tokens = some_tokens(2, 17)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = loss_of(network, tokens)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.05
+
+
+# One token at a time ------------------------------------------------------------------------------------------
+
+
+@every_cell
+@every_depth
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("table", [True, False])
+def test_single_steps_equal_the_network(
+    monkeypatch: pytest.MonkeyPatch, cell: Cell, num_layers: int, batch: int, table: bool
+) -> None:
+    if not table:
+        monkeypatch.setattr(packed, "MAX_TABLE", 0)
+    network, tokens = network_of(cell, num_layers), some_tokens(batch, 12)
+    expected = run(network, tokens).log_softmax(dim=-1)
+    step = PackedStep(network)
+    assert (step._table is not None) == table
+    log_probs, state = step.start(tokens[:, :1])
+    torch.testing.assert_close(log_probs, expected[:, 0], rtol=0, atol=1e-5)
+    for time in range(1, 12):
+        log_probs, state = step(tokens[:, time], state)
+        torch.testing.assert_close(log_probs, expected[:, time], rtol=0, atol=1e-5)
+
+
+@every_cell
+@every_depth
+def test_reading_a_prompt_equals_stepping_through_it(cell: Cell, num_layers: int) -> None:
+    step, tokens = PackedStep(network_of(cell, num_layers)), some_tokens(3, 9)
+    log_probs, state = step.start(tokens[:, :1])
+    for time in range(1, 9):
+        log_probs, state = step(tokens[:, time], state)
+    at_once, state_at_once = step.start(tokens)
+    torch.testing.assert_close(at_once, log_probs, rtol=0, atol=1e-5)
+    for layer, other in zip(state_at_once, state, strict=True):
+        assert len(layer) == len(other) == (2 if cell == "lstm" else 1)
+        for part, same in zip(layer, other, strict=True):
+            torch.testing.assert_close(part, same, rtol=0, atol=1e-5)
+
+
+@every_cell
+def test_a_step_gives_log_probabilities(cell: Cell) -> None:
+    step = PackedStep(network_of(cell))
+    log_probs, state = step.start(some_tokens(4, 2))
+    log_probs, _ = step(some_tokens(4, 1)[:, 0], state)
+    torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(4), rtol=0, atol=1e-5)
+
+
+@every_cell
+def test_a_step_leaves_the_state_it_was_given(cell: Cell) -> None:
+    step = PackedStep(network_of(cell))
+    _, state = step.start(some_tokens(2, 3))
+    first, _ = step(torch.tensor([1, 2]), state)
+    second, _ = step(torch.tensor([1, 2]), state)
+    assert torch.equal(first, second)
+
+
+@every_cell
+def test_reordering_gathers_sequences(cell: Cell) -> None:
+    step, tokens = PackedStep(network_of(cell)), some_tokens(4, 5)
+    index = torch.tensor([2, 0, 2])
+    _, state = step.start(tokens)
+    ours, _ = step(torch.tensor([1, 3, 5]), step.reorder(state, index))
+    _, chosen = step.start(tokens[index])
+    theirs, _ = step(torch.tensor([1, 3, 5]), chosen)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+@every_cell
+def test_dropout_is_off_while_writing(cell: Cell) -> None:
+    network = network_of(cell, dropout=0.9).train()
+    step, tokens = PackedStep(network), some_tokens(2, 6)
+    assert torch.equal(step.start(tokens)[0], step.start(tokens)[0])
+
+
+@pytest.mark.parametrize(("embed_size", "hidden_size"), [(4, 6), (1, 6), (4, 1), (1, 1)])
+def test_later_training_does_not_show_in_single_steps(embed_size: int, hidden_size: int) -> None:
+    network = network_of("rnn", embed_size=embed_size, hidden_size=hidden_size)
+    step = PackedStep(network)
+    _, state = step.start(some_tokens(2, 3))
+    before, _ = step(torch.tensor([1, 2]), state)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1.0)
+    after, _ = step(torch.tensor([1, 2]), state)
+    assert torch.equal(before, after)
+
+
+def test_later_training_does_not_show_in_a_prompt() -> None:
+    network, tokens = network_of("lstm"), some_tokens(2, 3)
+    step = PackedStep(network)
+    before, _ = step.start(tokens)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1.0)
+    after, _ = step.start(tokens)
+    assert torch.equal(before, after)
