@@ -67,6 +67,9 @@ Device = Annotated[
 Threads = Annotated[
     int, typer.Option(help="Threads; 0: PyTorch's choice.", envvar="SEQGEN_THREADS", rich_help_panel=MACHINE)
 ]
+Processes = Annotated[
+    int, typer.Option(min=1, help="Processes that share each batch, as torchrun starts them.", rich_help_panel=MACHINE)
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.", rich_help_panel=MACHINE)]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Settings, device and sizes too.", rich_help_panel=MACHINE)

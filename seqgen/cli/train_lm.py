@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,6 +97,7 @@ def train_lm(
     precision: options.PrecisionOption = TRAIN.precision,
     device: options.Device = TRAIN.device,
     threads: options.Threads = TRAIN.threads,
+    processes: options.Processes = 1,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -110,7 +112,11 @@ def train_lm(
     ```
     """
     chosen = options.given(ctx)
-    terminal = Terminal(quiet=quiet, verbose=verbose)
+    if processes > 1 and "LOCAL_RANK" not in os.environ:
+        from seqgen.train.distributed import launch
+
+        launch(processes, sys.argv[1:])
+    terminal = Terminal(quiet=quiet or os.environ.get("RANK", "0") != "0", verbose=verbose)
     if not (paths or resume or config):
         raise UsageError("no text to train on", hint="seqgen train-lm FILE..., or - to read standard input")
     if paths and "-" in paths and sys.stdin is not None and sys.stdin.isatty():
@@ -214,9 +220,9 @@ def _run(
     from seqgen.cli.display import display
     from seqgen.data.text import build_corpus
     from seqgen.tasks import language_model
-    from seqgen.train import run, runtime
+    from seqgen.train import distributed, run, runtime
     from seqgen.train.checkpoint import CheckpointStore
-    from seqgen.train.log import MetricsLog, TensorBoardLog
+    from seqgen.train.log import Listener, MetricsLog, TensorBoardLog
     from seqgen.train.loop import Trainer
 
     device = runtime.choose_device(settings.train.device)
@@ -224,21 +230,27 @@ def _run(
     precision = runtime.choose_precision(settings.train.precision, device)
     settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, precision=precision))
 
-    with (
-        runtime.StopRequest(terminal.note) as stop,
-        run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note),
-    ):
-        corpus = build_corpus(settings.text, directory / run.DATA, terminal.warn)
-        described = {"command": COMMAND, "settings": to_json(settings)}
-        modeldir.write_file(directory / run.SETTINGS, modeldir.json_bytes(described))
+    with ExitStack() as held:
+        stop = held.enter_context(runtime.StopRequest(terminal.note))
+        group = held.enter_context(distributed.join(device))
+        if group.first:
+            held.enter_context(run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note))
+            corpus = build_corpus(settings.text, directory / run.DATA, terminal.warn)
+            described = {"command": COMMAND, "settings": to_json(settings)}
+            modeldir.write_file(directory / run.SETTINGS, modeldir.json_bytes(described))
+            group.wait()
+        else:
+            group.wait()
+            corpus = build_corpus(settings.text, directory / run.DATA, terminal.warn)
 
-        network = language_model.new_network(settings.network, corpus.tokenizer, settings.train.seed).to(device)
+        network = language_model.new_network(settings.network, corpus.tokenizer, settings.train.seed)
+        network.to(group.device)
         store = CheckpointStore(directory, language_model.model_files(network, corpus.tokenizer))
         checkpoint = store.newest(terminal.warn) if resume else None
         if resume:
             found = f"from step {checkpoint.state['step']}" if checkpoint else "from the start: nothing was saved"
             terminal.note(f"going on {found}")
-        _describe(terminal, corpus, network, f"{device}, {threads} threads, {precision}", directory)
+        _describe(terminal, corpus, network, f"{group.device}, {threads} threads, {precision}", directory)
         task = language_model.LanguageModelTask(
             network,
             corpus,
@@ -246,26 +258,31 @@ def _run(
             batch_size=settings.train.batch_size,
             seed=settings.train.seed,
             parts=settings.train.grad_accumulation,
+            share=group.share,
         )
-        size = int(checkpoint.state["log_size"]) if checkpoint else 0
-        with (
-            closing(MetricsLog(directory / run.METRICS, every=settings.train.log_every, size=size)) as log,
-            closing(TensorBoardLog(directory / "tensorboard")) if tensorboard else nullcontext() as board,
-        ):
-            with display(terminal) as shown:
-                trainer = Trainer(
-                    task,
-                    settings.train,
-                    store,
-                    log,
-                    listeners=[*shown, *([board] if board else [])],
-                    stop=stop,
-                    device=device,
-                    resume_command=_resume_command(directory),
-                )
-                if checkpoint:
-                    trainer.restore(checkpoint)
-                progress = trainer.run()
+        log = None
+        listeners: list[Listener] = []
+        if group.first:
+            size = int(checkpoint.state["log_size"]) if checkpoint else 0
+            path, every = directory / run.METRICS, settings.train.log_every
+            log = held.enter_context(closing(MetricsLog(path, every=every, size=size)))
+            if tensorboard:
+                listeners.append(held.enter_context(closing(TensorBoardLog(directory / "tensorboard"))))
+        with display(terminal) as shown:
+            trainer = Trainer(
+                task,
+                settings.train,
+                store,
+                log,
+                listeners=[*listeners, *shown],
+                stop=stop,
+                group=group,
+                resume_command=_resume_command(directory),
+            )
+            if checkpoint:
+                trainer.restore(checkpoint)
+            progress = trainer.run()
+        if log is not None:
             _finish(settings, directory, corpus, network, store, log, progress, stop, terminal)
 
 

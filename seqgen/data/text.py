@@ -101,18 +101,18 @@ class Lanes:
         self.lane_length = (len(span) - (self.num_lanes == 1)) // self.num_lanes
         self.steps_per_epoch = -(-self.lane_length // chunk)
 
-    def read(self, step: int) -> tuple[Tensor, Tensor, bool]:
-        """The batch of one step.
+    def read(self, step: int, rows: slice = slice(None)) -> tuple[Tensor, Tensor, bool]:
+        """The batch of one step, or some of its lanes.
 
         Returns:
-            tuple[Tensor, Tensor, bool]: inputs and targets, both `(num_lanes, time)`, the targets one token
-            later; and whether an epoch begins, so that the state starts from zero.
+            tuple[Tensor, Tensor, bool]: inputs and targets, both `(lanes, time)`, the targets one token later; and
+            whether an epoch begins, so that the state starts from zero.
         """
         epoch, index = divmod(step, self.steps_per_epoch)
         turn = derive(self.seed, "rotation", epoch) % len(self.span) if self.num_lanes > 1 else 0
         begin = index * self.chunk
         length = min(self.chunk, self.lane_length - begin)
-        starts = (turn + lane * self.lane_length + begin for lane in range(self.num_lanes))
+        starts = (turn + lane * self.lane_length + begin for lane in range(self.num_lanes)[rows])
         tokens = torch.from_numpy(self.span.read_circular(starts, length + 1))
         return tokens[:, :-1], tokens[:, 1:], index == 0
 

@@ -187,6 +187,8 @@ class LanguageModelTask:
         batch_size (int): lanes.
         seed (int): the run's.
         parts (int): in how many parts a step is computed.
+        share (Callable[[int], slice]): which of so many lanes are computed here; all of them unless there are more
+            processes.
     """
 
     def __init__(
@@ -198,41 +200,46 @@ class LanguageModelTask:
         batch_size: int,
         seed: int,
         parts: int = 1,
+        share: Callable[[int], slice] = slice,
     ) -> None:
         self.players: Mapping[str, nn.Module] = {"model": network}
         self._network, self._corpus = network, corpus
         self._lanes = Lanes(corpus.train, batch_size, config.bptt, seed)
-        if parts > self._lanes.num_lanes:
-            raise UsageError(f"this text fills {self._lanes.num_lanes} lanes, which cannot be split into {parts} parts")
+        self._rows = share(self._lanes.num_lanes)
+        here = len(range(self._lanes.num_lanes)[self._rows])
+        if parts > here:
+            raise UsageError(f"this text fills {here} lanes, which cannot be split into {parts} parts")
         self._counts = char_counts(corpus.tokenizer)
         self.steps_per_epoch = self._lanes.steps_per_epoch
         self.criterion = "valid_loss" if corpus.valid is not None else None
-        self._state = network.initial_state(self._lanes.num_lanes)
+        self._state = network.initial_state(here)
         self._after: list[Tensor] = []
         self._inputs = self._targets = torch.empty(0, dtype=torch.long)
+        self._batch_tokens = 0
         self._chars_per_token = 1.0
 
     def prepare(self, step: int) -> int:
-        """Read the chunk of every lane; an epoch begins with the zero state."""
+        """Read the chunk of every lane here; an epoch begins with the zero state."""
         device = self._state.device
-        inputs, targets, first = self._lanes.read(step)
+        inputs, targets, first = self._lanes.read(step, self._rows)
         self._state, self._after = self._carried(), []
         self._chars_per_token = max(1, int(self._counts[targets.numpy()].sum())) / targets.numel()
         self._inputs, self._targets = inputs.to(device), targets.to(device)
         if first:
             self._state = torch.zeros_like(self._state)
-        return targets.numel()
+        self._batch_tokens = self._lanes.num_lanes * targets.shape[1]
+        return self._batch_tokens
 
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         """The part's share of the mean cross-entropy in nats per token."""
-        total = self._lanes.num_lanes
-        rows = slice(part * total // parts, (part + 1) * total // parts)
+        here = len(self._inputs)
+        rows = slice(part * here // parts, (part + 1) * here // parts)
         logits, state = self._network(self._inputs[rows], self._state[:, :, rows])
         # Truncated back-propagation: the value goes on to the next chunk, the gradient does not.
         self._after.append(state.detach())
         targets = self._targets[rows].flatten()
         nats = functional.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum")
-        return nats / self._targets.numel()
+        return nats / self._batch_tokens
 
     def measures(self, losses: Mapping[str, float]) -> dict[str, float]:
         """Nats per token and bits per character."""
@@ -254,12 +261,13 @@ class LanguageModelTask:
         return "".join(text for _, text in writer.write("", length=SAMPLE_TOKENS, seeds=[seed]))
 
     def state(self) -> dict[str, Tensor]:
-        """The hidden state that every lane goes on with."""
-        return {"state": self._carried()}
+        """The hidden state that every lane here goes on with, `(lanes, num_layers, parts, hidden)`."""
+        return {"state": self._carried().movedim(2, 0)}
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore the hidden state."""
-        self._state, self._after = tensors["state"].to(self._state.device), []
+        """Restore the hidden state from that of all lanes."""
+        state = tensors["state"][self._rows].movedim(0, 2).contiguous()
+        self._state, self._after = state.to(self._state.device), []
 
     def _carried(self) -> Tensor:
         """The hidden state `(num_layers, parts, lanes, hidden)` after the last step."""

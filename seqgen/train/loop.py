@@ -32,6 +32,7 @@ from seqgen.seeds import derive
 from seqgen.train import runtime
 from seqgen.train.budget import Pace, Plan, first_plan, revise
 from seqgen.train.checkpoint import Checkpoint, CheckpointStore, to_state
+from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, Listeners, MetricsLog
 from seqgen.train.optim import (
     Average,
@@ -78,10 +79,13 @@ class Task(Protocol):
         """Something that the model makes at this moment, for a person to look at."""
 
     def state(self) -> dict[str, Tensor]:
-        """What the task carries from step to step, such as the hidden state of its lanes."""
+        """What the task carries from step to step, such as the hidden state of its lanes.
+
+        The first dimension of each tensor counts the examples, so that several processes can join their shares.
+        """
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore what `state` gave."""
+        """Restore what `state` gave, joined over all processes."""
 
 
 @dataclass
@@ -112,9 +116,10 @@ class Trainer:
         task (Task): what is learned. Its players are on `device` already.
         config (TrainConfig): for how long and how fast; `precision` is settled, not `auto`.
         store (CheckpointStore): where the state goes.
-        log (MetricsLog): where the numbers go.
+        log (MetricsLog | None): where the numbers go; only the first process of a group has one.
         listeners (list[Listener]): who else hears of the run; `log` is not among them.
         stop (runtime.StopRequest): looked at between steps and within evaluations.
+        group (Group): the processes of the run; its device is that of the players.
         resume_command (str): what a person types to go on after an interruption.
     """
 
@@ -123,23 +128,24 @@ class Trainer:
         task: Task,
         config: TrainConfig,
         store: CheckpointStore,
-        log: MetricsLog,
+        log: MetricsLog | None,
         *,
         listeners: list[Listener],
         stop: runtime.StopRequest,
-        device: torch.device,
+        group: Group,
         resume_command: str,
     ) -> None:
         self.task, self.config, self.store, self.log = task, config, store, log
-        self.listeners = Listeners([log, *listeners])
-        self.stop, self.device, self.resume_command = stop, device, resume_command
+        self.listeners = Listeners([*([log] if log else []), *listeners])
+        self.stop, self.group, self.resume_command = stop, group, resume_command
         self.optimizers = {name: build_optimizer(player, config) for name, player in task.players.items()}
         self.averages = {name: Average(p, config.ema) for name, p in task.players.items()} if config.ema else {}
         budget = [config.steps, config.epochs, config.minutes]
         self.progress = Progress(plan=first_plan(config, task.steps_per_epoch), budget=budget)
         self._pace = Pace()
         self._saved_step = -1
-        self._check_space()
+        if group.first:
+            self._check_space()
 
     # The run ----------------------------------------------------------------------------------------------
 
@@ -155,13 +161,14 @@ class Trainer:
         self.listeners.started(progress.step, self._total_steps)
         while True:
             done = self._done()
+            stopping = self.group.any(self.stop())
             due = done or progress.step % config.eval_every == 0
-            if due and progress.evaluated_step != progress.step and not self.stop():
-                self._evaluate()
+            if due and progress.evaluated_step != progress.step and not stopping:
+                stopping = not self._evaluate()
                 done = self._done()  # the plan or the patience may have changed
-            if self.stop() or done or progress.step % config.save_every == 0:
-                self._save(last=done or self.stop())
-            if self.stop():
+            if stopping or done or progress.step % config.save_every == 0:
+                self._save(last=stopping or done)
+            if stopping:
                 raise Interrupted(
                     f"stopped at step {progress.step}, saved in {self.store.path(progress.step)}",
                     hint=f"go on with: {self.resume_command}",
@@ -187,7 +194,7 @@ class Trainer:
         except RuntimeError as error:
             self._explain_memory(error)
             raise
-        seconds = time.perf_counter() - start
+        seconds = self.group.first_says(time.perf_counter() - start)
         progress.step += 1
         progress.seconds += seconds
         self._pace.took(seconds)
@@ -199,7 +206,7 @@ class Trainer:
     def _step(self) -> tuple[dict[str, float], int]:
         """One optimizer step of every player."""
         progress, task = self.progress, self.task
-        torch.manual_seed(derive(self.config.seed, "step", progress.step))
+        torch.manual_seed(derive(self.config.seed, "step", progress.step, self.group.rank))
         units = task.prepare(progress.step)
         lr = learning_rate(self.config, progress.step, progress.plan.progress(progress.step) if progress.plan else 0.0)
         losses: dict[str, float] = {}
@@ -221,10 +228,12 @@ class Trainer:
         optimizer.zero_grad()
         loss = 0.0
         for part in range(parts):
-            with runtime.autocast(self.config.precision, self.device):
+            with runtime.autocast(self.config.precision, self.group.device):
                 share = self.task.loss(name, part, parts)
             share.backward()  # type: ignore[no-untyped-call]
             loss += float(share.detach())
+        loss = self.group.sum(loss)
+        self.group.sum_gradients(player.parameters())
         norm = clip_gradients(player.parameters(), self.config.clip)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise NonFiniteError(
@@ -239,29 +248,31 @@ class Trainer:
 
     # Judging ----------------------------------------------------------------------------------------------
 
-    def _evaluate(self) -> None:
+    def _evaluate(self) -> bool:
+        """Judge, keep the best, correct the plan; False when a signal came before the end."""
         progress, start = self.progress, time.perf_counter()
         with self._judged_weights():
             measures = self.task.evaluate(self.stop)
             text = self.task.sample(derive(self.config.seed, "sample", progress.step)) if measures is not None else None
-        if measures is None:
-            return
+        if self.group.any(measures is None) or measures is None:
+            return False
         progress.evaluated_step = progress.step
         criterion = self.task.criterion
         best = criterion is None or not progress.best or measures[criterion] < progress.best[criterion]
         progress.evaluations_since_best = 0 if best else progress.evaluations_since_best + 1
         if best:
             progress.best_step, progress.best = progress.step, measures
-        progress.seconds += time.perf_counter() - start
+        progress.seconds += self.group.first_says(time.perf_counter() - start)
         record = {"step": progress.step, **measures, "seconds": progress.seconds}
         self.listeners.evaluated(record, best=best)
         if text is not None:
             self.listeners.sampled(text)
         if best:
             self._save()
-        self._pace.evaluation_seconds = time.perf_counter() - start
+        self._pace.evaluation_seconds = self.group.first_says(time.perf_counter() - start)
         if progress.plan is not None:
             self._plan()
+        return True
 
     def _plan(self) -> None:
         """Make or correct the plan of a time budget."""
@@ -310,7 +321,7 @@ class Trainer:
                 player.load_state_dict(_below(prefix, trained or checkpoint.weights))
                 if name in self.averages:
                     self.averages[name].weights = {
-                        k: v.to(self.device) for k, v in _below(prefix, checkpoint.weights).items()
+                        k: v.to(self.group.device) for k, v in _below(prefix, checkpoint.weights).items()
                     }
                 moments = _below(f"optimizer/{name}/", checkpoint.training)
                 load_optimizer_tensors(player, self.optimizers[name], moments)
@@ -320,7 +331,7 @@ class Trainer:
 
     def _checkpoint(self) -> Checkpoint:
         weights: dict[str, Tensor] = {}
-        training = {f"task/{name}": tensor for name, tensor in self.task.state().items()}
+        training = {f"task/{name}": self.group.gather(tensor) for name, tensor in self.task.state().items()}
         for name, player in self.task.players.items():
             prefix, trained = self._prefix(name), player.state_dict()
             judged = self.averages[name].weights if name in self.averages else trained
@@ -332,7 +343,7 @@ class Trainer:
         values = {name: getattr(self.progress, name) for name in Progress.__dataclass_fields__}
         plan = self.progress.plan
         values["plan"] = vars(plan) if plan else None
-        return Checkpoint(weights, training, to_state(**values, log_size=self.log.size))
+        return Checkpoint(weights, training, to_state(**values, log_size=self.log.size if self.log else 0))
 
     def _prefix(self, player: str) -> str:
         """A model of one network has plain names; of several, each name begins with its player."""
@@ -343,16 +354,26 @@ class Trainer:
         progress = self.progress
         if self._saved_step == progress.step:
             return
-        try:
-            self.log.flush()
-            self.store.save(progress.step, self._checkpoint(), best=progress.best_step)
+        checkpoint = self._checkpoint()  # by all processes, for it gathers what each carries
+        problem = self._write(checkpoint) if self.group.first else None
+        if not self.group.any(problem is not None):
             self._saved_step = progress.step
+            return
+        kept = f"step {self._saved_step} stands" if self._saved_step >= 0 else "nothing is saved yet"
+        message = f"step {progress.step} could not be saved: {problem or 'see the first process'} ({kept})"
+        if last:
+            raise OutputError(message, hint=f"make room, then: {self.resume_command}")
+        self.listeners.noted(f"{message}; training goes on")
+
+    def _write(self, checkpoint: Checkpoint) -> str | None:
+        """Write the log and a checkpoint; what went wrong, or None."""
+        try:
+            if self.log:
+                self.log.flush()
+            self.store.save(self.progress.step, checkpoint, best=self.progress.best_step)
         except OSError as error:
-            kept = f"step {self._saved_step} stands" if self._saved_step >= 0 else "nothing is saved yet"
-            message = f"step {progress.step} could not be saved: {error.strerror or error} ({kept})"
-            if last:
-                raise OutputError(message, hint=f"make room, then: {self.resume_command}") from None
-            self.listeners.noted(f"{message}; training goes on")
+            return error.strerror or str(error)
+        return None
 
     def _check_space(self) -> None:
         """Refuse to start what could not be saved: room for three checkpoints, or for one with everything in it."""
