@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
-from seqgen.config import (
-    Cell,
-    LanguageModelSettings,
-    RecurrentConfig,
-    TextConfig,
-    Tokens,
-    TrainConfig,
-    from_json,
-    to_json,
-)
-from seqgen.errors import ConfigError, Interrupted, UsageError
+from seqgen.cli.settings import command_line, settle
+from seqgen.config import Cell, LanguageModelSettings, Tokens, to_json
+from seqgen.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from seqgen.data.text import Corpus
@@ -37,10 +27,8 @@ if TYPE_CHECKING:
     from seqgen.train.runtime import StopRequest
 
 COMMAND = "train-lm"
-TEXT, NETWORK, TRAIN = TextConfig(), RecurrentConfig(), TrainConfig(minutes=10.0)
-BUDGETS = ("steps", "epochs", "minutes")
-# What a resumed run may change: how long and how fast it goes on, and on which machine; not what it is.
-FREE_ON_RESUME = {f.name for f in dataclasses.fields(TrainConfig)} - {"seed", "batch_size", "ema"}
+DEFAULTS = LanguageModelSettings()
+TEXT, NETWORK, TRAIN = DEFAULTS.text, DEFAULTS.network, DEFAULTS.train
 
 
 def train_lm(
@@ -122,7 +110,8 @@ def train_lm(
     if paths and "-" in paths and sys.stdin is not None and sys.stdin.isatty():
         terminal.note("reading text from the terminal; end it with Ctrl-D")
     directory = out or _default_directory(paths, cell)
-    settings = _settings(chosen, directory if resume else None, config, terminal)
+    resumed = directory if resume else None
+    settings = settle(COMMAND, DEFAULTS, chosen, resumed=resumed, config=config, note=terminal.note)
     _run(settings, directory, terminal, resume=resume, overwrite=overwrite, tensorboard=tensorboard)
 
 
@@ -133,78 +122,6 @@ def _default_directory(paths: list[str] | None, cell: Cell) -> Path:
         )
     name = "stdin" if paths[0] == "-" else Path(paths[0]).resolve().stem
     return Path("models") / f"{name}-{cell}"
-
-
-# Settings -----------------------------------------------------------------------------------------------------
-
-
-def _settings(
-    chosen: Mapping[str, Any], resumed: Path | None, config: Path | None, terminal: Terminal
-) -> LanguageModelSettings:
-    """Defaults, then the run that is resumed or the file that is replayed, then what was typed."""
-    if resumed and config:
-        raise UsageError("--resume and --config exclude each other")
-    path = resumed / "training.json" if resumed else config
-    if path is None or not path.is_file():
-        if config:
-            raise UsageError(f"{config}: no such file")
-        return _replace(LanguageModelSettings(), chosen)
-    before = _read_settings(path)
-    settings = _replace(before, chosen)
-    if resumed:
-        for name, (old, new) in _differences(before, settings).items():
-            if name not in FREE_ON_RESUME:
-                raise UsageError(f"a resumed run cannot change {name} from {old!r} to {new!r}")
-            terminal.note(f"going on with {name} {new} (was {old})")
-    return settings
-
-
-def _read_settings(path: Path) -> LanguageModelSettings:
-    try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is not a settings file: {error}") from None
-    if not isinstance(data, dict) or data.get("command") != COMMAND:
-        raise ConfigError(f"{path} does not hold the settings of seqgen {COMMAND}")
-    return from_json(LanguageModelSettings, data.get("settings"), where=str(path))
-
-
-def _replace(settings: LanguageModelSettings, chosen: Mapping[str, Any]) -> LanguageModelSettings:
-    """The settings with some fields changed, each in the part that has it; one budget replaces another."""
-    parts = {}
-    for part in dataclasses.fields(settings):
-        old = getattr(settings, part.name)
-        changes = {name: value for name, value in chosen.items() if name in old.__dataclass_fields__}
-        if "paths" in changes:
-            changes["paths"] = tuple(changes["paths"])
-        if any(name in changes for name in BUDGETS):
-            changes = dict.fromkeys(BUDGETS) | changes
-        parts[part.name] = dataclasses.replace(old, **changes)
-    return dataclasses.replace(settings, **parts)
-
-
-def _differences(one: LanguageModelSettings, two: LanguageModelSettings) -> dict[str, tuple[Any, Any]]:
-    pairs = (
-        (name, value, to_json(two)[part][name])
-        for part, values in to_json(one).items()
-        for name, value in values.items()
-    )
-    return {name: (old, new) for name, old, new in pairs if old != new}
-
-
-def command_line(settings: LanguageModelSettings, directory: Path) -> str:
-    """The command that these settings came from, defaults left out."""
-    words = ["seqgen", COMMAND, *settings.text.paths]
-    renamed = {"num_layers": "layers", "warmup_steps": "warmup"}
-    defaults = to_json(LanguageModelSettings())
-    for part, values in to_json(settings).items():
-        for name, value in values.items():
-            if name != "paths" and value is not None and value != defaults[part][name]:
-                words += [f"--{renamed.get(name, name).replace('_', '-')}", str(value)]
-    return shlex.join([*words, "--out", str(directory)])
-
-
-# The run ------------------------------------------------------------------------------------------------------
 
 
 def _run(
@@ -343,7 +260,7 @@ def _finish(
         step=step,
         minutes=progress.seconds / 60,
         measures=measures,
-        command=command_line(settings, directory),
+        command=command_line(COMMAND, settings, DEFAULTS, settings.text.paths, directory),
         torch_version=torch.__version__,
     )
     run.publish(directory, weights, language_model.model_files(network, corpus.tokenizer), card)

@@ -8,7 +8,6 @@ derives every draw from the step. There is no pickle.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -152,8 +151,3 @@ class RunLock:
     def __exit__(self, *_: object) -> None:
         self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
-
-
-def to_state(**values: object) -> dict[str, Any]:
-    """A `state.json` object, through JSON and back, so that what is restored equals what is kept in memory."""
-    return dict(json.loads(json.dumps(values)))

@@ -15,12 +15,12 @@ settings, the weights and the step's number, so a run that was interrupted anywh
 
 from __future__ import annotations
 
-import math
+import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -29,19 +29,13 @@ from torch import Tensor, nn
 from seqgen.config import TrainConfig
 from seqgen.errors import Interrupted, NonFiniteError, OutputError, TrainingError
 from seqgen.seeds import derive
-from seqgen.train import runtime
 from seqgen.train.budget import Pace, Plan, first_plan, revise
-from seqgen.train.checkpoint import Checkpoint, CheckpointStore, to_state
+from seqgen.train.checkpoint import Checkpoint, CheckpointStore
 from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, Listeners, MetricsLog
-from seqgen.train.optim import (
-    Average,
-    build_optimizer,
-    clip_gradients,
-    learning_rate,
-    load_optimizer_tensors,
-    optimizer_tensors,
-)
+from seqgen.train.optim import learning_rate
+from seqgen.train.players import Players, below
+from seqgen.train.runtime import StopRequest
 
 
 class Task(Protocol):
@@ -113,14 +107,17 @@ class Trainer:
     """Runs one task.
 
     Args:
-        task (Task): what is learned. Its players are on `device` already.
+        task (Task): what is learned. Its players are on the group's device already.
         config (TrainConfig): for how long and how fast; `precision` is settled, not `auto`.
         store (CheckpointStore): where the state goes.
         log (MetricsLog | None): where the numbers go; only the first process of a group has one.
         listeners (list[Listener]): who else hears of the run; `log` is not among them.
-        stop (runtime.StopRequest): looked at between steps and within evaluations.
-        group (Group): the processes of the run; its device is that of the players.
+        stop (StopRequest): looked at between steps and within evaluations.
+        group (Group): the processes of the run.
         resume_command (str): what a person types to go on after an interruption.
+
+    Raises:
+        OutputError: there is no room for the checkpoints.
     """
 
     def __init__(
@@ -131,15 +128,14 @@ class Trainer:
         log: MetricsLog | None,
         *,
         listeners: list[Listener],
-        stop: runtime.StopRequest,
+        stop: StopRequest,
         group: Group,
         resume_command: str,
     ) -> None:
         self.task, self.config, self.store, self.log = task, config, store, log
         self.listeners = Listeners([*([log] if log else []), *listeners])
         self.stop, self.group, self.resume_command = stop, group, resume_command
-        self.optimizers = {name: build_optimizer(player, config) for name, player in task.players.items()}
-        self.averages = {name: Average(p, config.ema) for name, p in task.players.items()} if config.ema else {}
+        self.players = Players(task.players, config, group)
         budget = [config.steps, config.epochs, config.minutes]
         self.progress = Progress(plan=first_plan(config, task.steps_per_epoch), budget=budget)
         self._pace = Pace()
@@ -191,9 +187,8 @@ class Trainer:
         progress, start = self.progress, time.perf_counter()
         try:
             record, units = self._step()
-        except RuntimeError as error:
-            self._explain_memory(error)
-            raise
+        except (RuntimeError, NonFiniteError) as error:
+            raise self._explained(error) from error
         seconds = self.group.first_says(time.perf_counter() - start)
         progress.step += 1
         progress.seconds += seconds
@@ -204,54 +199,38 @@ class Trainer:
         self.listeners.stepped(record, self._total_steps)
 
     def _step(self) -> tuple[dict[str, float], int]:
-        """One optimizer step of every player."""
-        progress, task = self.progress, self.task
-        torch.manual_seed(derive(self.config.seed, "step", progress.step, self.group.rank))
-        units = task.prepare(progress.step)
-        lr = learning_rate(self.config, progress.step, progress.plan.progress(progress.step) if progress.plan else 0.0)
+        """One optimizer step of every player; its record, and how many units the batch held."""
+        task, config, step = self.task, self.config, self.progress.step
+        torch.manual_seed(derive(config.seed, "step", step, self.group.rank))
+        units = task.prepare(step)
+        lr = learning_rate(config, step, self.progress.plan.progress(step) if self.progress.plan else 0.0)
         losses: dict[str, float] = {}
         norms: dict[str, float] = {}
-        for name, player in task.players.items():
-            with _only_trains(player, task.players):
-                losses[name], norms[name] = self._turn(name, player, lr)
-            if name in self.averages:
-                self.averages[name].update(progress.step)
-        step = progress.step + 1
-        record = {"step": step, "epoch": round(step / task.steps_per_epoch, 4), **task.measures(losses)}
+        for name in task.players:
+            share = partial(task.loss, name, parts=config.grad_accumulation)
+            losses[name], norms[name] = self.players.turn(name, share, lr, step)
+        record = {"step": step + 1, "epoch": round((step + 1) / task.steps_per_epoch, 4), **task.measures(losses)}
         for name, norm in norms.items():
             record["grad_norm" if len(norms) == 1 else f"{name}_grad_norm"] = norm
         return record | {"lr": lr}, units
 
-    def _turn(self, name: str, player: nn.Module, lr: float) -> tuple[float, float]:
-        """A player's loss and gradient norm; its weights move unless one of them is not finite."""
-        optimizer, parts = self.optimizers[name], self.config.grad_accumulation
-        optimizer.zero_grad()
-        loss = 0.0
-        for part in range(parts):
-            with runtime.autocast(self.config.precision, self.group.device):
-                share = self.task.loss(name, part, parts)
-            share.backward()  # type: ignore[no-untyped-call]
-            loss += float(share.detach())
-        loss = self.group.sum(loss)
-        self.group.sum_gradients(player.parameters())
-        norm = clip_gradients(player.parameters(), self.config.clip)
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise NonFiniteError(
-                f"step {self.progress.step + 1}: the loss of the {name} is {loss:g}, its gradient norm {norm:g}; "
-                f"the weights were not touched ({self._last_good})",
-                hint=f"go on from there with a smaller step: {self.resume_command} --lr {self.config.lr / 4:g}",
-            )
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        optimizer.step()
-        return loss, norm
+    def _explained(self, error: Exception) -> Exception:
+        """A failed step with what to do about it; other errors as they are."""
+        good = f"the last good checkpoint is step {self._saved_step}" if self._saved_step >= 0 else "none was saved yet"
+        if isinstance(error, NonFiniteError):
+            hint = f"go on from there with a smaller step: {self.resume_command} --lr {self.config.lr / 4:g}"
+            return NonFiniteError(f"{error.message}; {good}", hint=hint)
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            hint = "the same step in parts: --grad-accumulation 2; or less at a time: --bptt, --batch-size"
+            return TrainingError(f"step {self.progress.step + 1} does not fit into memory; {good}", hint=hint)
+        return error
 
     # Judging ----------------------------------------------------------------------------------------------
 
     def _evaluate(self) -> bool:
         """Judge, keep the best, correct the plan; False when a signal came before the end."""
         progress, start = self.progress, time.perf_counter()
-        with self._judged_weights():
+        with self.players.judged():
             measures = self.task.evaluate(self.stop)
             text = self.task.sample(derive(self.config.seed, "sample", progress.step)) if measures is not None else None
         if self.group.any(measures is None) or measures is None:
@@ -263,8 +242,7 @@ class Trainer:
         if best:
             progress.best_step, progress.best = progress.step, measures
         progress.seconds += self.group.first_says(time.perf_counter() - start)
-        record = {"step": progress.step, **measures, "seconds": progress.seconds}
-        self.listeners.evaluated(record, best=best)
+        self.listeners.evaluated({"step": progress.step, **measures, "seconds": progress.seconds}, best=best)
         if text is not None:
             self.listeners.sampled(text)
         if best:
@@ -276,30 +254,11 @@ class Trainer:
 
     def _plan(self) -> None:
         """Make or correct the plan of a time budget."""
-        progress = self.progress
-        before = progress.plan
-        step, seconds = progress.step, progress.seconds
-        progress.plan = revise(self.config, before, step, seconds, self._pace)
+        progress, before = self.progress, self.progress.plan
+        progress.plan = revise(self.config, before, progress.step, progress.seconds, self._pace)
         if before and progress.plan and progress.plan != before:
             total = progress.plan.total_steps
             self.listeners.noted(f"the pace changed: {total} steps fit the time, not {before.total_steps}")
-
-    @contextmanager
-    def _judged_weights(self) -> Iterator[None]:
-        """The averaged weights, where they are kept, in evaluation mode."""
-        players = self.task.players
-        for name, average in self.averages.items():
-            average.swap()
-            players[name].eval()
-        for player in players.values():
-            player.eval()
-        try:
-            yield
-        finally:
-            for average in self.averages.values():
-                average.swap()
-            for player in players.values():
-                player.train()
 
     # State ------------------------------------------------------------------------------------------------
 
@@ -314,40 +273,17 @@ class Trainer:
             progress.plan, progress.budget = self.progress.plan, self.progress.budget
         self.progress = progress
         self._saved_step = progress.step
-        trained = {k.removeprefix("weights/"): v for k, v in checkpoint.training.items() if k.startswith("weights/")}
         try:
-            for name, player in self.task.players.items():
-                prefix = self._prefix(name)
-                player.load_state_dict(_below(prefix, trained or checkpoint.weights))
-                if name in self.averages:
-                    self.averages[name].weights = {
-                        k: v.to(self.group.device) for k, v in _below(prefix, checkpoint.weights).items()
-                    }
-                moments = _below(f"optimizer/{name}/", checkpoint.training)
-                load_optimizer_tensors(player, self.optimizers[name], moments)
+            self.players.load(checkpoint.weights, checkpoint.training)
+            self.task.load_state(below("task/", checkpoint.training))
         except (RuntimeError, KeyError) as error:
             raise TrainingError(f"step {progress.step} does not fit these settings: {error}") from None
-        self.task.load_state(_below("task/", checkpoint.training))
 
     def _checkpoint(self) -> Checkpoint:
-        weights: dict[str, Tensor] = {}
-        training = {f"task/{name}": self.group.gather(tensor) for name, tensor in self.task.state().items()}
-        for name, player in self.task.players.items():
-            prefix, trained = self._prefix(name), player.state_dict()
-            judged = self.averages[name].weights if name in self.averages else trained
-            weights |= {f"{prefix}{k}": v for k, v in judged.items()}
-            if name in self.averages:
-                training |= {f"weights/{prefix}{k}": v for k, v in trained.items()}
-            moments = optimizer_tensors(player, self.optimizers[name])
-            training |= {f"optimizer/{name}/{k}": v for k, v in moments.items()}
-        values = {name: getattr(self.progress, name) for name in Progress.__dataclass_fields__}
-        plan = self.progress.plan
-        values["plan"] = vars(plan) if plan else None
-        return Checkpoint(weights, training, to_state(**values, log_size=self.log.size if self.log else 0))
-
-    def _prefix(self, player: str) -> str:
-        """A model of one network has plain names; of several, each name begins with its player."""
-        return "" if len(self.task.players) == 1 else f"{player}."
+        weights, training = self.players.tensors()
+        training |= {f"task/{name}": self.group.gather(tensor) for name, tensor in self.task.state().items()}
+        state = dataclasses.asdict(self.progress) | {"log_size": self.log.size if self.log else 0}
+        return Checkpoint(weights, training, state)
 
     def _save(self, *, last: bool = False) -> None:
         """Save the state; a full disk costs a message, and at the end of the run an error."""
@@ -376,43 +312,12 @@ class Trainer:
         return None
 
     def _check_space(self) -> None:
-        """Refuse to start what could not be saved: room for three checkpoints, or for one with everything in it."""
+        """Refuse to start what could not be saved: room for three checkpoints."""
         values = sum(p.numel() for player in self.task.players.values() for p in player.parameters())
-        needed = 3 * 4 * values * (3 + bool(self.averages))
+        needed = 3 * 4 * values * (3 + bool(self.config.ema))  # fp32 weights and two moments, and the average
         free = shutil.disk_usage(self.store.directory).free
         if free < needed:
             raise OutputError(
                 f"{self.store.directory}: {free >> 20} MiB free, three checkpoints take {needed >> 20} MiB",
                 hint="make room, or choose another --out",
             )
-
-    def _explain_memory(self, error: RuntimeError) -> None:
-        """Turn out-of-memory into advice."""
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-            return
-        raise TrainingError(
-            f"step {self.progress.step + 1} does not fit into memory ({self._last_good})",
-            hint="the same step in parts: --grad-accumulation 2; or less at a time: --bptt, --batch-size",
-        ) from error
-
-    @property
-    def _last_good(self) -> str:
-        return f"last good checkpoint: step {self._saved_step}" if self._saved_step >= 0 else "none was saved yet"
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with a prefix, named without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-@contextmanager
-def _only_trains(player: nn.Module, players: Mapping[str, nn.Module]) -> Iterator[None]:
-    """Compute no gradient for the players whose turn it is not."""
-    others = [other for other in players.values() if other is not player]
-    for other in others:
-        other.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for other in others:
-            other.requires_grad_(True)

@@ -1,0 +1,104 @@
+"""From options to settings and back: defaults, then a file, then what was typed.
+
+A command's settings are one dataclass whose parts are dataclasses (`seqgen.config.LanguageModelSettings`); options have
+the names of the fields. `training.json` holds `{"command": …, "settings": …}`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from seqgen.config import TrainConfig, from_json, to_json
+from seqgen.errors import ConfigError, UsageError
+
+Settings = TypeVar("Settings")
+
+BUDGETS = ("steps", "epochs", "minutes")
+RENAMED = {"num_layers": "layers", "warmup_steps": "warmup"}
+
+# What a resumed run may change: how long and how fast it goes on, and on which machine; not what it is.
+FREE_ON_RESUME = {f.name for f in dataclasses.fields(TrainConfig)} - {"seed", "batch_size", "ema"}
+
+
+def settle(
+    command: str,
+    defaults: Settings,
+    chosen: Mapping[str, Any],
+    *,
+    resumed: Path | None,
+    config: Path | None,
+    note: Callable[[str], None],
+) -> Settings:
+    """The settings of a run.
+
+    Args:
+        command (str): whose settings they are, such as `train-lm`.
+        defaults (Settings): where nothing else is said.
+        chosen (Mapping[str, Any]): the options that were typed, by field.
+        resumed (Path | None): the run directory that is gone on with.
+        config (Path | None): a settings file to replay.
+        note (Callable[[str], None]): told what a resumed run does differently from now on.
+
+    Raises:
+        UsageError: a resumed run would become another one.
+        ConfigError: a file or an option is wrong.
+    """
+    if resumed and config:
+        raise UsageError("--resume and --config exclude each other")
+    path = resumed / "training.json" if resumed else config
+    if path is None or (resumed and not path.is_file()):  # a missing run is told by whoever claims the directory
+        return replace(defaults, chosen)
+    before = _read(path, command, type(defaults))
+    settings = replace(before, chosen)
+    if resumed:
+        for name, (old, new) in _differences(before, settings).items():
+            if name not in FREE_ON_RESUME:
+                raise UsageError(f"a resumed run cannot change {name} from {old!r} to {new!r}")
+            note(f"going on with {name} {new} (was {old})")
+    return settings
+
+
+def replace(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
+    """The settings with some fields changed, each in the part that has it; one budget replaces another."""
+    parts: dict[str, Any] = {}
+    for part in dataclasses.fields(settings):  # type: ignore[arg-type]
+        old = getattr(settings, part.name)
+        names = {field.name for field in dataclasses.fields(old)}
+        changes = {name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items() if name in names}
+        if any(name in changes for name in BUDGETS):
+            changes = dict.fromkeys(BUDGETS) | changes
+        parts[part.name] = dataclasses.replace(old, **changes)
+    return type(settings)(**parts)
+
+
+def command_line(command: str, settings: object, defaults: object, paths: Sequence[str], directory: Path) -> str:
+    """The command that gives these settings, defaults left out."""
+    words = ["seqgen", command, *paths]
+    for name, (_, value) in _differences(defaults, settings).items():
+        if name != "paths" and value is not None:
+            words += [f"--{RENAMED.get(name, name).replace('_', '-')}", str(value)]
+    return shlex.join([*words, "--out", str(directory)])
+
+
+def _read(path: Path, command: str, kind: type[Settings]) -> Settings:
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ConfigError(f"{path} is not JSON") from None
+    if not isinstance(data, dict) or data.get("command") != command:
+        raise ConfigError(f"{path} does not hold the settings of seqgen {command}")
+    return from_json(kind, data.get("settings"), where=str(path))
+
+
+def _differences(one: object, two: object) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two settings differ, by name, with both values."""
+    other = to_json(two)
+    pairs = ((name, old, other[part][name]) for part, values in to_json(one).items() for name, old in values.items())
+    return {name: (old, new) for name, old, new in pairs if old != new}
