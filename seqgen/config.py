@@ -119,7 +119,7 @@ class TrainConfig:
         if len(budgets) != 1:
             said = " and ".join(budgets) or "none of them"
             raise ConfigError(f"one of steps, epochs and minutes bounds a run, not {said}")
-        _within(self, budgets[0], 0, math.inf)
+        _within(self, budgets[0], 0, 2**40)
         _within(self, "seed", 0, 2**63 - 1)
         _within(self, "batch_size", 1, 2**20)
         _within(self, "grad_accumulation", 1, self.batch_size)
@@ -206,7 +206,10 @@ def _convert(value: object, kind: Any, where: str) -> Any:
             raise ConfigError(f"{where} is {value!r}, not a list")
         return tuple(_convert(item, typing.get_args(kind)[0], where) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{where} is too large") from None
     if type(value) is not kind:
         raise ConfigError(f"{where} is {value!r}, not of type {kind.__name__}")
     return value

@@ -276,7 +276,7 @@ def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None
                 found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
                 _compare_shapes(path, found, shapes)
             for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
-                tensors[name] = file.get_tensor(name)
+                tensors[name] = file.get_tensor(name).clone()
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{path} is not a whole safetensors file ({error})") from None
     for name, tensor in tensors.items():

@@ -39,7 +39,7 @@ def evaluate(
     cat chapter.txt | seqgen evaluate -
     ```
     """
-    from seqgen.data.text import open_text
+    from seqgen.data.corpus import open_text
     from seqgen.tasks import language_model
     from seqgen.train import runtime
 

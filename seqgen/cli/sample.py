@@ -79,11 +79,11 @@ def sample(
     writer = Writer(loaded.network, loaded.tokenizer, config, stop)
     pieces = writer.write(begin, length=length, seeds=stream_seeds(seed, n))
     if as_json:
-        _print_json(writer, pieces, begin, seed)
+        _print_json(writer, _collect(pieces, n), begin, seed)
     elif n == 1:
         _print_stream(pieces, begin)
     else:
-        _print_all(pieces, begin)
+        _print_all(_collect(pieces, n), begin)
 
 
 def _print_stream(pieces: Iterator[tuple[int, str]], begin: str) -> None:
@@ -102,21 +102,21 @@ def _print_stream(pieces: Iterator[tuple[int, str]], begin: str) -> None:
         output.write("\n")
 
 
-def _print_all(pieces: Iterator[tuple[int, str]], begin: str) -> None:
-    """Texts in order, each as soon as all before it are written."""
-    for index, text in enumerate(_collect(pieces).values()):
+def _print_all(texts: list[str], begin: str) -> None:
+    """Texts in order, a line of dashes between them."""
+    for index, text in enumerate(texts):
         whole = begin + text
         output.write((BETWEEN if index else "") + whole + ("" if whole.endswith("\n") else "\n"))
 
 
-def _print_json(writer: Writer, pieces: Iterator[tuple[int, str]], begin: str, seed: int) -> None:
-    texts = _collect(pieces)
-    for index, written in sorted(writer.finished.items()):
+def _print_json(writer: Writer, texts: list[str], begin: str, seed: int) -> None:
+    for index, text in enumerate(texts):
+        written = writer.finished[index]
         output.write_json(
             {
                 "index": index,
                 "prompt": begin,
-                "text": texts.get(index, ""),
+                "text": text,
                 "tokens": written.tokens,
                 "log_prob": round(written.log_prob, 4),
                 "stopped_by": written.stopped_by,
@@ -125,8 +125,9 @@ def _print_json(writer: Writer, pieces: Iterator[tuple[int, str]], begin: str, s
         )
 
 
-def _collect(pieces: Iterator[tuple[int, str]]) -> dict[int, str]:
-    texts: dict[int, list[str]] = {}
+def _collect(pieces: Iterator[tuple[int, str]], count: int) -> list[str]:
+    """Whole texts from pieces that come in turn; a text may be empty."""
+    texts: list[list[str]] = [[] for _ in range(count)]
     for index, text in pieces:
-        texts.setdefault(index, []).append(text)
-    return {index: "".join(parts) for index, parts in sorted(texts.items())}
+        texts[index].append(text)
+    return ["".join(parts) for parts in texts]

@@ -19,7 +19,7 @@ from seqgen.config import Cell, LanguageModelSettings, Tokens, to_json
 from seqgen.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from seqgen.data.text import Corpus
+    from seqgen.data.corpus import Corpus
     from seqgen.nets.recurrent import RecurrentNetwork
     from seqgen.train.checkpoint import CheckpointStore
     from seqgen.train.log import MetricsLog
@@ -135,7 +135,7 @@ def _run(
 ) -> None:
     from seqgen import modeldir
     from seqgen.cli.display import display
-    from seqgen.data.text import build_corpus
+    from seqgen.data.corpus import build_corpus
     from seqgen.tasks import language_model
     from seqgen.train import distributed, run, runtime
     from seqgen.train.checkpoint import CheckpointStore

@@ -1,123 +1,16 @@
-"""Text files of any size to a memory-mapped token file, and that file to training batches.
-
-A corpus is read once, a block at a time, and written as a flat array of token ids beside the run; nothing is
-ever held whole, so a text larger than memory trains like a small one. `TokenSpan` is a part of that array,
-`Lanes` cuts a span into contiguous lanes for truncated back-propagation through time.
-"""
+"""Text files to text: found, opened, decoded a block at a time, and refused by file and line when they are not text."""
 
 from __future__ import annotations
 
 import codecs
-import itertools
-import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from seqgen import modeldir
-from seqgen.config import TextConfig
-from seqgen.data.tokenizers import (
-    CharTokenizer,
-    SentencePieceTokenizer,
-    TokenIds,
-    Tokenizer,
-    from_bytes,
-)
 from seqgen.errors import DataError
-from seqgen.seeds import derive
 
 BLOCK = 2**20
-# Sentencepiece holds its training sentences in memory; this much text is plenty for a small vocabulary.
-SENTENCEPIECE_BYTES = 32 * 2**20
-INDEX = "corpus.json"
-
-
-@dataclass(frozen=True)
-class TokenSpan:
-    """Part of a token file.
-
-    Args:
-        path (Path): a flat little-endian array without a header.
-        dtype (str): its unsigned NumPy type.
-        start (int): first token.
-        stop (int): one past the last token.
-    """
-
-    path: Path
-    dtype: str
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def read(self, start: int, stop: int) -> TokenIds:
-        """Token ids `(stop - start,)`, counted from the start of the span."""
-        # Mapped anew each time: pages count as resident for as long as their mapping lives.
-        tokens = np.memmap(self.path, dtype=self.dtype, mode="r")
-        return tokens[self.start + start : self.start + stop].astype(np.int64)
-
-    def read_circular(self, starts: Iterable[int], length: int) -> TokenIds:
-        """Token ids `(rows, length)` from several places; the end of the span is followed by its beginning."""
-        tokens = np.memmap(self.path, dtype=self.dtype, mode="r")[self.start : self.stop]
-        index = (np.asarray(list(starts))[:, None] + np.arange(length)) % len(self)
-        return tokens[index].astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """A tokenised text: what to train on, what to validate on, and the tokenizer of both."""
-
-    train: TokenSpan
-    valid: TokenSpan | None
-    tokenizer: Tokenizer
-
-
-class Lanes:
-    """A span cut into parallel contiguous lanes, read a chunk at a time.
-
-    Step `s` of an epoch reads the `s`-th chunk of every lane, so the state that a lane's network ended a chunk
-    with is the state that its next chunk begins with. Each epoch starts at another place of the text, a function
-    of the seed and the epoch alone, so that chunk borders move; the text's end is followed by its beginning.
-
-    Args:
-        span (TokenSpan): at least two tokens.
-        num_lanes (int): how many lanes; a short text gets fewer, so that each is a chunk long.
-        chunk (int): tokens per lane and step; the last chunk of an epoch may be shorter.
-        seed (int): the run's seed.
-    """
-
-    def __init__(self, span: TokenSpan, num_lanes: int, chunk: int, seed: int) -> None:
-        self.span, self.chunk, self.seed = span, chunk, seed
-        self.num_lanes = max(1, min(num_lanes, len(span) // chunk))
-        # One token of every lane is only ever a target when a single lane holds the whole text.
-        self.lane_length = (len(span) - (self.num_lanes == 1)) // self.num_lanes
-        self.steps_per_epoch = -(-self.lane_length // chunk)
-
-    def read(self, step: int, rows: slice = slice(None)) -> tuple[Tensor, Tensor, bool]:
-        """The batch of one step, or some of its lanes.
-
-        Returns:
-            tuple[Tensor, Tensor, bool]: inputs and targets, both `(lanes, time)`, the targets one token later; and
-            whether an epoch begins, so that the state starts from zero.
-        """
-        epoch, index = divmod(step, self.steps_per_epoch)
-        turn = derive(self.seed, "rotation", epoch) % len(self.span) if self.num_lanes > 1 else 0
-        begin = index * self.chunk
-        length = min(self.chunk, self.lane_length - begin)
-        starts = (turn + lane * self.lane_length + begin for lane in range(self.num_lanes)[rows])
-        tokens = torch.from_numpy(self.span.read_circular(starts, length + 1))
-        return tokens[:, :-1], tokens[:, 1:], index == 0
-
-
-# Reading text -------------------------------------------------------------------------------------------------
 
 
 def text_files(paths: Iterable[str], warn: Callable[[str], None]) -> list[str]:
@@ -167,7 +60,7 @@ def read_text(path: str) -> Iterator[str]:
     name = "standard input" if path == "-" else path
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines, first = 1, True
-    with _open(path) as file:
+    with open_source(path) as file:
         while True:
             block = file.read(BLOCK)
             try:
@@ -189,7 +82,12 @@ def read_text(path: str) -> Iterator[str]:
                 return
 
 
-def _open(path: str) -> BinaryIO:
+def open_source(path: str) -> BinaryIO:
+    """A file opened for bytes; `-` is standard input.
+
+    Raises:
+        DataError: it cannot be opened.
+    """
     try:
         if path != "-":
             return open(path, "rb")
@@ -207,162 +105,3 @@ def read_lines(blocks: Iterable[str]) -> Iterator[str]:
         yield from (line + "\n" for line in whole)
     if rest:
         yield rest
-
-
-# Building a corpus --------------------------------------------------------------------------------------------
-
-
-def build_corpus(config: TextConfig, directory: Path, warn: Callable[[str], None]) -> Corpus:
-    """Tokenise the text of a run into `directory`, or reopen what an earlier session tokenised there.
-
-    Args:
-        config (TextConfig): paths, tokenizer and validation split.
-        directory (Path): created if needed; holds the token file, its index and the tokenizer.
-        warn (Callable[[str], None]): told about what was passed over.
-
-    Raises:
-        DataError: the text is unusable or too short to train on.
-    """
-    if (directory / INDEX).is_file():
-        return _reopen(directory)
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    files = [_spool(path, directory) for path in text_files(config.paths, warn)]
-    if not files:
-        raise DataError("no text to train on")
-    tokenizer = _tokenizer_for(config, files)
-    fraction = config.valid_fraction
-    with _TokenWriter(directory) as writer:
-        for block in itertools.chain.from_iterable(map(read_text, files)):
-            writer.write(tokenizer.encode(block))
-        # The split counts tokens, as nanoGPT's does: the first int(n * 0.9) train, the rest validate.
-        valid_start = writer.num_tokens if fraction is None else int(writer.num_tokens * (1 - fraction))
-        if isinstance(tokenizer, CharTokenizer):
-            tokenizer.freeze()
-        if fraction is None:
-            for block in itertools.chain.from_iterable(map(read_text, text_files([config.valid], warn))):
-                writer.write(tokenizer.encode(block))
-    (directory / tokenizer.file_name).write_bytes(tokenizer.to_bytes())
-    index = {
-        "dtype": writer.dtype,
-        "num_tokens": writer.num_tokens,
-        "valid_start": valid_start,
-        "tokenizer": tokenizer.file_name,
-    }
-    modeldir.write_file(directory / INDEX, modeldir.json_bytes(index))
-    corpus = _reopen(directory)
-    _check_length(corpus, config, warn)
-    return corpus
-
-
-def _reopen(directory: Path) -> Corpus:
-    index = json.loads((directory / INDEX).read_bytes())
-    path, dtype, middle = directory / "tokens.bin", index["dtype"], index["valid_start"]
-    size = index["num_tokens"] * np.dtype(dtype).itemsize
-    if not path.is_file() or path.stat().st_size != size:
-        raise DataError(f"{path} is not the token file of this run", hint=f"delete {directory} and resume again")
-    tokenizer = from_bytes(index["tokenizer"], (directory / index["tokenizer"]).read_bytes())
-    valid = TokenSpan(path, dtype, middle, index["num_tokens"])
-    return Corpus(TokenSpan(path, dtype, 0, middle), valid if len(valid) > 1 else None, tokenizer)
-
-
-def _check_length(corpus: Corpus, config: TextConfig, warn: Callable[[str], None]) -> None:
-    if len(corpus.train) < 2:
-        raise DataError(f"{', '.join(config.paths)}: {len(corpus.train)} tokens to train on, at least 2 are needed")
-    if len(corpus.train) < config.bptt:
-        warn(f"the text has {len(corpus.train)} tokens, fewer than one chunk of {config.bptt}: trained on as one chunk")
-    if corpus.valid is None and config.valid_fraction != 0:
-        warn("too little text for a validation part: the run is judged by its training loss alone")
-
-
-def _spool(path: str, directory: Path) -> str:
-    """Standard input and named pipes are kept as a file: a vocabulary may need a second reading."""
-    if path != "-" and not Path(path).is_fifo():
-        return path
-    copy = directory / "input.txt"
-    with copy.open("ab") as file, _open(path) as source:
-        shutil.copyfileobj(source, file, BLOCK)
-    return str(copy)
-
-
-def _tokenizer_for(config: TextConfig, files: list[str]) -> Tokenizer:
-    if config.tokens == "char":
-        return CharTokenizer(growing=True)
-    total = sum(Path(path).stat().st_size for path in files)
-    keep = int(total * (1 - (config.valid_fraction or 0.0)))
-    return SentencePieceTokenizer.train(_sample_lines(files, keep), config.vocab_size)
-
-
-def _sample_lines(files: list[str], keep: int) -> Iterator[str]:
-    """Evenly spread lines of the first `keep` bytes, about `SENTENCEPIECE_BYTES` of them."""
-    every = max(1, -(-keep // SENTENCEPIECE_BYTES))
-    position = 0
-    for number, line in enumerate(read_lines(itertools.chain.from_iterable(map(read_text, files)))):
-        position += len(line.encode())
-        if position > keep and number:
-            return
-        if number % every == 0:
-            yield line
-
-
-class _TokenWriter:
-    """Appends token ids to `tokens.bin` in the smallest unsigned type that holds them, widening when needed."""
-
-    def __init__(self, directory: Path) -> None:
-        self._path = directory / "tokens.bin"
-        self.dtype = "uint8"
-        self.num_tokens = 0
-
-    def __enter__(self) -> _TokenWriter:
-        self._file = self._path.open("wb")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, token_ids: TokenIds) -> None:
-        if token_ids.size and token_ids.max() > np.iinfo(self.dtype).max:
-            self._widen("uint16" if token_ids.max() < 2**16 else "uint32")
-        self._file.write(token_ids.astype(self.dtype).tobytes())
-        self.num_tokens += token_ids.size
-
-    def _widen(self, dtype: str) -> None:
-        self._file.close()
-        wider = self._path.with_suffix(".wider")
-        with self._path.open("rb") as source, wider.open("wb") as target:
-            while block := source.read(BLOCK):
-                target.write(np.frombuffer(block, self.dtype).astype(dtype).tobytes())
-        wider.replace(self._path)
-        self._file = self._path.open("ab")
-        self.dtype = dtype
-
-
-def open_text(
-    paths: Iterable[str],
-    tokenizer: Tokenizer,
-    directory: Path,
-    *,
-    warn: Callable[[str], None],
-    tail: float = 1.0,
-) -> TokenSpan:
-    """Tokenise some text with a known tokenizer, for evaluation.
-
-    Args:
-        paths (Iterable[str]): files, folders or `-`.
-        tokenizer (Tokenizer): the model's.
-        directory (Path): where the token file goes; the caller removes it.
-        warn (Callable[[str], None]): told about what was passed over.
-        tail (float): the last part of the text to keep, in (0, 1].
-
-    Raises:
-        DataError: the text is unusable or shorter than two tokens.
-    """
-    files = text_files(paths, warn)
-    with _TokenWriter(directory) as writer:
-        for block in itertools.chain.from_iterable(map(read_text, files)):
-            writer.write(tokenizer.encode(block))
-    start = int(writer.num_tokens * (1 - tail))
-    span = TokenSpan(directory / "tokens.bin", writer.dtype, start, writer.num_tokens)
-    if len(span) < 2:
-        raise DataError(f"{', '.join(paths)}: {len(span)} tokens, at least 2 are needed to predict one")
-    return span

@@ -127,7 +127,8 @@ class CharTokenizer:
         try:
             data = json.loads(content)
             chars = data["chars"]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            chars.encode()  # JSON can spell half a surrogate pair, UTF-8 cannot
+        except (AttributeError, ValueError, KeyError, TypeError, RecursionError):
             chars = None
         if not isinstance(chars, str) or len(set(chars) | {UNKNOWN}) != len(chars) + 1:
             raise ModelError(f"{cls.file_name} is not a list of distinct characters")
@@ -155,7 +156,8 @@ class SentencePieceTokenizer:
 
         self._model = model
         try:
-            self._processor = SentencePieceProcessor(model_proto=model)
+            self._processor = SentencePieceProcessor()
+            self._processor.LoadFromSerializedProto(model)
         except (RuntimeError, ValueError):
             raise ModelError(f"{self.file_name} is not a sentencepiece model") from None
         self.unk_id: int = self._processor.unk_id()

@@ -31,7 +31,9 @@ def restrict(log_probs: Tensor, config: SamplingConfig) -> Tensor:
     Returns:
         Tensor: probabilities `(batch, vocab)`, zero where a token is excluded.
     """
-    probs = torch.softmax(log_probs / config.temperature, dim=-1)
+    # From the highest down and not below what fp32 divides by, so that no temperature makes them all infinite.
+    below = log_probs - log_probs.amax(dim=-1, keepdim=True)
+    probs = torch.softmax(below / max(config.temperature, 1e-30), dim=-1)
     if 0 < config.top_k < probs.shape[-1]:
         highest, order = probs.topk(config.top_k, dim=-1)
         probs = torch.zeros_like(probs).scatter_(-1, order, highest)
@@ -50,14 +52,14 @@ def draw(probs: Tensor, uniform: Tensor) -> Tensor:
 
     Args:
         probs (Tensor): probabilities `(batch, vocab)`; they need not sum to one exactly.
-        uniform (Tensor): numbers in [0, 1), `(batch,)`.
+        uniform (Tensor): numbers in [0, 1), `(batch,)`, on the CPU.
 
     Returns:
         Tensor: token ids `(batch,)`, never one of probability zero.
     """
-    cumulated = probs.double().cumsum(dim=-1)
+    cumulated = probs.cpu().double().cumsum(dim=-1)  # not every accelerator has fp64
     target = uniform.double()[:, None] * cumulated[:, -1:]
-    return torch.searchsorted(cumulated, target, right=True).squeeze(-1)
+    return torch.searchsorted(cumulated, target, right=True).squeeze(-1).to(probs.device)
 
 
 class Sampler(Generic[State]):
@@ -94,13 +96,14 @@ class Sampler(Generic[State]):
             self._tokens = self._log_probs.argmax(dim=-1)
         else:
             probs = restrict(self._log_probs, self._config)
-            self._tokens = draw(probs, self._numbers().to(probs.device))
+            self._tokens = draw(probs, self._numbers())
         return self._tokens, self._log_probs.gather(-1, self._tokens[:, None]).squeeze(-1)
 
     def keep(self, index: Tensor) -> None:
         """Go on with the sequences `index`, `(new_batch,)`, only."""
         self._generators = [self._generators[i] for i in index.tolist()]
         self._uniform = self._uniform[:, index.cpu()]
+        self._log_probs = self._log_probs[index]
         self._state = self._step.reorder(self._state, index)
         if self._tokens is not None:
             self._tokens = self._tokens[index]

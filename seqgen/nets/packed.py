@@ -7,6 +7,7 @@ values as there are tokens, looked up in a table. The equations are those of `se
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -37,11 +38,11 @@ class PackedStep:
     """
 
     def __init__(self, network: RecurrentNetwork) -> None:
-        self._network = network.eval()
+        self._network = copy.deepcopy(network).eval()
         self._cell = network.config.cell
         with torch.inference_mode():
-            self._layers = [self._pack(layer) for layer in network.layers]
-            self._output_weight = network.output.weight.t().contiguous()
+            self._layers = [self._pack(layer) for layer in self._network.layers]
+            self._output_weight = self._network.output.weight.t().contiguous()
             self._output_bias = network.output.bias.clone()
             self._embedding = network.embedding.weight.clone()
             first = self._layers[0]

@@ -21,7 +21,8 @@ from torch.nn import functional
 
 from seqgen import modeldir
 from seqgen.config import Architecture, RecurrentConfig, SamplingConfig, TextConfig, from_json, to_json
-from seqgen.data.text import Corpus, Lanes, TokenSpan
+from seqgen.data.corpus import Corpus, TokenSpan
+from seqgen.data.lanes import Lanes
 from seqgen.data.tokenizers import Tokenizer, from_bytes, vocab_size
 from seqgen.errors import ConfigError, ModelError, UsageError
 from seqgen.nets.recurrent import RecurrentNetwork
@@ -34,7 +35,6 @@ TASK = "language-model"
 VALIDATION_LANES = 32
 WARM_UP_TOKENS = 128
 SAMPLE_TOKENS = 160
-STREAMS_AT_ONCE = 256
 
 
 def build(
@@ -142,7 +142,7 @@ def evaluate(
         counts (NDArray[np.int64]): characters per token, from `char_counts`.
         lanes (int): in how many parallel parts to read the text.
         stop (Callable[[], bool]): looked at now and then; true ends the pass.
-        advance (Callable[[int], None]): told how many tokens were read.
+        advance (Callable[[int], None]): told how many more tokens were predicted.
 
     Returns:
         dict[str, float] | None: `loss` in nats per token, `bits_per_char`, `perplexity` per token, `tokens` and
@@ -165,7 +165,7 @@ def evaluate(
         chars += int(counts[targets].sum())
         wanted = torch.from_numpy(targets).to(state.device)
         nats += functional.cross_entropy(logits[:, skip:].flatten(0, 1), wanted.flatten(), reduction="sum").item()
-        advance(inputs.numel())
+        advance(targets.size)
     predicted = lanes * length
     loss = nats / predicted
     return {

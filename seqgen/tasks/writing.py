@@ -87,9 +87,10 @@ class Writer:
                     break
                 sampler.keep(torch.tensor(going, device=log_probs.device))
         for i, (characters, stop) in texts.items():
+            rest = stop.feed(characters.finish())
             if stop.stopped:
                 self.finished[i].stopped_by = "stop"
-            elif rest := stop.feed(characters.finish()) + stop.finish():
+            if rest := rest + stop.finish():
                 yield i, rest
 
     def _prompt_tokens(self, prompt: str) -> Tensor:

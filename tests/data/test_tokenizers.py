@@ -161,6 +161,8 @@ def test_sentencepiece_keeps_line_feeds_apart(pieces: SentencePieceTokenizer) ->
     (line_feed,) = pieces.encode("\n")
     assert pieces.token_bytes[line_feed] == b"\n"
     assert all(b"\n" not in piece or len(piece) == 1 for piece in pieces.token_bytes)
+    # A piece of its own, beside the one of the byte 0x0A.
+    assert list(pieces.token_bytes).count(b"\n") == 2
 
 
 def test_sentencepiece_is_shorter_than_characters_on_its_own_text(pieces: SentencePieceTokenizer) -> None:

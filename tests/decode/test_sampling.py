@@ -169,7 +169,7 @@ def test_numbers_are_stretched_over_probabilities_that_do_not_sum_to_one() -> No
 def test_a_sampler_needs_no_network() -> None:
     tokens = tokens_of(sampler(PLAIN, [1, 2, 3]), 40)
     assert tokens.shape == (3, 40)
-    assert len(tokens.unique()) == VOCAB
+    assert set(tokens.flatten().tolist()) == set(range(VOCAB))
 
 
 def test_greedy_takes_the_most_probable_token() -> None:
@@ -190,7 +190,7 @@ def test_the_log_probability_is_the_models_own() -> None:
     log_probs = torch.arange(VOCAB, dtype=torch.float).mul(0.3).log_softmax(dim=-1)[None]
     for _ in range(6):
         token, chosen = drawing.advance()
-        assert chosen.item() == pytest.approx(log_probs[0, token.item()].item())
+        assert chosen.item() == pytest.approx(log_probs[0, int(token)].item())
         log_probs, history = step(token, history)
 
 

@@ -69,7 +69,7 @@ def test_chunks_with_carried_state_equal_one_long_pass(cell: Cell, num_layers: i
     network, tokens = network_of(cell, num_layers), some_tokens(3, 20)
     state, parts = network.initial_state(3), []
     with torch.inference_mode():
-        for piece in tokens.split(chunk, dim=1):
+        for piece in torch.split(tokens, chunk, dim=1):
             logits, state = network(piece, state)
             parts.append(logits)
     torch.testing.assert_close(torch.cat(parts, dim=1), run(network, tokens), rtol=0, atol=1e-6)
@@ -112,7 +112,7 @@ def test_operations_on_paper() -> None:
 @every_cell
 def test_gradients_are_finite_differences(cell: Cell) -> None:
     network, tokens = network_of(cell, embed_size=2, hidden_size=3).double(), some_tokens(2, 6)
-    loss_of(network, tokens).backward()
+    loss_of(network, tokens).backward()  # type: ignore[no-untyped-call]
     step = 1e-5
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -160,7 +160,7 @@ def test_every_recurrent_block_begins_orthogonal(cell: Cell, num_layers: int) ->
         block
         for name, weight in network.named_parameters()
         if "weight_hh" in name
-        for block in weight.detach().split(network.config.hidden_size)
+        for block in torch.split(weight.detach(), network.config.hidden_size)
     ]
     assert len(blocks) == num_layers * {"rnn": 1, "lstm": 4, "gru": 3}[cell]
     for block in blocks:
@@ -201,7 +201,7 @@ def test_one_batch_can_be_learned_by_heart(cell: Cell) -> None:
     for _ in range(150):
         optimizer.zero_grad()
         loss = loss_of(network, tokens)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert loss.item() < 0.05
 

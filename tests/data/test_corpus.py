@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqgen.config import TextConfig
+from seqgen.data import text
+from seqgen.data.corpus import Corpus, TokenSpan, build_corpus, open_text
+from seqgen.data.tokenizers import CharTokenizer, decode
+from seqgen.errors import DataError
+
+BOM = b"\xef\xbb\xbf"
+
+
+def no_warning(message: str) -> None:
+    raise AssertionError(f"warned: {message}")
+
+
+def counting_span(folder: Path, length: int) -> TokenSpan:
+    """A span in which each token is its own place."""
+    path = folder / "tokens.bin"
+    np.arange(length, dtype=np.uint16).tofile(path)
+    return TokenSpan(path, "uint16", 0, length)
+
+
+def corpus_of(
+    folder: Path, content: str, warn: Callable[[str], None] = no_warning, *, valid: str = "0.1", bptt: int = 4
+) -> Corpus:
+    source = folder / "source.txt"
+    source.write_text(content, encoding="utf-8", newline="")
+    return build_corpus(TextConfig(paths=(str(source),), valid=valid, bptt=bptt), folder / "data", warn)
+
+
+def content_of(corpus: Corpus, span: TokenSpan | None) -> str:
+    assert span is not None
+    return decode(corpus.tokenizer, span.read(0, len(span)))
+
+
+def write(path: Path, content: bytes) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return str(path)
+
+
+# Spans --------------------------------------------------------------------------------------------------------
+
+
+def test_a_span_counts_from_its_own_start(tmp_path: Path) -> None:
+    whole = counting_span(tmp_path, 10)
+    span = TokenSpan(whole.path, whole.dtype, 3, 8)
+    assert len(span) == 5
+    assert span.read(1, 3).tolist() == [4, 5]
+    assert span.read(1, 3).dtype == np.int64
+
+
+def test_a_circular_reading_goes_on_at_the_beginning(tmp_path: Path) -> None:
+    whole = counting_span(tmp_path, 10)
+    span = TokenSpan(whole.path, whole.dtype, 3, 8)
+    # The span holds 3 4 5 6 7; place 4 is its last, place -2 the one before that.
+    assert span.read_circular([0, 4, -2], 3).tolist() == [[3, 4, 5], [7, 3, 4], [6, 7, 3]]
+
+
+# Corpora ------------------------------------------------------------------------------------------------------
+
+
+def test_the_split_is_nanogpts(tmp_path: Path) -> None:
+    content = "".join(chr(ord("a") + i % 26) for i in range(1003))
+    corpus = corpus_of(tmp_path, content)
+    # nanoGPT: the first int(1003 * 0.9) = int(902.7) = 902 tokens train, the other 101 validate.
+    assert content_of(corpus, corpus.train) == content[:902]
+    assert content_of(corpus, corpus.valid) == content[902:]
+
+
+@pytest.mark.parametrize("block", [2, 7])
+def test_a_corpus_does_not_depend_on_the_block_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(text, "BLOCK", block)
+    content = "naïve 🙂 text\n" * 10
+    corpus = corpus_of(tmp_path, content, valid="0")
+    assert content_of(corpus, corpus.train) == content
+
+
+def test_several_files_are_one_text_in_the_order_given(tmp_path: Path) -> None:
+    paths = tuple(write(tmp_path / name, content) for name, content in (("z", b"first\n"), ("a", BOM + b"second\n")))
+    corpus = build_corpus(TextConfig(paths=paths, valid="0", bptt=4), tmp_path / "data", no_warning)
+    assert content_of(corpus, corpus.train) == "first\nsecond\n"
+
+
+def test_no_validation_part_when_none_is_wanted(tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path, "abcdefgh", valid="0")
+    assert corpus.valid is None
+    assert len(corpus.train) == 8
+
+
+def test_validation_may_come_from_a_path_and_adds_no_characters(tmp_path: Path) -> None:
+    valid = write(tmp_path / "valid.txt", b"baxb")
+    corpus = corpus_of(tmp_path, "abababab", valid=valid)
+    assert content_of(corpus, corpus.train) == "abababab"
+    assert corpus.valid is not None
+    # a is 1, b is 2; x never appears in training and is unknown.
+    assert corpus.valid.read(0, 4).tolist() == [2, 1, 0, 2]
+    assert len(corpus.tokenizer.token_bytes) == 3
+
+
+@pytest.mark.parametrize("block", [2, 2**20])
+def test_more_than_255_characters_widen_the_token_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(text, "BLOCK", block)
+    # 300 characters plus the unknown one: ids 1 to 300, and a second round that needs the wide ones again.
+    content = "".join(chr(0x100 + i) for i in range(300)) * 2
+    corpus = corpus_of(tmp_path, content, valid="0")
+    assert corpus.train.dtype == "uint16"
+    assert corpus.train.path.stat().st_size == 2 * 600
+    assert content_of(corpus, corpus.train) == content
+
+
+def test_255_characters_still_take_one_byte_each(tmp_path: Path) -> None:
+    content = "".join(chr(0x100 + i) for i in range(255))
+    corpus = corpus_of(tmp_path, content, valid="0")
+    assert corpus.train.path.stat().st_size == 255
+    assert content_of(corpus, corpus.train) == content
+
+
+def test_more_than_65535_characters_widen_it_again(tmp_path: Path) -> None:
+    points = [p for p in range(0x100, 0x11000) if not 0xD800 <= p < 0xE000 and p not in (0xFEFF, 0xFFFD)]
+    content = "".join(map(chr, points))
+    assert len(content) > 65_536
+    corpus = corpus_of(tmp_path, content, valid="0")
+    assert corpus.train.dtype == "uint32"
+    assert content_of(corpus, corpus.train) == content
+
+
+def test_a_reopened_corpus_is_the_same_without_its_source(tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path, "abc " * 50)
+    (tmp_path / "source.txt").unlink()
+    again = build_corpus(TextConfig(paths=("gone.txt",)), tmp_path / "data", no_warning)
+    assert (again.train, again.valid) == (corpus.train, corpus.valid)
+    assert again.tokenizer.to_bytes() == corpus.tokenizer.to_bytes()
+
+
+def test_a_corpus_whose_token_file_was_cut_is_refused(tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path, "abc " * 50)
+    with corpus.train.path.open("ab") as file:
+        file.truncate(17)
+    with pytest.raises(DataError, match=r"tokens\.bin"):
+        build_corpus(TextConfig(paths=("gone.txt",)), tmp_path / "data", no_warning)
+
+
+def test_what_a_killed_tokenisation_left_is_made_anew(tmp_path: Path) -> None:
+    write(tmp_path / "data/tokens.bin", b"half")
+    corpus = corpus_of(tmp_path, "abcabc", valid="0")
+    assert content_of(corpus, corpus.train) == "abcabc"
+
+
+def test_one_token_is_too_short_to_train_on(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="1 tokens to train on"):
+        corpus_of(tmp_path, "a", valid="0")
+
+
+def test_a_text_shorter_than_a_chunk_is_trained_on_with_a_warning(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    corpus = corpus_of(tmp_path, "abc", warnings.append, valid="0", bptt=8)
+    assert len(corpus.train) == 3
+    assert any("fewer than one chunk of 8" in warning for warning in warnings)
+
+
+def test_a_validation_part_too_short_to_predict_is_none_with_a_warning(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    corpus = corpus_of(tmp_path, "abcdefgh", warnings.append)
+    assert corpus.valid is None
+    assert any("validation" in warning for warning in warnings)
+
+
+def test_a_sentencepiece_corpus_gives_its_text_back(tmp_path: Path) -> None:
+    content = "the cat sat on the mat\nand the dog sat too\n" * 40
+    path = write(tmp_path / "a.txt", content.encode())
+    config = TextConfig(paths=(path,), tokens="sentencepiece", vocab_size=272, bptt=4)
+    corpus = build_corpus(config, tmp_path / "data", no_warning)
+    assert content_of(corpus, corpus.train) + content_of(corpus, corpus.valid) == content
+    assert len(corpus.train) + len(corpus.valid or ()) < len(content)
+
+
+def test_sentencepiece_learns_from_the_training_part_only(tmp_path: Path) -> None:
+    content = "the cat sat on the mat\n" * 90 + "quixotic zebras\n" * 10
+    path = write(tmp_path / "a.txt", content.encode())
+    config = TextConfig(paths=(path,), tokens="sentencepiece", vocab_size=269, bptt=4)
+    corpus = build_corpus(config, tmp_path / "data", no_warning)
+    assert not any(b"q" in piece and len(piece) > 1 for piece in corpus.tokenizer.token_bytes)
+
+
+# Pipes --------------------------------------------------------------------------------------------------------
+
+
+def feed(pipe: Path, content: bytes) -> threading.Thread:
+    os.mkfifo(pipe)
+    thread = threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_named_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    writer = feed(tmp_path / "pipe", b"abcabcabc")
+    config = TextConfig(paths=(str(tmp_path / "pipe"),), valid="0", bptt=4)
+    corpus = build_corpus(config, tmp_path / "data", no_warning)
+    writer.join(timeout=5)
+    assert content_of(corpus, corpus.train) == "abcabcabc"
+
+
+def test_two_named_pipes_are_read_once_each(tmp_path: Path) -> None:
+    writers = [feed(tmp_path / name, content) for name, content in (("one", b"aaaa"), ("two", b"bbbb"))]
+    config = TextConfig(paths=(str(tmp_path / "one"), str(tmp_path / "two")), valid="0", bptt=4)
+    corpus = build_corpus(config, tmp_path / "data", no_warning)
+    for writer in writers:
+        writer.join(timeout=5)
+    assert content_of(corpus, corpus.train) == "aaaabbbb"
+
+
+def test_a_pipe_between_files_keeps_its_place(tmp_path: Path) -> None:
+    first, last = write(tmp_path / "first", b"aaaa"), write(tmp_path / "last", b"cccc")
+    writer = feed(tmp_path / "pipe", b"bbbb")
+    config = TextConfig(paths=(first, str(tmp_path / "pipe"), last), valid="0", bptt=4)
+    corpus = build_corpus(config, tmp_path / "data", no_warning)
+    writer.join(timeout=5)
+    assert content_of(corpus, corpus.train) == "aaaabbbbcccc"
+
+
+# Evaluation ---------------------------------------------------------------------------------------------------
+
+
+def test_a_text_is_opened_with_a_known_tokenizer(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", b"abxa")
+    span = open_text([path], CharTokenizer("ab"), tmp_path, warn=no_warning)
+    assert span.read(0, len(span)).tolist() == [1, 2, 0, 1]
+
+
+def test_the_tail_of_a_text_is_its_validation_part(tmp_path: Path) -> None:
+    content = "".join(chr(ord("a") + i % 26) for i in range(1003))
+    corpus = corpus_of(tmp_path, content)
+    span = open_text([str(tmp_path / "source.txt")], corpus.tokenizer, tmp_path, warn=no_warning, tail=0.1)
+    assert content_of(corpus, span) == content_of(corpus, corpus.valid)
+
+
+def test_one_token_is_too_short_to_judge_by(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", b"a")
+    with pytest.raises(DataError, match=r"a\.txt: 1 tokens"):
+        open_text([path], CharTokenizer("ab"), tmp_path, warn=no_warning)

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from seqgen import modeldir
+from seqgen.config import Cell, RecurrentConfig, TextConfig, to_json
+from seqgen.data.corpus import Corpus, TokenSpan, build_corpus
+from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer
+from seqgen.errors import ConfigError, ModelError, UsageError
+from seqgen.nets.recurrent import RecurrentNetwork
+from seqgen.tasks.language_model import (
+    LanguageModel,
+    LanguageModelTask,
+    build,
+    char_counts,
+    evaluate,
+    model_files,
+    unknown_characters,
+)
+
+VOCAB = 6
+CPU = torch.device("cpu")
+
+every_cell = pytest.mark.parametrize("cell", get_args(Cell))
+
+
+def network_of(cell: Cell, vocab_size: int = VOCAB, num_layers: int = 2) -> RecurrentNetwork:
+    config = RecurrentConfig(cell=cell, embed_size=4, hidden_size=8, num_layers=num_layers, dropout=0.0)
+    network = RecurrentNetwork(config, vocab_size)
+    generator = torch.Generator().manual_seed(5)
+    for parameter in network.parameters():
+        parameter.data = 0.6 * torch.randn(parameter.shape, generator=generator)
+    return network.eval()
+
+
+def random_span(folder: Path, length: int) -> TokenSpan:
+    path = folder / "tokens.bin"
+    np.random.default_rng(0).integers(VOCAB, size=length).astype(np.uint8).tofile(path)
+    return TokenSpan(path, "uint8", 0, length)
+
+
+def one_pass(network: RecurrentNetwork, span: TokenSpan) -> float:
+    """The mean cross-entropy of one forward pass over all of it."""
+    tokens = torch.from_numpy(span.read(0, len(span)))[None]
+    with torch.inference_mode():
+        logits, _ = network(tokens[:, :-1], network.initial_state(1))
+    return functional.cross_entropy(logits[0].double(), tokens[0, 1:]).item()
+
+
+def ones(count: int = VOCAB) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.ones(count, dtype=np.int64)
+
+
+# Judging ------------------------------------------------------------------------------------------------------
+
+
+@every_cell
+@pytest.mark.parametrize("length", [2, 300, 1024, 1025, 1026, 2500])
+def test_one_lane_is_one_exact_pass_whatever_the_chunks(tmp_path: Path, cell: Cell, length: int) -> None:
+    network, span = network_of(cell), random_span(tmp_path, length)
+    measures = evaluate(network, span, ones(), lanes=1)
+    assert measures is not None
+    loss = one_pass(network, span)
+    assert measures["loss"] == pytest.approx(loss, abs=1e-5)
+    assert measures["perplexity"] == pytest.approx(math.exp(loss), rel=1e-4)
+    assert measures["bits_per_char"] == pytest.approx(loss / math.log(2), rel=1e-4)
+    assert measures["tokens"] == measures["chars"] == length - 1
+
+
+def test_a_uniform_network_scores_the_logarithm_of_the_vocabulary(tmp_path: Path) -> None:
+    network = network_of("gru")
+    torch.nn.init.zeros_(network.output.weight)
+    torch.nn.init.zeros_(network.output.bias)
+    measures = evaluate(network, random_span(tmp_path, 100), 2 * ones(), lanes=1)
+    assert measures is not None
+    # ln 6 = 1.791759 nats; at two characters a token log2(6) / 2 = 1.292481 bits per character.
+    assert measures["loss"] == pytest.approx(1.791759, abs=1e-6)
+    assert measures["bits_per_char"] == pytest.approx(1.292481, abs=1e-6)
+    assert measures["perplexity"] == pytest.approx(6.0, abs=1e-5)
+    assert measures["chars"] == 2 * 99
+
+
+@pytest.mark.parametrize("lanes", [2, 7, 32])
+def test_many_lanes_agree_with_one(tmp_path: Path, lanes: int) -> None:
+    network, span = network_of("lstm"), random_span(tmp_path, 20_011)
+    exact, fast = evaluate(network, span, ones(), lanes=1), evaluate(network, span, ones(), lanes=lanes)
+    assert exact is not None
+    assert fast is not None
+    assert fast["loss"] == pytest.approx(exact["loss"], abs=1e-2)
+    assert 20_010 - lanes < fast["tokens"] <= 20_010
+    assert fast["chars"] == fast["tokens"]
+
+
+def test_warmed_up_lanes_score_exactly_what_a_forgetful_network_would(tmp_path: Path) -> None:
+    # Without recurrence a prediction hangs on the last token alone, so lanes change nothing but the sum.
+    network, span = network_of("rnn", num_layers=1), random_span(tmp_path, 256 * 4 + 1)
+    network.layers[0].weight_hh_l0.data.zero_()  # type: ignore[operator]
+    exact, fast = evaluate(network, span, ones(), lanes=1), evaluate(network, span, ones(), lanes=4)
+    assert exact is not None
+    assert fast is not None
+    assert fast["tokens"] == exact["tokens"] == 1024
+    assert fast["loss"] == pytest.approx(exact["loss"], abs=1e-5)
+
+
+def test_a_short_text_is_judged_in_one_lane(tmp_path: Path) -> None:
+    network, span = network_of("gru"), random_span(tmp_path, 400)
+    measures = evaluate(network, span, ones(), lanes=32)
+    assert measures is not None
+    assert measures["tokens"] == 399
+    assert measures["loss"] == pytest.approx(one_pass(network, span), abs=1e-5)
+
+
+def test_judging_can_be_stopped(tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        asked.append(True)
+        return len(asked) > 1
+
+    assert evaluate(network_of("rnn"), random_span(tmp_path, 5000), ones(), stop=stop) is None
+    assert len(asked) == 2
+
+
+def test_judging_tells_how_much_was_read(tmp_path: Path) -> None:
+    read: list[int] = []
+    evaluate(network_of("rnn"), random_span(tmp_path, 2500), ones(), advance=read.append)
+    assert sum(read) == 2499
+    assert len(read) > 1
+
+
+def test_a_multi_byte_character_counts_as_one() -> None:
+    assert char_counts(CharTokenizer("aé€🙂")).tolist() == [1, 1, 1, 1, 1]
+
+
+def test_pieces_count_the_characters_that_they_begin() -> None:
+    text = "naïve café 漢字 🙂\n" * 3
+    tokenizer = SentencePieceTokenizer.train((f"naïve café and {word}\n" for word in "abcdefgh" * 9), 274)
+    counts = char_counts(tokenizer)
+    assert counts[tokenizer.encode(text)].sum() == len(text)
+    assert counts.max() > 1
+
+
+# Training -----------------------------------------------------------------------------------------------------
+
+
+def corpus_of(folder: Path, length: int = 203, valid: str = "0") -> Corpus:
+    letters = np.random.default_rng(1).choice(list("abcde"), size=length)
+    (folder / "text.txt").write_text("".join(letters))
+    config = TextConfig(paths=(str(folder / "text.txt"),), valid=valid, bptt=6)
+    return build_corpus(config, folder / "data", lambda message: None)
+
+
+def task_of(corpus: Corpus, network: RecurrentNetwork, *, batch_size: int = 5, parts: int = 1) -> LanguageModelTask:
+    return LanguageModelTask(network, corpus, TextConfig(bptt=6), batch_size=batch_size, seed=0, parts=parts)
+
+
+def steps_of(corpus: Corpus, cell: Cell, parts: int, steps: int) -> tuple[list[float], list[Tensor], Tensor]:
+    """Losses, the last gradients, and the state after some steps in some parts."""
+    network = network_of(cell).train()
+    task, losses = task_of(corpus, network, parts=parts), []
+    for step in range(steps):
+        network.zero_grad()
+        task.prepare(step)
+        total = 0.0
+        for part in range(parts):
+            loss = task.loss("model", part, parts)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        losses.append(total)
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return losses, gradients, task.state()["state"]
+
+
+@every_cell
+@pytest.mark.parametrize("parts", [2, 3, 5])
+def test_uneven_parts_add_up_to_the_whole_step(tmp_path: Path, cell: Cell, parts: int) -> None:
+    corpus = corpus_of(tmp_path)
+    whole_losses, whole_gradients, whole_state = steps_of(corpus, cell, 1, 3)
+    losses, gradients, state = steps_of(corpus, cell, parts, 3)
+    assert losses == pytest.approx(whole_losses, rel=1e-5)
+    for ours, theirs in zip(gradients, whole_gradients, strict=True):
+        assert (ours - theirs).norm() <= 1e-5 * theirs.norm()
+    torch.testing.assert_close(state, whole_state, rtol=0, atol=1e-6)
+
+
+@every_cell
+def test_a_step_is_the_mean_loss_of_its_chunk_given_the_chunks_before(tmp_path: Path, cell: Cell) -> None:
+    corpus = corpus_of(tmp_path)
+    losses, gradients, _ = steps_of(corpus, cell, 1, 2)
+    network = network_of(cell).train()
+    task = task_of(corpus, network)
+    task.prepare(0)
+    first, first_targets = task._inputs, task._targets
+    task.prepare(1)
+    with torch.no_grad():
+        logits, state = network(first, network.initial_state(5))
+    loss = functional.cross_entropy(logits.flatten(0, 1), first_targets.flatten())
+    assert losses[0] == pytest.approx(loss.item(), rel=1e-5)
+    # The second chunk begins with that state, without a gradient into the first.
+    logits, _ = network(task._inputs, state)
+    loss = functional.cross_entropy(logits.flatten(0, 1), task._targets.flatten())
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert losses[1] == pytest.approx(loss.item(), rel=1e-5)
+    expected = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    for ours, theirs in zip(gradients, expected, strict=True):
+        assert (ours - theirs).norm() <= 1e-5 * theirs.norm()
+
+
+def test_the_carried_state_holds_no_gradient(tmp_path: Path) -> None:
+    _, _, state = steps_of(corpus_of(tmp_path), "lstm", 2, 2)
+    assert not state.requires_grad
+    assert state.abs().sum() > 0
+
+
+def test_an_epoch_begins_with_the_zero_state(tmp_path: Path) -> None:
+    task = task_of(corpus_of(tmp_path), network_of("gru").train())
+    task.prepare(0)
+    task.loss("model", 0, 1)
+    task.prepare(1)
+    assert task.state()["state"].any()
+    task.prepare(task.steps_per_epoch)
+    assert not task.state()["state"].any()
+
+
+def test_a_step_counts_its_tokens(tmp_path: Path) -> None:
+    task = task_of(corpus_of(tmp_path), network_of("rnn"))
+    # 203 // 5 = 40 tokens a lane: 6 chunks of 6 and one of 4.
+    assert task.steps_per_epoch == 7
+    assert [task.prepare(step) for step in (0, 5, 6)] == [30, 30, 20]
+
+
+def test_a_restored_state_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path)
+    one, other = task_of(corpus, network_of("lstm")), task_of(corpus, network_of("lstm"))
+    one.prepare(0)
+    one.loss("model", 0, 1)
+    saved = {name: tensor.clone() for name, tensor in one.state().items()}
+    other.load_state(saved)
+    one.prepare(1)
+    other.prepare(1)
+    assert one.loss("model", 0, 1).item() == other.loss("model", 0, 1).item()
+    assert torch.equal(one.state()["state"], other.state()["state"])
+
+
+def test_more_parts_than_lanes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="5 lanes"):
+        task_of(corpus_of(tmp_path), network_of("rnn"), parts=6)
+
+
+def test_measures_count_bits_per_character(tmp_path: Path) -> None:
+    task = task_of(corpus_of(tmp_path), network_of("rnn"))
+    task.prepare(0)
+    # Characters are tokens here: ln 2 nats are one bit.
+    assert task.measures({"model": math.log(2)}) == pytest.approx({"loss": math.log(2), "bits_per_char": 1.0})
+
+
+def test_validation_names_its_measures(tmp_path: Path) -> None:
+    task = task_of(corpus_of(tmp_path, valid="0.3"), network_of("rnn"))
+    measures = task.evaluate(lambda: False)
+    assert task.criterion == "valid_loss"
+    assert measures is not None
+    assert set(measures) == {"valid_loss", "valid_bits_per_char", "valid_perplexity"}
+    assert task.evaluate(lambda: True) is None
+
+
+def test_without_a_validation_part_there_is_nothing_to_measure(tmp_path: Path) -> None:
+    task = task_of(corpus_of(tmp_path), network_of("rnn"))
+    assert task.criterion is None
+    assert task.evaluate(lambda: False) == {}
+
+
+def test_a_sample_is_a_text_that_follows_the_seed(tmp_path: Path) -> None:
+    task = task_of(corpus_of(tmp_path), network_of("gru"))
+    text = task.sample(1)
+    assert len(text) == 160
+    assert text == task.sample(1)
+    assert text != task.sample(2)
+
+
+# Loading ------------------------------------------------------------------------------------------------------
+
+
+def save(folder: Path, network: RecurrentNetwork, tokenizer: CharTokenizer) -> Path:
+    weights = modeldir.tensors_to_bytes(network.state_dict())
+    modeldir.write_directory(folder, {**model_files(network, tokenizer), modeldir.WEIGHTS: weights})
+    return folder
+
+
+@every_cell
+def test_a_saved_model_predicts_the_same(tmp_path: Path, cell: Cell) -> None:
+    network = network_of(cell)
+    loaded = LanguageModel.load(str(save(tmp_path / "model", network, CharTokenizer("abcde"))), CPU)
+    span = random_span(tmp_path, 200)
+    assert evaluate(loaded.network, span, ones()) == evaluate(network, span, ones())
+    assert loaded.network.config == network.config
+    assert loaded.tokenizer.encode("edx").tolist() == [5, 4, 0]
+    assert not any(parameter.requires_grad for parameter in loaded.network.parameters())
+    assert not loaded.network.training
+
+
+def test_a_tokenizer_of_another_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="3 tokens, not 6"):
+        LanguageModel.load(str(save(tmp_path / "model", network_of("rnn"), CharTokenizer("ab"))), CPU)
+
+
+def test_a_network_of_impossible_size_is_refused_by_the_name_of_its_field() -> None:
+    sizes = {**to_json(RecurrentConfig()), "hidden_size": 10**9}
+    with pytest.raises(ConfigError, match=r"config\.json: network: hidden-size"):
+        build("recurrent", sizes, VOCAB, where="config.json: network")
+
+
+def test_unknown_characters_are_named_once_each_in_order() -> None:
+    assert unknown_characters(CharTokenizer("abc"), "axbyxa") == ["x", "y"]
+    assert unknown_characters(CharTokenizer("abc"), "cab") == []

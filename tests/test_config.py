@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from seqgen.config import (
+    MAX_SIZE,
+    LanguageModelSettings,
+    RecurrentConfig,
+    SamplingConfig,
+    TextConfig,
+    TrainConfig,
+    from_json,
+    to_json,
+)
+from seqgen.errors import ConfigError, UsageError
+
+
+def read(cls: type[Any], **fields: object) -> Any:
+    return from_json(cls, fields, where="file.json")
+
+
+def through_json(config: Any) -> Any:
+    return from_json(type(config), json.loads(json.dumps(to_json(config))), where="x")
+
+
+# There and back -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RecurrentConfig(),
+        RecurrentConfig(cell="gru", embed_size=1, hidden_size=2, num_layers=3, dropout=0.25),
+        TextConfig(paths=("a", "b c"), valid="folder/", tokens="sentencepiece", vocab_size=512, bptt=3),
+        TrainConfig(epochs=1.5, seed=2**63 - 1, lr=1e-4, clip=math.inf, schedule="linear", precision="bf16"),
+        TrainConfig(steps=10),
+        SamplingConfig(temperature=0.0, top_k=5, top_p=0.5),
+        LanguageModelSettings(),
+        LanguageModelSettings(text=TextConfig(paths=("x",)), train=TrainConfig(steps=3)),
+    ],
+)
+def test_a_config_survives_json(config: Any) -> None:
+    assert through_json(config) == config
+
+
+def test_missing_fields_take_their_defaults() -> None:
+    assert read(RecurrentConfig, cell="gru") == RecurrentConfig(cell="gru")
+
+
+def test_whole_numbers_pass_for_floats() -> None:
+    dropout = read(RecurrentConfig, dropout=0).dropout
+    assert dropout == 0.0
+    assert type(dropout) is float
+
+
+# What is refused ----------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_field_is_named_and_the_nearest_suggested() -> None:
+    with pytest.raises(ConfigError, match=r"file\.json has an unknown field 'hiden_size'") as caught:
+        read(RecurrentConfig, hiden_size=3)
+    assert caught.value.hint == "meant 'hidden_size'?"
+
+
+def test_a_field_like_no_other_gets_no_suggestion() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(RecurrentConfig, qqq=3)
+    assert caught.value.hint == ""
+
+
+@pytest.mark.parametrize(
+    ("cls", "field", "value"),
+    [
+        (RecurrentConfig, "hidden_size", "256"),
+        (RecurrentConfig, "hidden_size", 256.0),
+        (RecurrentConfig, "hidden_size", None),
+        (RecurrentConfig, "hidden_size", True),
+        (RecurrentConfig, "hidden_size", [1]),
+        (RecurrentConfig, "dropout", "0.1"),
+        (RecurrentConfig, "dropout", True),
+        (RecurrentConfig, "dropout", False),
+        (RecurrentConfig, "cell", "peephole"),
+        (RecurrentConfig, "cell", 3),
+        (RecurrentConfig, "cell", ["lstm"]),
+        (RecurrentConfig, "cell", {}),
+        (TextConfig, "paths", "data.txt"),
+        (TextConfig, "paths", [3]),
+        (TextConfig, "paths", {"a": 1}),
+        (TextConfig, "valid", 0.1),
+        (TrainConfig, "steps", True),
+        (TrainConfig, "steps", 1.5),
+        (TrainConfig, "minutes", "10"),
+    ],
+)
+def test_a_wrong_type_is_refused_by_name(cls: type[Any], field: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"^file\.json\.{field} is "):
+        read(cls, **{field: value})
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 3])
+def test_what_is_not_an_object_is_refused(data: object) -> None:
+    with pytest.raises(ConfigError, match=r"file\.json is not an object"):
+        from_json(RecurrentConfig, data, where="file.json")
+
+
+def test_a_nested_field_is_named_by_its_path() -> None:
+    with pytest.raises(ConfigError, match=r"^file\.json\.network\.cell is 'x'"):
+        read(LanguageModelSettings, network={"cell": "x"})
+    with pytest.raises(ConfigError, match=r"^file\.json\.train: lr is -1"):
+        read(LanguageModelSettings, train={"steps": 1, "lr": -1.0})
+
+
+@pytest.mark.parametrize(
+    ("cls", "fields", "message"),
+    [
+        (RecurrentConfig, {"embed_size": 0}, "embed-size is 0, but must be at least 1"),
+        (RecurrentConfig, {"hidden_size": MAX_SIZE + 1}, "hidden-size is 65537, but must be at most 65536"),
+        (RecurrentConfig, {"num_layers": 65}, "num-layers is 65, but must be at most 64"),
+        (RecurrentConfig, {"dropout": 1.0}, "dropout is 1.0, but must be at most 0.99"),
+        (RecurrentConfig, {"dropout": math.nan}, "dropout is nan, but must be a number"),
+        (TextConfig, {"vocab_size": 1}, "vocab-size is 1, but must be at least 2"),
+        (TextConfig, {"bptt": 0}, "bptt is 0, but must be at least 1"),
+        (TextConfig, {"valid": "1.0"}, r"valid is 1.0, but a fraction lies in \[0, 1\)"),
+        (TextConfig, {"valid": "-0.1"}, "valid is -0.1"),
+        (TextConfig, {"valid": "nan"}, "valid is nan"),
+        (SamplingConfig, {"temperature": -0.1}, "temperature is -0.1, but must be at least 0"),
+        (SamplingConfig, {"top_k": -1}, "top-k is -1"),
+        (SamplingConfig, {"top_p": 1.1}, "top-p is 1.1, but must be at most 1"),
+        (SamplingConfig, {"top_p": math.nan}, "top-p is nan"),
+        (TrainConfig, {"steps": -1}, "steps is -1, but must be at least 0"),
+        (TrainConfig, {"minutes": math.nan}, "minutes is nan"),
+        (TrainConfig, {"minutes": math.inf}, "minutes is inf"),
+        (TrainConfig, {"epochs": math.inf}, "epochs is inf"),
+        (TrainConfig, {"steps": 1, "seed": -1}, "seed is -1"),
+        (TrainConfig, {"steps": 1, "seed": 2**63}, "seed is 9223372036854775808"),
+        (TrainConfig, {"steps": 1, "batch_size": 0}, "batch-size is 0"),
+        (TrainConfig, {"steps": 1, "batch_size": 4, "grad_accumulation": 5}, "grad-accumulation is 5, .* at most 4"),
+        (TrainConfig, {"steps": 1, "lr": math.inf}, "lr is inf"),
+        (TrainConfig, {"steps": 1, "warmup_steps": -1}, "warmup-steps is -1"),
+        (TrainConfig, {"steps": 1, "weight_decay": -0.5}, "weight-decay is -0.5"),
+        (TrainConfig, {"steps": 1, "clip": -1.0}, "clip is -1.0"),
+        (TrainConfig, {"steps": 1, "clip": math.nan}, "clip is nan"),
+        (TrainConfig, {"steps": 1, "ema": 1.0}, "ema is 1.0"),
+        (TrainConfig, {"steps": 1, "eval_every": 0}, "eval-every is 0"),
+        (TrainConfig, {"steps": 1, "save_every": 0}, "save-every is 0"),
+        (TrainConfig, {"steps": 1, "log_every": 0}, "log-every is 0"),
+        (TrainConfig, {"steps": 1, "patience": -1}, "patience is -1"),
+        (TrainConfig, {"steps": 1, "threads": -1}, "threads is -1"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(cls: type[Any], fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        cls(**fields)
+    with pytest.raises(ConfigError, match=rf"^file\.json: {message}"):
+        read(cls, **fields)
+
+
+def test_a_number_beyond_floats_is_refused() -> None:
+    with pytest.raises(ConfigError, match="dropout"):
+        from_json(RecurrentConfig, json.loads('{"dropout": 1' + "0" * 400 + "}"), where="file.json")
+
+
+@pytest.mark.parametrize(
+    ("budgets", "said"),
+    [
+        ({}, "none of them"),
+        ({"steps": 1, "minutes": 1.0}, "steps and minutes"),
+        ({"steps": 1, "epochs": 0.0}, "steps and"),
+    ],
+)
+def test_exactly_one_budget_bounds_a_run(budgets: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        TrainConfig(**budgets)
+
+
+def test_a_setting_out_of_range_is_bad_usage() -> None:
+    with pytest.raises(UsageError) as caught:
+        SamplingConfig(top_p=2.0)
+    assert caught.value.exit_code == 2
+
+
+# Meaning ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("valid", "fraction"), [("0.1", 0.1), ("0", 0.0), ("1e-2", 0.01), ("valid.txt", None), ("data/", None), ("", None)]
+)
+def test_valid_is_a_fraction_or_a_path(valid: str, fraction: float | None) -> None:
+    assert TextConfig(valid=valid).valid_fraction == fraction
+
+
+def test_configs_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        RecurrentConfig().dropout = 0.5  # type: ignore[misc]

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seqgen.config import RecurrentConfig, Schedule, TrainConfig
+from seqgen.nets.recurrent import RecurrentNetwork
+from seqgen.train.optim import (
+    Average,
+    build_optimizer,
+    clip_gradients,
+    learning_rate,
+    load_optimizer_tensors,
+    optimizer_tensors,
+)
+
+
+def config_of(*, schedule: Schedule = "cosine", warmup_steps: int = 4, weight_decay: float = 0.1) -> TrainConfig:
+    return TrainConfig(steps=100, lr=0.01, schedule=schedule, warmup_steps=warmup_steps, weight_decay=weight_decay)
+
+
+def network() -> RecurrentNetwork:
+    torch.manual_seed(0)
+    return RecurrentNetwork(RecurrentConfig(cell="lstm", embed_size=3, hidden_size=4, num_layers=2, dropout=0.0), 5)
+
+
+def gradients(*values: list[float]) -> list[nn.Parameter]:
+    parameters = [nn.Parameter(torch.zeros(len(value))) for value in values]
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.grad = torch.tensor(value)
+    return parameters
+
+
+def grads_of(parameters: list[nn.Parameter]) -> list[list[float]]:
+    return [parameter.grad.tolist() for parameter in parameters if parameter.grad is not None]
+
+
+def train_step(net: RecurrentNetwork, optimizer: torch.optim.Optimizer, seed: int) -> None:
+    tokens = torch.randint(5, (2, 6), generator=torch.Generator().manual_seed(seed))
+    optimizer.zero_grad()
+    net(tokens, net.initial_state(2))[0].square().mean().backward()
+    optimizer.step()
+
+
+# Clipping -----------------------------------------------------------------------------------------------------
+
+
+def test_clipping_scales_all_gradients_together() -> None:
+    # The norm of (3, 0) and (4) together is 5; clipped to 1 each is a fifth.
+    parameters = gradients([3.0, 0.0], [4.0])
+    assert clip_gradients(parameters, 1.0) == pytest.approx(5.0)
+    assert grads_of(parameters) == [pytest.approx([0.6, 0.0]), pytest.approx([0.8])]
+
+
+def test_small_gradients_are_left_alone() -> None:
+    parameters = gradients([3.0, 0.0], [4.0])
+    assert clip_gradients(parameters, 5.5) == pytest.approx(5.0)
+    assert grads_of(parameters) == [[3.0, 0.0], [4.0]]
+
+
+def test_a_maximum_of_zero_only_measures() -> None:
+    parameters = gradients([300.0], [-400.0])
+    assert clip_gradients(parameters, 0.0) == pytest.approx(500.0)
+    assert grads_of(parameters) == [[300.0], [-400.0]]
+
+
+def test_parameters_without_a_gradient_do_not_count() -> None:
+    assert clip_gradients([*gradients([2.0]), nn.Parameter(torch.ones(3))], 1.0) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("bad", [math.inf, math.nan])
+def test_a_gradient_that_is_no_number_shows_in_the_norm(bad: float) -> None:
+    assert not math.isfinite(clip_gradients(gradients([1.0], [bad]), 1.0))
+
+
+# Learning rate ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_the_warm_up_is_linear(schedule: Schedule) -> None:
+    # Four steps of warm-up: 1/5, 2/5, 3/5, 4/5, and then all of it.
+    rates = [learning_rate(config_of(schedule=schedule), step, 0.0) for step in range(7)]
+    assert rates == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01, 0.01, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        # 0.01 * (1 + cos(pi p)) / 2 at p = 0, 1/4, 1/2, 1: cos(pi / 4) = 0.707107.
+        ("cosine", [0.01, 0.00853553, 0.005, 0.0]),
+        ("linear", [0.01, 0.0075, 0.005, 0.0]),
+        ("constant", [0.01, 0.01, 0.01, 0.01]),
+    ],
+)
+def test_the_decay_follows_its_schedule(schedule: Schedule, expected: list[float]) -> None:
+    rates = [learning_rate(config_of(schedule=schedule), 50, progress) for progress in (0.0, 0.25, 0.5, 1.0)]
+    assert rates == pytest.approx(expected, abs=1e-8)
+
+
+def test_without_warm_up_the_first_step_takes_the_full_rate() -> None:
+    assert learning_rate(config_of(warmup_steps=0), 0, 0.0) == 0.01
+
+
+# Averages -----------------------------------------------------------------------------------------------------
+
+
+class Numbers(nn.Module):
+    """One weight, and one counter that is not a float."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([value]))
+        self.register_buffer("count", torch.tensor([0]))
+
+
+def set_to(module: Numbers, value: float, count: int) -> None:
+    module.weight.data.fill_(value)
+    module.get_buffer("count").fill_(count)
+
+
+def test_an_average_on_paper() -> None:
+    module = Numbers(1.0)
+    average = Average(module, decay=0.5)
+    set_to(module, 3.0, 1)
+    # Step 0: the decay is min(0.5, 1/10) = 0.1; 0.1 * 1 + 0.9 * 3 = 2.8.
+    average.update(0)
+    assert average.weights["weight"].item() == pytest.approx(2.8)
+    set_to(module, 0.0, 2)
+    # Step 2: the decay is min(0.5, 3/12) = 0.25; 0.25 * 2.8 + 0.75 * 0 = 0.7.
+    average.update(2)
+    assert average.weights["weight"].item() == pytest.approx(0.7)
+    set_to(module, 1.7, 3)
+    # Step 90: the decay is min(0.5, 91/100) = 0.5; 0.5 * 0.7 + 0.5 * 1.7 = 1.2.
+    average.update(90)
+    assert average.weights["weight"].item() == pytest.approx(1.2)
+    assert average.weights["count"].item() == 3
+    assert module.weight.item() == pytest.approx(1.7)
+
+
+def test_a_swap_exchanges_and_a_second_one_undoes_it() -> None:
+    module = Numbers(1.0)
+    average = Average(module, decay=0.5)
+    set_to(module, 3.0, 7)
+    average.swap()
+    assert (module.weight.item(), module.get_buffer("count").item()) == (1.0, 0)
+    assert average.weights["weight"].item() == 3.0
+    average.swap()
+    assert (module.weight.item(), module.get_buffer("count").item()) == (3.0, 7)
+    assert average.weights["weight"].item() == 1.0
+
+
+def test_a_swap_keeps_the_parameters_that_the_optimizer_knows() -> None:
+    module = Numbers(1.0)
+    parameter = module.weight
+    Average(module, decay=0.5).swap()
+    assert module.weight is parameter
+
+
+# The optimizer ------------------------------------------------------------------------------------------------
+
+
+def test_weight_decay_spares_embeddings_recurrence_and_biases() -> None:
+    net = network()
+    optimizer = build_optimizer(net, config_of())
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    decayed, spared = (
+        {
+            names[id(p)]
+            for group in optimizer.param_groups
+            if bool(group["weight_decay"]) == wanted
+            for p in group["params"]
+        }
+        for wanted in (True, False)
+    )
+    assert decayed == {"layers.0.weight_ih_l0", "layers.1.weight_ih_l0", "output.weight"}
+    assert "embedding.weight" in spared
+    assert "layers.1.weight_hh_l0" in spared
+    assert decayed | spared == set(names.values())
+
+
+def test_decayed_weights_shrink_without_a_gradient() -> None:
+    net = network()
+    optimizer = build_optimizer(net, config_of())
+    before = {name: parameter.detach().clone() for name, parameter in net.named_parameters()}
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    # Decoupled decay: 1 - lr * decay = 1 - 0.01 * 0.1 = 0.999.
+    torch.testing.assert_close(net.output.weight, 0.999 * before["output.weight"])
+    assert torch.equal(net.embedding.weight, before["embedding.weight"])
+
+
+def test_a_module_with_spared_parameters_only_can_be_trained() -> None:
+    optimizer = build_optimizer(nn.Embedding(3, 2), config_of())
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.0]
+
+
+def test_an_optimizer_has_no_tensors_before_its_first_step() -> None:
+    net = network()
+    assert optimizer_tensors(net, build_optimizer(net, config_of())) == {}
+
+
+def test_a_restored_optimizer_takes_the_same_step() -> None:
+    net, again = network(), network()
+    optimizer, restored = build_optimizer(net, config_of()), build_optimizer(again, config_of())
+    for seed in range(3):
+        train_step(net, optimizer, seed)
+    saved = {name: tensor.clone() for name, tensor in optimizer_tensors(net, optimizer).items()}
+    assert {"output.bias.exp_avg", "output.bias.exp_avg_sq", "output.bias.step"} <= set(saved)
+    assert saved["output.bias.step"].item() == 3
+    again.load_state_dict(net.state_dict())
+    load_optimizer_tensors(again, restored, saved)
+    train_step(net, optimizer, 9)
+    train_step(again, restored, 9)
+    for one, other in zip(net.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_restoring_copies_so_that_the_source_stays() -> None:
+    net = network()
+    optimizer = build_optimizer(net, config_of())
+    train_step(net, optimizer, 0)
+    saved: dict[str, Tensor] = {name: tensor.clone() for name, tensor in optimizer_tensors(net, optimizer).items()}
+    before = saved["output.bias.exp_avg"].clone()
+    load_optimizer_tensors(net, optimizer, saved)
+    train_step(net, optimizer, 1)
+    assert torch.equal(saved["output.bias.exp_avg"], before)

@@ -1,0 +1,219 @@
+"""Device, threads, number format and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from seqgen.errors import UsageError
+from seqgen.train import runtime
+from seqgen.train.runtime import StopRequest
+
+
+class Capabilities:
+    """A processor with some features."""
+
+    def __init__(self, **features: bool) -> None:
+        self._features = features
+
+    def __call__(self) -> dict[str, bool]:
+        return self._features
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, *, cuda: int = 0, mps: bool = False) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+
+@pytest.mark.parametrize(("cuda", "mps", "wanted"), [(2, False, "cuda"), (0, True, "mps"), (0, False, "cpu")])
+def test_auto_takes_an_accelerator_where_there_is_one(
+    cuda: int, mps: bool, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, cuda=cuda, mps=mps)
+    assert runtime.choose_device("auto") == torch.device(wanted)
+
+
+def test_a_device_is_taken_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, cuda=2, mps=True)
+    for name in ("cpu", "cuda", "cuda:0", "cuda:1", "mps"):
+        assert runtime.choose_device(name) == torch.device(name)
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cuda:-1", "meta", "xla", "CPU", "cpu\n", "vulkan"])
+def test_an_unknown_device_is_a_usage_error(name: str) -> None:
+    with pytest.raises(UsageError, match="is unknown") as caught:
+        runtime.choose_device(name)
+    assert repr(name) in caught.value.message
+    assert "auto" in caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:1", "mps"])
+def test_a_device_that_is_not_there_is_a_usage_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch)
+    with pytest.raises(UsageError, match="is not in this machine") as caught:
+        runtime.choose_device(name)
+    assert "--device auto" in caught.value.hint
+
+
+def test_the_third_of_two_devices_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, cuda=2)
+    with pytest.raises(UsageError, match="'cuda:2' is not in this machine"):
+        runtime.choose_device("cuda:2")
+
+
+# Number format ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_a_chosen_precision_is_kept(device: str) -> None:
+    for precision in ("fp32", "bf16"):
+        assert runtime.choose_precision(precision, torch.device(device)) == precision  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("features", "wanted"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, "bf16"),
+        ({"avx512_bf16": False, "amx_bf16": True}, "bf16"),
+        ({"avx512_bf16": False, "avx2": True}, "fp32"),
+        ({}, "fp32"),
+    ],
+)
+def test_a_processor_multiplies_bf16_only_where_it_can(
+    features: dict[str, bool], wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", Capabilities(**features))
+    assert runtime.choose_precision("auto", torch.device("cpu")) == wanted
+
+
+@pytest.mark.parametrize(("native", "wanted"), [(True, "bf16"), (False, "fp32")])
+def test_a_gpu_multiplies_bf16_only_where_it_can(native: bool, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def supported(**how: Any) -> bool:
+        asked.append(how)
+        return native
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert runtime.choose_precision("auto", torch.device("cuda")) == wanted
+    assert asked == [{"including_emulation": False}]
+
+
+def test_mps_trains_in_fp32() -> None:
+    assert runtime.choose_precision("auto", torch.device("mps")) == "fp32"
+
+
+def test_autocast_makes_products_bf16_and_leaves_weights() -> None:
+    weight = torch.ones(2, 2)
+    with runtime.autocast("bf16", torch.device("cpu")):
+        assert (weight @ weight).dtype == torch.bfloat16
+    with runtime.autocast("fp32", torch.device("cpu")):
+        assert (weight @ weight).dtype == torch.float32
+    assert weight.dtype == torch.float32
+
+
+# Threads ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def threads() -> Iterator[int]:
+    before = torch.get_num_threads()
+    yield before
+    torch.set_num_threads(before)
+
+
+def test_threads_are_set_and_zero_leaves_them(threads: int) -> None:
+    assert runtime.set_threads(threads + 1) == threads + 1
+    assert torch.get_num_threads() == threads + 1
+    assert runtime.set_threads(0) == threads + 1
+    assert runtime.set_threads(1) == torch.get_num_threads() == 1
+
+
+# Signals ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_becomes_a_flag_and_is_answered_at_once(number: signal.Signals, code: int) -> None:
+    said: list[str] = []
+    with StopRequest(said.append) as stop:
+        assert not stop()
+        signal.raise_signal(number)
+        assert stop()
+        assert stop.signal is number
+        assert stop.exit_code == code
+    assert len(said) == 1
+    assert "saving" in said[0]
+    assert "once more" in said[0]
+
+
+def test_handlers_are_put_back() -> None:
+    def mine(*_: object) -> None:
+        raise AssertionError("not to be called")
+
+    before = {number: signal.signal(number, mine) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with StopRequest(lambda message: None):
+            assert signal.getsignal(signal.SIGINT) is not mine
+            assert signal.getsignal(signal.SIGTERM) is not mine
+        assert signal.getsignal(signal.SIGINT) is mine
+        assert signal.getsignal(signal.SIGTERM) is mine
+        with pytest.raises(ValueError, match="inside"), StopRequest(lambda message: None):
+            raise ValueError("inside")
+        assert signal.getsignal(signal.SIGINT) is mine
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_shell_that_ignores_int_for_background_jobs_does_not_make_us_deaf() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopRequest(lambda message: None) as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_signal_ends_the_process_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ended(BaseException):
+        pass
+
+    codes: list[int] = []
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        raise Ended
+
+    monkeypatch.setattr(os, "_exit", leave)
+    with StopRequest(lambda message: None):
+        signal.raise_signal(signal.SIGINT)
+        assert codes == []
+        with pytest.raises(Ended):
+            signal.raise_signal(signal.SIGTERM)
+    assert codes == [143]
+
+
+def test_in_another_thread_no_handler_is_touched() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    during: list[object] = []
+
+    def work() -> None:
+        with StopRequest(lambda message: None) as stop:
+            during.append(signal.getsignal(signal.SIGINT))
+            assert not stop()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert during == [before]
+    assert signal.getsignal(signal.SIGINT) is before
