@@ -75,8 +75,8 @@ class ModelConfig:
 
 
 def json_bytes(value: object) -> bytes:
-    """JSON for people: indented, UTF-8, one final newline."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    """JSON for people: indented, UTF-8 (file names that are not keep their bytes), one final newline."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(errors="surrogateescape")
 
 
 # Writing ------------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if len(content) > MAX_JSON_BYTES:
         raise ModelError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB")
     try:
-        value = json.loads(content)
+        value = json.loads(content.decode(errors="surrogateescape"))
     except (ValueError, RecursionError):
         raise ModelError(f"{path} is not JSON") from None
     if not isinstance(value, dict):

@@ -16,7 +16,7 @@ DEFAULT = "shakespeare-lstm"
 
 def evaluate(
     paths: Annotated[
-        list[str], typer.Argument(metavar="DATA...", help="UTF-8 text files, folders of them, or - for stdin.")
+        list[str], typer.Argument(metavar="DATA", help="UTF-8 text files, folders of them, or - for stdin.")
     ],
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     tail: Annotated[

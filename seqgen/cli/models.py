@@ -12,6 +12,8 @@ import typer
 from seqgen.cli import options, output
 from seqgen.errors import ModelError
 
+MEASURES = ("valid_loss", "valid_bits_per_char", "valid_perplexity")
+
 
 def models(
     card: Annotated[str, typer.Argument(metavar="[MODEL]", help="Print the card of this model instead.")] = "",
@@ -72,12 +74,13 @@ def _describe(path: Path) -> dict[str, Any]:
 def _last_measures(path: Path) -> dict[str, float]:
     """The sequential pass at the end of a run, or while it is not finished its best evaluation so far."""
     best: dict[str, float] = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if record.get("sequential") or record.get("valid_loss", math.inf) < best.get("valid_loss", math.inf):
-                best = {name: record[name] for name in ("valid_loss", "valid_bits_per_char", "valid_perplexity")}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
+        try:
+            record = json.loads(line)
+            measures = {name: float(record[name]) for name in MEASURES}
+            final = record.get("sequential", False)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            continue  # a line of a training step, or one that a kill cut short
+        if final or measures["valid_loss"] < best.get("valid_loss", math.inf):
+            best = measures
     return best

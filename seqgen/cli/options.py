@@ -65,7 +65,7 @@ Device = Annotated[
     typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="SEQGEN_DEVICE", rich_help_panel=MACHINE),
 ]
 Threads = Annotated[
-    int, typer.Option(help="Threads; 0: PyTorch's choice.", envvar="SEQGEN_THREADS", rich_help_panel=MACHINE)
+    int, typer.Option(min=0, help="Threads; 0: PyTorch's choice.", envvar="SEQGEN_THREADS", rich_help_panel=MACHINE)
 ]
 Processes = Annotated[
     int, typer.Option(min=1, help="Processes that share each batch, as torchrun starts them.", rich_help_panel=MACHINE)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,12 +27,18 @@ if TYPE_CHECKING:
 
 def run(app: Callable[[], object]) -> NoReturn:
     """Run the application and exit with the code of the table above; tracebacks only with `SEQGEN_DEBUG=1`."""
+    # A shell lets its background jobs ignore INT; a person who sends one means it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         try:
             app()
         except SystemExit as ending:
+            if isinstance(
+                ending.__context__, BrokenPipeError
+            ):  # Rich and Typer end with 1 when a help text's reader left
+                raise SystemExit(141) from None
             flush()
-            raise ending
+            raise
     except SeqgenError as error:
         _debug(error)
         say(f"error: {error.message}" if error.exit_code < 128 else error.message)
@@ -40,16 +47,27 @@ def run(app: Callable[[], object]) -> NoReturn:
         _leave(error.exit_code)
     except KeyboardInterrupt:
         _leave(130)
-    except Exception as error:
-        _debug(error)
-        say(f"error: unexpected {type(error).__name__}: {error}")
-        say("hint: SEQGEN_DEBUG=1 shows where; please report it")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            _unexpected(error)
+        _debug(error)  # a help text into a full disk: everything else goes through `write`
+        _discard_stdout()
+        say(f"error: standard output cannot be written: {error.strerror}")
         _leave(1)
+    except Exception as error:
+        _unexpected(error)
     _leave(0)
 
 
+def _unexpected(error: Exception) -> NoReturn:
+    _debug(error)
+    say(f"error: unexpected {type(error).__name__}: {error}")
+    say("hint: SEQGEN_DEBUG=1 shows where; please report it")
+    _leave(1)
+
+
 def _debug(error: Exception) -> None:
-    if os.environ.get("SEQGEN_DEBUG"):
+    if os.environ.get("SEQGEN_DEBUG", "0") not in ("", "0"):
         raise error
 
 
@@ -169,6 +187,18 @@ def progress(terminal: Terminal, what: str, total: int) -> Iterator[Callable[[in
     with Progress(console=console(), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.advance(task, done)
+
+
+def typed(text: str, what: str) -> str:
+    """An argument as the UTF-8 that was typed, whatever the locale made of it.
+
+    Raises:
+        UsageError: it is not UTF-8.
+    """
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        raise UsageError(f"{what} is not UTF-8") from None
 
 
 def read_prompt() -> str:

@@ -59,23 +59,24 @@ def sample(
     if greedy and (temperature != SAMPLING.temperature or top_k or top_p != SAMPLING.top_p):
         raise UsageError("--greedy leaves nothing to --temperature, --top-k or --top-p")
     config = SamplingConfig(temperature=0.0 if greedy else temperature, top_k=top_k, top_p=top_p)
-    begin = prompt if prompt is not None else output.read_prompt()
+    begin = output.typed(prompt, "the prompt") if prompt is not None else output.read_prompt()
+    stop = output.typed(stop, "the string to stop at")
 
     from seqgen.seeds import fresh
     from seqgen.tasks.language_model import LanguageModel, unknown_characters
     from seqgen.tasks.writing import Writer, stream_seeds
     from seqgen.train import runtime
 
-    if seed is None:
-        seed = fresh()
-        if config.temperature > 0:
-            terminal.note(f"seed {seed}")
     place = runtime.choose_device(device)
     used = runtime.set_threads(threads)
     loaded = LanguageModel.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
     if unknown := unknown_characters(loaded.tokenizer, begin):
         terminal.warn(f"the model has never seen {' '.join(map(repr, unknown[:5]))}")
+    if seed is None:
+        seed = fresh()
+        if config.temperature > 0:
+            terminal.note(f"seed {seed}")
     writer = Writer(loaded.network, loaded.tokenizer, config, stop)
     pieces = writer.write(begin, length=length, seeds=stream_seeds(seed, n))
     if as_json:

@@ -87,7 +87,7 @@ def command_line(command: str, settings: object, defaults: object, paths: Sequen
 
 def _read(path: Path, command: str, kind: type[Settings]) -> Settings:
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(path.read_bytes().decode(errors="surrogateescape"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError:

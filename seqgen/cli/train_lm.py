@@ -14,7 +14,7 @@ import typer
 
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
-from seqgen.cli.settings import command_line, settle
+from seqgen.cli.settings import command_line, replace, settle
 from seqgen.config import Cell, LanguageModelSettings, Tokens, to_json
 from seqgen.errors import Interrupted, UsageError
 
@@ -35,7 +35,7 @@ def train_lm(
     ctx: typer.Context,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="DATA...", help="UTF-8 text files, folders of them, or - for stdin."),
+        typer.Argument(metavar="DATA", help="UTF-8 text files, folders of them, or - for stdin."),
     ] = None,
     valid: Annotated[
         str, typer.Option(help="Validate on the tail (a fraction) or on a file.", rich_help_panel=options.DATA)
@@ -99,7 +99,6 @@ def train_lm(
     cat *.txt | seqgen train-lm - --tokens sentencepiece --out m
     ```
     """
-    chosen = options.given(ctx)
     if processes > 1 and "LOCAL_RANK" not in os.environ:
         from seqgen.train.distributed import launch
 
@@ -107,21 +106,21 @@ def train_lm(
     terminal = Terminal(quiet=quiet or os.environ.get("RANK", "0") != "0", verbose=verbose)
     if not (paths or resume or config):
         raise UsageError("no text to train on", hint="seqgen train-lm FILE..., or - to read standard input")
-    if paths and "-" in paths and sys.stdin is not None and sys.stdin.isatty():
-        terminal.note("reading text from the terminal; end it with Ctrl-D")
-    directory = out or _default_directory(paths, cell)
-    resumed = directory if resume else None
+    if resume and not (paths or out):
+        raise UsageError("which run? --resume without DATA needs --out", hint=_resume_command(Path("DIRECTORY")))
+    chosen = options.given(ctx)
+    resumed = (out or _default_directory(replace(DEFAULTS, chosen))) if resume else None
     settings = settle(COMMAND, DEFAULTS, chosen, resumed=resumed, config=config, note=terminal.note)
+    if not resume and "-" in settings.text.paths and sys.stdin is not None and sys.stdin.isatty():
+        terminal.note("reading text from the terminal; end it with Ctrl-D")
+    directory = resumed or out or _default_directory(settings)
     _run(settings, directory, terminal, resume=resume, overwrite=overwrite, tensorboard=tensorboard)
 
 
-def _default_directory(paths: list[str] | None, cell: Cell) -> Path:
-    if not paths:
-        raise UsageError(
-            "which run? --resume without DATA needs --out", hint="seqgen train-lm --resume --out DIRECTORY"
-        )
-    name = "stdin" if paths[0] == "-" else Path(paths[0]).resolve().stem
-    return Path("models") / f"{name}-{cell}"
+def _default_directory(settings: LanguageModelSettings) -> Path:
+    first = settings.text.paths[0]
+    name = "stdin" if first == "-" else Path(first).resolve().stem
+    return Path("models") / f"{name}-{settings.network.cell}"
 
 
 def _run(
@@ -147,19 +146,21 @@ def _run(
     precision = runtime.choose_precision(settings.train.precision, device)
     settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, precision=precision))
 
+    def prepare(folder: Path) -> Corpus:
+        return build_corpus(settings.text, folder, terminal.warn)
+
     with ExitStack() as held:
-        stop = held.enter_context(runtime.StopRequest(terminal.note))
         group = held.enter_context(distributed.join(device))
         if group.first:
             held.enter_context(run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note))
-            corpus = build_corpus(settings.text, directory / run.DATA, terminal.warn)
-            described = {"command": COMMAND, "settings": to_json(settings)}
-            modeldir.write_file(directory / run.SETTINGS, modeldir.json_bytes(described))
-            group.wait()
-        else:
-            group.wait()
-            corpus = build_corpus(settings.text, directory / run.DATA, terminal.warn)
-
+            described = modeldir.json_bytes({"command": COMMAND, "settings": to_json(settings)})
+            if resume:
+                modeldir.write_file(directory / run.SETTINGS, described)
+            else:
+                run.begin(directory, described, prepare)
+        group.wait()
+        corpus = prepare(directory / run.DATA)
+        stop = held.enter_context(runtime.StopRequest(terminal.note))
         network = language_model.new_network(settings.network, corpus.tokenizer, settings.train.seed)
         network.to(group.device)
         store = CheckpointStore(directory, language_model.model_files(network, corpus.tokenizer))
@@ -174,7 +175,6 @@ def _run(
             settings.text,
             batch_size=settings.train.batch_size,
             seed=settings.train.seed,
-            parts=settings.train.grad_accumulation,
             share=group.share,
         )
         log = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -88,6 +89,8 @@ def open_source(path: str) -> BinaryIO:
     Raises:
         DataError: it cannot be opened.
     """
+    if path == "-" and sys.stdin is None:  # its number may belong to one of our own files by now
+        raise DataError("standard input is closed")
     try:
         if path != "-":
             return open(path, "rb")

@@ -24,7 +24,7 @@ from seqgen.config import Architecture, RecurrentConfig, SamplingConfig, TextCon
 from seqgen.data.corpus import Corpus, TokenSpan
 from seqgen.data.lanes import Lanes
 from seqgen.data.tokenizers import Tokenizer, from_bytes, vocab_size
-from seqgen.errors import ConfigError, ModelError, UsageError
+from seqgen.errors import ConfigError, ModelError
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.seeds import derive
 from seqgen.tasks.writing import Writer
@@ -186,7 +186,6 @@ class LanguageModelTask:
         config (TextConfig): the chunk length.
         batch_size (int): lanes.
         seed (int): the run's.
-        parts (int): in how many parts a step is computed.
         share (Callable[[int], slice]): which of so many lanes are computed here; all of them unless there are more
             processes.
     """
@@ -199,7 +198,6 @@ class LanguageModelTask:
         *,
         batch_size: int,
         seed: int,
-        parts: int = 1,
         share: Callable[[int], slice] = slice,
     ) -> None:
         self.players: Mapping[str, nn.Module] = {"model": network}
@@ -207,8 +205,6 @@ class LanguageModelTask:
         self._lanes = Lanes(corpus.train, batch_size, config.bptt, seed)
         self._rows = share(self._lanes.num_lanes)
         here = len(range(self._lanes.num_lanes)[self._rows])
-        if parts > here:
-            raise UsageError(f"this text fills {here} lanes, which cannot be split into {parts} parts")
         self._counts = char_counts(corpus.tokenizer)
         self.steps_per_epoch = self._lanes.steps_per_epoch
         self.criterion = "valid_loss" if corpus.valid is not None else None
@@ -234,6 +230,8 @@ class LanguageModelTask:
         """The part's share of the mean cross-entropy in nats per token."""
         here = len(self._inputs)
         rows = slice(part * here // parts, (part + 1) * here // parts)
+        if rows.start == rows.stop:  # a short text has fewer lanes than there are parts
+            return 0.0 * self._network.output.bias.sum()
         logits, state = self._network(self._inputs[rows], self._state[:, :, rows])
         # Truncated back-propagation: the value goes on to the next chunk, the gradient does not.
         self._after.append(state.detach())

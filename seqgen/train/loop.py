@@ -242,7 +242,8 @@ class Trainer:
         if best:
             progress.best_step, progress.best = progress.step, measures
         progress.seconds += self.group.first_says(time.perf_counter() - start)
-        self.listeners.evaluated({"step": progress.step, **measures, "seconds": progress.seconds}, best=best)
+        if measures:
+            self.listeners.evaluated({"step": progress.step, **measures, "seconds": progress.seconds}, best=best)
         if text is not None:
             self.listeners.sampled(text)
         if best:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from torch import Tensor
 
 from seqgen import modeldir
-from seqgen.errors import OutputError, UsageError
+from seqgen.errors import ModelError, OutputError, UsageError
 from seqgen.train.checkpoint import RunLock
 
 SETTINGS = "training.json"
@@ -25,7 +26,7 @@ def claim(directory: Path, *, resume: bool, overwrite: bool, note: Callable[[str
     Args:
         directory (Path): made if it is not there.
         resume (bool): a run must stand there, and stays.
-        overwrite (bool): a run may stand there, and goes; files that are not a run's stay.
+        overwrite (bool): a run may stand there; `begin` will take its place.
         note (Callable[[str], None]): told about leftovers that were removed.
 
     Raises:
@@ -34,30 +35,60 @@ def claim(directory: Path, *, resume: bool, overwrite: bool, note: Callable[[str
     """
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
-    stands = (directory / SETTINGS).is_file()
+    try:
+        stands, empty = _is_run(directory), not directory.is_dir() or not any(directory.iterdir())
+    except OSError as error:
+        raise OutputError(f"{directory} cannot be read: {error.strerror}", hint="choose another --out") from None
     if resume and not stands:
         raise UsageError(f"{directory}: there is no run to resume", hint="leave out --resume to start one")
-    if directory.is_dir() and any(directory.iterdir()) and not stands:
+    if not (empty or stands):
         raise UsageError(f"{directory} is not empty and holds no run", hint="choose another --out")
     if stands and not (resume or overwrite):
         raise UsageError(f"{directory} holds a run already", hint="--resume goes on with it, --overwrite replaces it")
+    parent_is_new = not directory.parent.exists()
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = RunLock(directory).__enter__()
     except OSError as error:
         raise OutputError(f"{directory} cannot be written: {error.strerror}", hint="choose another --out") from None
     try:
-        if overwrite and stands:
-            _remove_run(directory)
         if removed := modeldir.remove_leftovers(directory):
             note(f"removed {removed} unfinished files of a run that was killed while saving")
         yield
     finally:
-        if not (directory / SETTINGS).is_file():  # unusable text must not leave a folder in the way of the next try
-            shutil.rmtree(directory / DATA, ignore_errors=True)
         lock.__exit__()
-        if not any(directory.iterdir()):
+        with suppress(OSError):  # what failed before it began leaves no empty folders behind
             directory.rmdir()
+            if parent_is_new:
+                directory.parent.rmdir()
+
+
+def begin(directory: Path, settings: bytes, prepare: Callable[[Path], object]) -> None:
+    """Begin a run in a claimed directory; a run that stood there goes once the new one's data is made.
+
+    Args:
+        directory (Path): the run's.
+        settings (bytes): `training.json`.
+        prepare (Callable[[Path], object]): makes the data in a new folder; if it raises, all is as before.
+    """
+    staged = directory / f".tmp-data-{os.getpid()}"
+    try:
+        prepare(staged)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    _remove_run(directory)
+    staged.rename(directory / DATA)
+    modeldir.write_file(directory / SETTINGS, settings)
+
+
+def _is_run(directory: Path) -> bool:
+    """Whether a run of seqgen stands there: somebody else's `training.json` does not make one."""
+    try:
+        data = modeldir.read_json(directory / SETTINGS)
+    except ModelError:
+        return False
+    return "command" in data and "settings" in data
 
 
 def _remove_run(directory: Path) -> None:
@@ -85,7 +116,7 @@ def publish(directory: Path, weights: Mapping[str, Tensor], files: Mapping[str, 
         modeldir.WEIGHTS: modeldir.tensors_to_bytes(weights),
         SETTINGS: (directory / SETTINGS).read_bytes(),
         METRICS: (directory / METRICS).read_bytes(),
-        modeldir.CARD: card.encode(),
+        modeldir.CARD: card.encode(errors="surrogateescape"),
     }
     try:
         modeldir.publish(directory, whole)

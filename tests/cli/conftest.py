@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from running import Call, Ended, TinyModel, seqgen
 
 from seqgen.cli import main
@@ -48,8 +50,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Call:
+def call(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Iterator[Call]:
     """Run the console script's function here, ending and all; file descriptors 1 and 2 are captured."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more would only wait for each other on sizes as small as these
 
     def run(*words: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["seqgen", *words])
@@ -61,4 +65,5 @@ def call(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byt
         assert code is None or isinstance(code, int)
         return Ended(code or 0, out, err.decode())
 
-    return run
+    yield run
+    torch.set_num_threads(threads)

@@ -15,7 +15,15 @@ SMALL = "--threads 1 --hidden-size 8 --embed-size 4 --batch-size 4 --bptt 16 --w
 ESCAPE = "\x1b"
 
 # What would change how the output looks on the machine of whoever runs the tests.
-_LOOKS = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+_LOOKS = (
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR_FORCE",
+    "PY_COLORS",
+    "GITHUB_ACTIONS",
+    "TTY_COMPATIBLE",
+    "TTY_INTERACTIVE",
+)
 
 
 @dataclass(frozen=True)
@@ -77,12 +85,12 @@ def seqgen(*words: str, cwd: Path, stdin: bytes = b"", **env: str) -> Ended:
     done = subprocess.run(
         command(*words), cwd=cwd, input=stdin, capture_output=True, env=environment(**env), timeout=SECONDS
     )
-    return Ended(done.returncode, done.stdout, done.stderr.decode())
+    return Ended(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
 
-def shell(line: str, *, cwd: Path, before: str = "", **env: str) -> Ended:
-    """Run a line of bash in which `seqgen` is this seqgen; the line's last status counts, pipes as PIPESTATUS."""
-    script = f'seqgen() {{ "$PYTHON" -m seqgen "$@"; }}\n{before}\n{line}\n'
+def shell(line: str, *, cwd: Path, **env: str) -> Ended:
+    """Run a line of bash in which `seqgen` is this seqgen."""
+    script = f'seqgen() {{ "$PYTHON" -m seqgen "$@"; }}\n{line}\n'
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=cwd,
@@ -91,12 +99,12 @@ def shell(line: str, *, cwd: Path, before: str = "", **env: str) -> Ended:
         env=environment(PYTHON=sys.executable, **env),
         timeout=SECONDS,
     )
-    return Ended(done.returncode, done.stdout, done.stderr.decode())
+    return Ended(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
 
 def read_terminal(descriptor: int) -> bytes:
     """All that comes out of a terminal until its other side is closed, which Linux reports as an error."""
-    pieces = []
+    pieces: list[bytes] = []
     while True:
         try:
             piece = os.read(descriptor, 65536)

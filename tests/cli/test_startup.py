@@ -81,7 +81,9 @@ def test_completion_loads_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    look = f"import sys, seqgen, seqgen.config, seqgen.errors, seqgen.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    look = (
+        f"import sys, seqgen, seqgen.config, seqgen.errors, seqgen.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, check=True, text=True, timeout=60)
     assert done.stdout == "[]\n"
 
@@ -89,7 +91,9 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize("line", ["--version", "sample --help"])
 def test_the_real_process_imports_no_torch(line: str, tmp_path: Path) -> None:
     words = [sys.executable, "-X", "importtime", "-m", "seqgen", *line.split()]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, check=True, text=True, timeout=60, env=environment())
+    done = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, check=True, text=True, timeout=60, env=environment()
+    )
     names = {row.rsplit("|", 1)[1].strip() for row in done.stderr.splitlines() if row.startswith("import time:")}
     assert "typer" in names
     assert not names & set(HEAVY)

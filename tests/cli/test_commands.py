@@ -1,0 +1,308 @@
+"""The commands from end to end on a tiny model: what they print, what they leave, and that it can be repeated."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running import SMALL, Call, TinyModel, shell, snapshot
+
+from seqgen import modeldir
+from seqgen.cli import app
+
+EVALUATE_KEYS = ["loss", "bits_per_char", "perplexity", "tokens", "chars"]
+MODEL_KEYS = ["name", "path", "task", "architecture", "parameters", "bytes", "measures", "shipped"]
+SHORTER = ["--steps", "3", "--hidden-size", "8", "--threads", "1"]
+
+
+def _weights(directory: Path) -> bytes:
+    return (directory / "model.safetensors").read_bytes()
+
+
+def _helps() -> dict[str, str]:
+    """The help text of each command."""
+    found = {}
+    for registered in app.registered_commands:
+        assert registered.callback is not None
+        assert registered.name is not None
+        found[registered.name] = inspect.getdoc(registered.callback) or ""
+    return found
+
+
+def _examples() -> Iterator[tuple[str, str]]:
+    for name, text in _helps().items():
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+            for line in block.splitlines():
+                yield name, line
+
+
+# Help ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_command_has_two_or_three_examples_in_its_help(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    examples = list(_examples())
+    for name in _helps():
+        own = [line for command, line in examples if command == name]
+        assert 2 <= len(own) <= 3
+        for option in ("-h", "--help"):
+            ended = call(name, option)
+            assert (ended.code, ended.err) == (0, "")
+            shown = re.sub(r"\x1b\[[0-9;]*m", "", ended.text)
+            assert all(line in shown for line in own)
+
+
+def test_the_first_help_names_every_command(call: Call) -> None:
+    for words in (["-h"], ["--help"]):
+        ended = call(*words)
+        assert (ended.code, ended.err) == (0, "")
+        assert all(name in ended.text for name in _helps())
+
+
+def test_version_is_one_line(call: Call) -> None:
+    ended = call("--version")
+    assert re.fullmatch(r"seqgen \d+\.\d+\.\d+\S*\n", ended.text)
+
+
+@pytest.mark.parametrize("line", [line for _, line in _examples()])
+def test_an_example_of_the_help_runs(line: str, tiny: TinyModel, folder: Path, call: Call) -> None:
+    """As it stands, but for shorter training; the tiny model stands in for the shipped one."""
+    for name in ("data.txt", "chapter.txt"):
+        shutil.copy(tiny.data, name)
+    shutil.copytree(tiny.path, "models/shakespeare-lstm")
+    train = "train-lm" in line
+    shortened = re.sub(r" --minutes \S+", "", line) + (" " + shlex.join(SHORTER) if train else "")
+    in_shell = "|" in line
+    ended = shell(f"set -o pipefail\n{shortened}", cwd=folder) if in_shell else call(*shlex.split(shortened)[1:])
+    assert ended.code in ((0, 141) if "| head" in line else (0,)), ended.err
+    assert train != bool(ended.out)
+
+
+# train-lm -----------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_a_model_directory(tiny: TinyModel) -> None:
+    files = {path.name for path in tiny.path.iterdir() if path.is_file()}
+    listed = set(json.loads((tiny.path / "MANIFEST.json").read_bytes())["files"])
+    assert listed == {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "training.json",
+        "metrics.jsonl",
+        "README.md",
+    }
+    assert listed | {"MANIFEST.json"} == files
+    modeldir.verify(tiny.path)
+
+
+def test_training_json_replays_the_run_bit_for_bit(
+    tiny: TinyModel, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny.folder)
+    ended = call("train-lm", "--config", "tiny/training.json", "--out", str(tmp_path / "again"))
+    assert ended.code == 0, ended.err
+    assert _weights(tmp_path / "again") == _weights(tiny.path)
+
+
+def test_the_command_of_the_card_replays_the_run_bit_for_bit(
+    tiny: TinyModel, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = (tiny.path / "README.md").read_text()
+    (line,) = re.findall(r"^seqgen train-lm .*$", card, re.MULTILINE)
+    words = shlex.split(line)
+    assert words[-2:] == ["--out", "tiny"]
+    monkeypatch.chdir(tiny.folder)
+    ended = call(*words[1:-2], "--out", str(tmp_path / "again"))
+    assert ended.code == 0, ended.err
+    assert _weights(tmp_path / "again") == _weights(tiny.path)
+
+
+def test_an_option_wins_over_the_file_that_is_replayed(
+    tiny: TinyModel, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny.folder)
+    out = tmp_path / "other"
+    assert (
+        call("train-lm", "--config", "tiny/training.json", "--epochs", "0.02", "-o", str(out), "--cell=gru").code == 0
+    )
+    settings = json.loads((out / "training.json").read_bytes())["settings"]
+    assert settings["network"]["cell"] == "gru"
+    assert (settings["train"]["steps"], settings["train"]["epochs"]) == (None, 0.02)
+    assert settings["train"]["seed"] == 3
+
+
+def test_a_replay_needs_no_more_than_the_file(tiny: TinyModel, folder: Path, call: Call) -> None:
+    shutil.copy(tiny.data, "data.txt")
+    ended = call("train-lm", "--config", str(tiny.path / "training.json"), "--steps", "1")
+    assert ended.code == 0, ended.err
+    assert Path("models/data-lstm/MANIFEST.json").is_file()
+
+
+def test_a_run_without_a_name_goes_to_models(tiny: TinyModel, folder: Path, call: Call) -> None:
+    shutil.copy(tiny.data, "data.txt")
+    assert call("train-lm", "data.txt", "--cell", "gru", *SMALL, "--steps", "1").code == 0
+    assert Path("models/data-gru/MANIFEST.json").is_file()
+
+
+def test_the_card_says_how_good_the_model_is_and_evaluate_agrees(tiny: TinyModel, folder: Path, call: Call) -> None:
+    card = (tiny.path / "README.md").read_text()
+    row = next(line for line in card.splitlines() if re.match(r"\| \d", line))
+    nats, bits, perplexity, _ = (cell.strip() for cell in row.strip("|").split("|"))
+    ended = call("evaluate", str(tiny.data), "-m", tiny.name, "--tail", "0.1", "--threads", "1")
+    assert f"loss           {nats} nats per token\n" in ended.text
+    assert f"bits per char  {bits}\n" in ended.text
+    assert f"perplexity     {float(perplexity):.3f}" in ended.text
+
+
+# evaluate -----------------------------------------------------------------------------------------------------
+
+
+def test_evaluate_counts_and_judges_every_token_but_the_first(tiny: TinyModel, folder: Path, call: Call) -> None:
+    ended = call("evaluate", str(tiny.data), "-m", tiny.name, "--json")
+    assert (ended.code, ended.err) == (0, "")
+    measures = json.loads(ended.out)
+    assert list(measures) == EVALUATE_KEYS
+    assert measures["tokens"] == measures["chars"] == len(tiny.data.read_text()) - 1
+    assert measures["perplexity"] == pytest.approx(math.exp(measures["loss"]))
+    assert measures["bits_per_char"] == pytest.approx(measures["loss"] / math.log(2))
+    assert 0 < measures["loss"] < math.log(25)
+
+
+def test_a_folder_is_judged_like_its_files_one_after_the_other(tiny: TinyModel, folder: Path, call: Call) -> None:
+    text = tiny.data.read_text()
+    Path("book/part").mkdir(parents=True)
+    Path("book/1.txt").write_text(text[:5000])
+    Path("book/part/2.txt").write_text(text[5000:])
+    Path("book/.notes").write_text("hidden")
+    whole = call("evaluate", str(tiny.data), "-m", tiny.name, "--json")
+    assert call("evaluate", "book", "-m", tiny.name, "--json").out == whole.out
+    assert call("evaluate", "book/1.txt", "book/part", "-m", tiny.name, "--json").out == whole.out
+
+
+def test_the_tail_is_the_last_part(tiny: TinyModel, folder: Path, call: Call) -> None:
+    text = tiny.data.read_text()
+    Path("tail.txt").write_text(text[int(len(text) * (1 - 0.25)) :])
+    tail = call("evaluate", str(tiny.data), "-m", tiny.name, "--json", "--tail", "0.25")
+    assert tail.out == call("evaluate", "tail.txt", "-m", tiny.name, "--json").out
+
+
+def test_evaluate_leaves_nothing_behind(tiny: TinyModel, folder: Path, call: Call) -> None:
+    before = snapshot(tiny.folder)
+    call("evaluate", str(tiny.data), "-m", tiny.name)
+    assert snapshot(tiny.folder) == before
+    assert list(folder.iterdir()) == []
+
+
+# sample -------------------------------------------------------------------------------------------------------
+
+
+def test_several_texts_stand_between_lines_of_dashes(tiny: TinyModel, folder: Path, call: Call) -> None:
+    words = ["sample", "-m", tiny.name, "-n", "3", "--length", "40", "-p", "the ", "--seed", "5"]
+    told = [json.loads(line) for line in call(*words, "--json").text.splitlines()]
+    texts = ["the " + one["text"] for one in told]
+    assert call(*words).text == "---\n".join(text if text.endswith("\n") else text + "\n" for text in texts)
+    assert len(set(texts)) == 3
+
+
+def test_a_text_ends_before_the_stop_string(tiny: TinyModel, folder: Path, call: Call) -> None:
+    words = ["sample", "-m", tiny.name, "-p", "", "--length", "2000", "--seed", "2"]
+    whole = call(*words).text
+    ended = json.loads(call(*words, "--stop", "e", "--json").out)
+    assert ended["text"] == whole.split("e", 1)[0]
+    assert (ended["stopped_by"], ended["tokens"]) == ("stop", len(ended["text"]) + 1)
+
+
+def test_greedy_text_needs_no_seed(tiny: TinyModel, folder: Path, call: Call) -> None:
+    words = ["sample", "-m", tiny.name, "-p", "a", "--length", "30"]
+    one, two, three = call(*words, "--greedy"), call(*words, "--greedy"), call(*words, "-t", "0")
+    assert one.out == two.out == three.out
+    assert one.err == ""
+
+
+def test_no_length_is_the_prompt_alone(tiny: TinyModel, folder: Path, call: Call) -> None:
+    words = ["sample", "-m", tiny.name, "--seed", "1", "--length", "0"]
+    assert call(*words, "-p", "a b").out == b"a b\n"
+    assert call(*words, "-p", "a b\n").out == b"a b\n"
+
+
+def test_a_character_the_model_has_never_seen_is_told(tiny: TinyModel, folder: Path, call: Call) -> None:
+    ended = call("sample", "-m", tiny.name, "--seed", "1", "--length", "5", "-p", "\N{SNOWMAN}a")
+    assert ended.code == 0
+    assert ended.err == "warning: the model has never seen '\N{SNOWMAN}'\n"
+    assert ended.text.startswith("\N{SNOWMAN}a")
+
+
+def test_an_unfinished_run_answers_with_its_newest_checkpoint(tiny: TinyModel, folder: Path, call: Call) -> None:
+    shutil.copytree(tiny.path, "run")
+    Path("run/MANIFEST.json").unlink()
+    words = ["sample", "-p", "", "--seed", "1"]
+    assert call(*words, "-m", "run").out == call(*words, "-m", tiny.name).out
+
+
+# models -------------------------------------------------------------------------------------------------------
+
+
+def _listed(call: Call, name: str) -> dict[str, object]:
+    rows: list[dict[str, object]] = [json.loads(line) for line in call("models", "--json").text.splitlines()]
+    (row,) = [row for row in rows if row["name"] == name]
+    return row
+
+
+def test_models_lists_what_is_below_the_current_directory(tiny: TinyModel, folder: Path, call: Call) -> None:
+    shutil.copytree(tiny.path, "models/parrot")
+    Path("models/notes").mkdir()
+    row = _listed(call, "parrot")
+    assert list(row) == MODEL_KEYS
+    assert (row["task"], row["architecture"], row["shipped"]) == ("language-model", "recurrent", False)
+    measures = row["measures"]
+    assert isinstance(measures, dict)
+    assert set(measures) == {"valid_loss", "valid_bits_per_char", "valid_perplexity"}
+    card = Path("models/parrot/README.md").read_text()
+    assert f"{row['parameters']:,} parameters" in card
+    assert f"| {measures['valid_loss']:.4f} |" in card
+    (line,) = [line for line in call("models").text.splitlines() if line.startswith("parrot ")]
+    assert f"{row['parameters']:,}" in line
+    assert "notes" not in call("models").text
+
+
+def test_models_prints_a_card_byte_for_byte(tiny: TinyModel, folder: Path, call: Call) -> None:
+    shutil.copytree(tiny.path, "models/parrot")
+    card = (tiny.path / "README.md").read_bytes()
+    assert call("models", "parrot").out == card
+    assert call("models", tiny.name).out == card
+
+
+def test_models_lists_a_damaged_directory_too(tiny: TinyModel, folder: Path, call: Call) -> None:
+    for name in ("config", "metrics", "binary"):
+        shutil.copytree(tiny.path, f"models/{name}")
+    Path("models/config/config.json").write_text("{")
+    Path("models/metrics/metrics.jsonl").write_text('3\n"valid_loss"\n{"valid_loss": "low"}\n{"valid_loss": 2.5}\n')
+    Path("models/binary/metrics.jsonl").write_bytes(b"\xff\xfe\n")
+    assert _listed(call, "config")["task"] == "damaged"
+    assert _listed(call, "metrics")["parameters"]
+    assert call("models").code == 0
+
+
+def test_models_says_so_when_there_are_none(folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modeldir, "shipped_directory", lambda: None)
+    ended = call("models")
+    assert (ended.code, ended.out) == (0, b"")
+    assert ended.err == "no models here; train one with seqgen train-lm\n"
+
+
+def test_the_shipped_model_answers_without_being_named(folder: Path, call: Call) -> None:
+    shipped = modeldir.shipped_directory()
+    if shipped is None or not (shipped / "shakespeare-lstm").is_dir():
+        pytest.skip("the shipped model is not in this checkout")
+    ended = call("sample", "-p", "ROMEO:", "--length", "50", "--seed", "1")
+    assert ended.code == 0
+    assert ended.text.startswith("ROMEO:")
+    assert _listed(call, "shakespeare-lstm")["shipped"] is True
