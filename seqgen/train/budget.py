@@ -14,6 +14,8 @@ from seqgen.config import TrainConfig
 
 # What the first steps cost says nothing about the others: memory is allocated, kernels are chosen.
 SETTLING_STEPS = 5
+# Older steps count less, so that a machine that was busy for a while is not held to be slow for ever.
+MEMORY = 0.99
 TOLERANCE = 0.1
 
 
@@ -34,9 +36,9 @@ class Plan:
 
 @dataclass
 class Pace:
-    """What steps and evaluations cost, in seconds, measured while the run goes on."""
+    """What the last hundred steps or so, and the last evaluation, cost in seconds."""
 
-    steps: int = 0
+    steps: float = 0.0
     step_seconds: float = 0.0
     evaluation_seconds: float = 0.0
     settling: int = SETTLING_STEPS
@@ -46,13 +48,17 @@ class Pace:
         if self.settling:
             self.settling -= 1
         else:
-            self.steps += 1
-            self.step_seconds += seconds
+            self.steps = MEMORY * self.steps + 1.0
+            self.step_seconds = MEMORY * self.step_seconds + seconds
 
     def steps_in(self, seconds: float, eval_every: int) -> int:
         """How many steps fit into some time, their evaluations and saves included."""
-        per_step = self.step_seconds / max(1, self.steps) + self.evaluation_seconds / eval_every
+        per_step = self.step_cost(eval_every)
         return int(seconds / per_step) if per_step > 0 else 0
+
+    def step_cost(self, eval_every: int) -> float:
+        """Seconds per step, its share of the evaluations included."""
+        return self.step_seconds / max(1.0, self.steps) + self.evaluation_seconds / eval_every
 
 
 def first_plan(config: TrainConfig, steps_per_epoch: int) -> Plan | None:
@@ -88,10 +94,6 @@ def revise(config: TrainConfig, plan: Plan | None, step: int, elapsed: float, pa
     if pace.steps == 0:
         return plan
     fits = step + pace.steps_in(max(0.0, left), config.eval_every)
-    if abs(fits - plan.total_steps) * _step_cost(pace, config) <= TOLERANCE * budget:
+    if abs(fits - plan.total_steps) * pace.step_cost(config.eval_every) <= TOLERANCE * budget:
         return plan
     return Plan(step, plan.progress(step), max(step, fits))
-
-
-def _step_cost(pace: Pace, config: TrainConfig) -> float:
-    return pace.step_seconds / pace.steps + pace.evaluation_seconds / config.eval_every

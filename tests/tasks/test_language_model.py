@@ -14,7 +14,7 @@ from seqgen import modeldir
 from seqgen.config import Cell, RecurrentConfig, TextConfig, to_json
 from seqgen.data.corpus import Corpus, TokenSpan, build_corpus
 from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer
-from seqgen.errors import ConfigError, ModelError, UsageError
+from seqgen.errors import ConfigError, ModelError
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks.language_model import (
     LanguageModel,
@@ -158,14 +158,14 @@ def corpus_of(folder: Path, length: int = 203, valid: str = "0") -> Corpus:
     return build_corpus(config, folder / "data", lambda message: None)
 
 
-def task_of(corpus: Corpus, network: RecurrentNetwork, *, batch_size: int = 5, parts: int = 1) -> LanguageModelTask:
-    return LanguageModelTask(network, corpus, TextConfig(bptt=6), batch_size=batch_size, seed=0, parts=parts)
+def task_of(corpus: Corpus, network: RecurrentNetwork, *, batch_size: int = 5) -> LanguageModelTask:
+    return LanguageModelTask(network, corpus, TextConfig(bptt=6), batch_size=batch_size, seed=0)
 
 
 def steps_of(corpus: Corpus, cell: Cell, parts: int, steps: int) -> tuple[list[float], list[Tensor], Tensor]:
     """Losses, the last gradients, and the state after some steps in some parts."""
     network = network_of(cell).train()
-    task, losses = task_of(corpus, network, parts=parts), []
+    task, losses = task_of(corpus, network), []
     for step in range(steps):
         network.zero_grad()
         task.prepare(step)
@@ -180,7 +180,7 @@ def steps_of(corpus: Corpus, cell: Cell, parts: int, steps: int) -> tuple[list[f
 
 
 @every_cell
-@pytest.mark.parametrize("parts", [2, 3, 5])
+@pytest.mark.parametrize("parts", [2, 3, 5, 7])
 def test_uneven_parts_add_up_to_the_whole_step(tmp_path: Path, cell: Cell, parts: int) -> None:
     corpus = corpus_of(tmp_path)
     whole_losses, whole_gradients, whole_state = steps_of(corpus, cell, 1, 3)
@@ -248,11 +248,6 @@ def test_a_restored_state_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
     other.prepare(1)
     assert one.loss("model", 0, 1).item() == other.loss("model", 0, 1).item()
     assert torch.equal(one.state()["state"], other.state()["state"])
-
-
-def test_more_parts_than_lanes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="5 lanes"):
-        task_of(corpus_of(tmp_path), network_of("rnn"), parts=6)
 
 
 def test_measures_count_bits_per_character(tmp_path: Path) -> None:

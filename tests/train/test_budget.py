@@ -56,8 +56,18 @@ def test_the_first_steps_do_not_count() -> None:
     assert measured.steps_in(10.0, 100) == 0
     measured.took(0.4)
     measured.took(0.6)
-    # Half a second each.
-    assert (measured.steps, measured.step_seconds) == (2, 1.0)
+    # The older one counts 0.99: (0.99 * 0.4 + 0.6) / 1.99.
+    assert measured.step_cost(100) == pytest.approx(0.996 / 1.99)
+
+
+def test_a_busy_hour_is_forgotten() -> None:
+    measured = Pace(settling=0)
+    for _ in range(500):
+        measured.took(9.0)
+    for _ in range(1000):
+        measured.took(1.0)
+    # 0.99 ** 1000 of the weight is all that the slow steps have left.
+    assert measured.step_cost(100) == pytest.approx(1.0, abs=1e-3)
     assert measured.steps_in(10.0, 100) == 20
 
 
