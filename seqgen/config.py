@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -180,7 +181,9 @@ def from_json(cls: type[T], data: object, *, where: str) -> T:
     for name in data:
         if name not in names:
             near = difflib.get_close_matches(str(name), names, n=1)
-            raise ConfigError(f"{where} has an unknown field {name!r}", hint=f"meant {near[0]!r}?" if near else "")
+            raise ConfigError(
+                f"{where} has an unknown field {reprlib.repr(name)}", hint=f"meant {near[0]!r}?" if near else ""
+            )
     values = {name: _convert(value, hints[name], f"{where}.{name}") for name, value in data.items()}
     try:
         return cls(**values)
@@ -196,14 +199,14 @@ def _convert(value: object, kind: Any, where: str) -> Any:
     if origin is Literal:
         if value in typing.get_args(kind):
             return value
-        raise ConfigError(f"{where} is {value!r}, not one of {', '.join(map(repr, typing.get_args(kind)))}")
+        raise ConfigError(f"{where} is {reprlib.repr(value)}, not one of {', '.join(map(repr, typing.get_args(kind)))}")
     if origin is types.UnionType:
         if value is None:
             return None
         return _convert(value, next(arm for arm in typing.get_args(kind) if arm is not type(None)), where)
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{where} is {value!r}, not a list")
+            raise ConfigError(f"{where} is {reprlib.repr(value)}, not a list")
         return tuple(_convert(item, typing.get_args(kind)[0], where) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         try:
@@ -211,7 +214,7 @@ def _convert(value: object, kind: Any, where: str) -> Any:
         except OverflowError:
             raise ConfigError(f"{where} is too large") from None
     if type(value) is not kind:
-        raise ConfigError(f"{where} is {value!r}, not of type {kind.__name__}")
+        raise ConfigError(f"{where} is {reprlib.repr(value)}, not of type {kind.__name__}")
     return value
 
 

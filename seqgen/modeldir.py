@@ -24,6 +24,7 @@ import hashlib
 import json
 import math
 import os
+import reprlib
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
 MAX_JSON_BYTES = 16 * 2**20
+FLOATS = ("F16", "BF16", "F32", "F64")
+READ = (CONFIG, WEIGHTS, "tokenizer.json", "tokenizer.model")
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,9 @@ def tensors_to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] 
     """Tensors in the safetensors format."""
     from safetensors.torch import save
 
-    return save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, dict(metadata or {}))
+    return save(
+        {name: t.detach().cpu().contiguous() for name, t in tensors.items()}, dict(metadata) if metadata else None
+    )
 
 
 # Reading ------------------------------------------------------------------------------------------------------
@@ -198,11 +203,14 @@ def verify(directory: Path) -> None:
         )
     if not isinstance(files, dict) or not files:
         raise ModelError(f"{directory / MANIFEST} lists no files")
+    for name in READ:
+        if name not in files and (directory / name).exists():
+            raise ModelError(f"{directory / MANIFEST} does not list {name}")
     for name, entry in files.items():
         if Path(name).name != name or not isinstance(entry, dict):
             raise ModelError(f"{directory / MANIFEST}: {name!r} is not a plain file name with its size and hash")
         path = directory / name
-        if not path.is_file():
+        if not os.path.isfile(path):  # unlike Path.is_file, false for a name that no file can have
             raise ModelError(f"{path} is missing")
         size = path.stat().st_size
         if size != entry.get("size"):
@@ -250,9 +258,9 @@ def read_config(directory: Path) -> ModelConfig:
     kinds = {"task": str, "architecture": str, "vocab_size": int, "network": dict}
     for name, kind in kinds.items():
         if type(data.get(name)) is not kind:
-            raise ModelError(f"{path}: {name} is {data.get(name)!r}, not of type {kind.__name__}")
+            raise ModelError(f"{path}: {name} is {reprlib.repr(data.get(name))}, not of type {kind.__name__}")
     if not 1 <= data["vocab_size"] <= 2**21:
-        raise ModelError(f"{path}: vocab_size is {data['vocab_size']}, out of range")
+        raise ModelError(f"{path}: vocab_size is {reprlib.repr(data['vocab_size'])}, out of range")
     return ModelConfig(**{name: data[name] for name in kinds})
 
 
@@ -275,6 +283,9 @@ def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None
             if shapes is not None:
                 found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
                 _compare_shapes(path, found, shapes)
+                for name in found:
+                    if (dtype := file.get_slice(name).get_dtype()) not in FLOATS:
+                        raise ModelError(f"{path}: {name} is of type {dtype}, not one of {', '.join(FLOATS)}")
             for name in file.keys():  # noqa: SIM118 - safe_open is no mapping
                 tensors[name] = file.get_tensor(name).clone()
     except (SafetensorError, OSError, ValueError) as error:
@@ -296,7 +307,7 @@ def count_parameters(path: Path) -> int:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(length, MAX_JSON_BYTES)))
         return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ModelError(f"{path} is not a whole safetensors file") from None
 
 
@@ -345,9 +356,9 @@ def locate(name: str) -> Path:
     shipped = shipped_directory()
     places = [Path(name), Path("models") / name, *([shipped / name] if shipped else [])]
     for place in places:
-        if place.is_dir():
+        if os.path.isdir(place):
             return _newest_whole(place)
-        if place.exists():
+        if os.path.exists(place):
             raise ModelError(f"{place} is a file, not a model directory")
     known = [path.name for path in find_models()]
     raise ModelError(

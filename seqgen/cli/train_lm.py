@@ -16,7 +16,7 @@ from seqgen.cli import options
 from seqgen.cli.output import Terminal
 from seqgen.cli.settings import command_line, replace, settle
 from seqgen.config import Cell, LanguageModelSettings, Tokens, to_json
-from seqgen.errors import Interrupted, UsageError
+from seqgen.errors import Interrupted, ModelError, UsageError
 
 if TYPE_CHECKING:
     from seqgen.data.corpus import Corpus
@@ -236,7 +236,12 @@ def _finish(
     from seqgen.train import run
 
     step = progress.best_step if progress.best_step is not None else progress.step
-    weights = store.weights(step)
+    try:
+        weights = store.weights(step)
+    except ModelError as error:
+        terminal.warn(f"{error.message}; publishing the last weights instead of the best")
+        step = progress.step
+        weights = store.weights(step)
     if settings.train.weights == "fp16":
         weights = {name: value.half() for name, value in weights.items()}
     network.load_state_dict(weights)  # rounded where they are published so: it is these that are judged

@@ -117,13 +117,17 @@ def build_corpus(config: TextConfig, directory: Path, warn: Callable[[str], None
 
 
 def _reopen(directory: Path) -> Corpus:
-    index = json.loads((directory / INDEX).read_bytes())
-    path, dtype, middle = directory / "tokens.bin", index["dtype"], index["valid_start"]
-    size = index["num_tokens"] * np.dtype(dtype).itemsize
-    if not path.is_file() or path.stat().st_size != size:
+    path = directory / "tokens.bin"
+    try:
+        index = json.loads((directory / INDEX).read_bytes())
+        dtype, middle, size = index["dtype"], index["valid_start"], index["num_tokens"]
+        whole = path.stat().st_size == size * np.dtype(dtype).itemsize
+    except (OSError, ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
         raise DataError(f"{path} is not the token file of this run", hint=f"delete {directory} and resume again")
     tokenizer = from_bytes(index["tokenizer"], (directory / index["tokenizer"]).read_bytes())
-    valid = TokenSpan(path, dtype, middle, index["num_tokens"])
+    valid = TokenSpan(path, dtype, middle, size)
     return Corpus(TokenSpan(path, dtype, 0, middle), valid if len(valid) > 1 else None, tokenizer)
 
 

@@ -8,6 +8,7 @@ chunk while the gradient stops at the border. It is judged by the mean negative 
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ class LanguageModel:
         config = modeldir.read_config(directory)
         path = directory / modeldir.CONFIG
         if config.task != TASK:
-            raise ModelError(f"{directory} is a model for {config.task!r}, not a language model")
+            raise ModelError(f"{directory} is a model for {reprlib.repr(config.task)}, not a language model")
         if config.architecture != "recurrent":
             raise ModelError(f"{path}: architecture {config.architecture!r} is unknown; known: recurrent")
         try:

@@ -76,7 +76,10 @@ class CheckpointStore:
             STATE: modeldir.json_bytes(checkpoint.state),
         }
         modeldir.write_directory(target, files)
-        for old in modeldir.checkpoints(self.directory)[KEPT:]:
+        standing = modeldir.checkpoints(self.directory)
+        for newer in standing[: standing.index(target)]:  # damaged: the run has fallen back behind them
+            shutil.rmtree(newer, ignore_errors=True)
+        for old in standing[standing.index(target) :][KEPT:]:
             if best is None or old != self.path(best):
                 shutil.rmtree(old, ignore_errors=True)
 

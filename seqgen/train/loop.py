@@ -16,6 +16,7 @@ settings, the weights and the step's number, so a run that was interrupted anywh
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -237,8 +238,9 @@ class Trainer:
             return False
         progress.evaluated_step = progress.step
         criterion = self.task.criterion
-        best = criterion is None or not progress.best or measures[criterion] < progress.best[criterion]
+        best = criterion is None or measures[criterion] < progress.best.get(criterion, math.inf)
         progress.evaluations_since_best = 0 if best else progress.evaluations_since_best + 1
+        before = progress.best_step, progress.best
         if best:
             progress.best_step, progress.best = progress.step, measures
         progress.seconds += self.group.first_says(time.perf_counter() - start)
@@ -246,8 +248,8 @@ class Trainer:
             self.listeners.evaluated({"step": progress.step, **measures, "seconds": progress.seconds}, best=best)
         if text is not None:
             self.listeners.sampled(text)
-        if best:
-            self._save()
+        if best and not self._save():
+            progress.best_step, progress.best = before  # what is not saved cannot be published
         self._pace.evaluation_seconds = self.group.first_says(time.perf_counter() - start)
         if progress.plan is not None:
             self._plan()
@@ -274,6 +276,8 @@ class Trainer:
             progress.plan, progress.budget = self.progress.plan, self.progress.budget
         self.progress = progress
         self._saved_step = progress.step
+        if progress.best_step is not None and not self.store.path(progress.best_step).is_dir():
+            progress.best_step, progress.best = None, {}  # rotated away by a later best that was lost since
         try:
             self.players.load(checkpoint.weights, checkpoint.training)
             self.task.load_state(below("task/", checkpoint.training))
@@ -286,21 +290,22 @@ class Trainer:
         state = dataclasses.asdict(self.progress) | {"log_size": self.log.size if self.log else 0}
         return Checkpoint(weights, training, state)
 
-    def _save(self, *, last: bool = False) -> None:
-        """Save the state; a full disk costs a message, and at the end of the run an error."""
+    def _save(self, *, last: bool = False) -> bool:
+        """Save the state, and say whether it is saved; a full disk costs a message, and at the end an error."""
         progress = self.progress
         if self._saved_step == progress.step:
-            return
+            return True
         checkpoint = self._checkpoint()  # by all processes, for it gathers what each carries
         problem = self._write(checkpoint) if self.group.first else None
         if not self.group.any(problem is not None):
             self._saved_step = progress.step
-            return
+            return True
         kept = f"step {self._saved_step} stands" if self._saved_step >= 0 else "nothing is saved yet"
         message = f"step {progress.step} could not be saved: {problem or 'see the first process'} ({kept})"
         if last:
             raise OutputError(message, hint=f"make room, then: {self.resume_command}")
         self.listeners.noted(f"{message}; training goes on")
+        return False
 
     def _write(self, checkpoint: Checkpoint) -> str | None:
         """Write the log and a checkpoint; what went wrong, or None."""

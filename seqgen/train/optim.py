@@ -109,5 +109,4 @@ def load_optimizer_tensors(module: nn.Module, optimizer: torch.optim.Optimizer, 
     for path, value in tensors.items():
         name, key = path.rsplit(".", 1)
         parameter = parameters[name]
-        place = value.device if key == "step" else parameter.device
-        optimizer.state[parameter][key] = value.to(place).clone()
+        optimizer.state[parameter][key] = value.to(parameter.device).clone()

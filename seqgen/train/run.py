@@ -41,10 +41,15 @@ def claim(directory: Path, *, resume: bool, overwrite: bool, note: Callable[[str
         raise OutputError(f"{directory} cannot be read: {error.strerror}", hint="choose another --out") from None
     if resume and not stands:
         raise UsageError(f"{directory}: there is no run to resume", hint="leave out --resume to start one")
-    if not (empty or stands):
+    if not (empty or stands or _is_leftover(directory)):
         raise UsageError(f"{directory} is not empty and holds no run", hint="choose another --out")
     if stands and not (resume or overwrite):
         raise UsageError(f"{directory} holds a run already", hint="--resume goes on with it, --overwrite replaces it")
+    if resume and (directory / modeldir.MANIFEST).is_file() and not modeldir.checkpoints(directory):
+        raise UsageError(
+            f"{directory} is finished, and its checkpoints are gone: there is nothing to go on from",
+            hint="--overwrite trains it again",
+        )
     parent_is_new = not directory.parent.exists()
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -52,9 +57,14 @@ def claim(directory: Path, *, resume: bool, overwrite: bool, note: Callable[[str
     except OSError as error:
         raise OutputError(f"{directory} cannot be written: {error.strerror}", hint="choose another --out") from None
     try:
+        if resume:  # its files change from here on; until it is published again its newest checkpoint answers
+            (directory / modeldir.MANIFEST).unlink(missing_ok=True)
         if removed := modeldir.remove_leftovers(directory):
             note(f"removed {removed} unfinished files of a run that was killed while saving")
         yield
+    except OSError as error:
+        where = error.filename or directory
+        raise OutputError(f"{where}: {error.strerror}", hint="make room, then start again, or --resume") from None
     finally:
         lock.__exit__()
         with suppress(OSError):  # what failed before it began leaves no empty folders behind
@@ -71,15 +81,22 @@ def begin(directory: Path, settings: bytes, prepare: Callable[[Path], object]) -
         settings (bytes): `training.json`.
         prepare (Callable[[Path], object]): makes the data in a new folder; if it raises, all is as before.
     """
-    staged = directory / f".tmp-data-{os.getpid()}"
+    staged = directory / f".tmp-new-{os.getpid()}"
     try:
         prepare(staged)
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
-    _remove_run(directory)
-    staged.rename(directory / DATA)
-    modeldir.write_file(directory / SETTINGS, settings)
+    new = not (directory / SETTINGS).exists()
+    try:
+        _remove_run(directory)
+        modeldir.write_file(directory / SETTINGS, settings)  # from here on --resume goes on
+        staged.rename(directory / DATA)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        if new:
+            (directory / SETTINGS).unlink(missing_ok=True)
+        raise
 
 
 def _is_run(directory: Path) -> bool:
@@ -91,11 +108,21 @@ def _is_run(directory: Path) -> bool:
     return "command" in data and "settings" in data
 
 
+def _is_leftover(directory: Path) -> bool:
+    """Whether nothing stands there but what a kill left before the run began."""
+    return all(path.name == ".lock" or path.name.startswith(".tmp-") for path in directory.iterdir())
+
+
 def _remove_run(directory: Path) -> None:
-    files = [modeldir.MANIFEST, SETTINGS, METRICS, modeldir.CONFIG, modeldir.WEIGHTS, modeldir.CARD]
+    """All but the settings, without which a kill would leave a directory that is no run."""
+    (directory / modeldir.MANIFEST).unlink(missing_ok=True)
+    for name in ("checkpoints", DATA):  # in one move each: half of one would be taken for damage
+        with suppress(FileNotFoundError):
+            (directory / name).rename(directory / f".tmp-{name}-{os.getpid()}")
+    files = [METRICS, modeldir.CONFIG, modeldir.WEIGHTS, modeldir.CARD]
     for name in [*files, "tokenizer.json", "tokenizer.model"]:
         (directory / name).unlink(missing_ok=True)
-    for name in (DATA, "checkpoints", "tensorboard"):
+    for name in (f".tmp-checkpoints-{os.getpid()}", f".tmp-{DATA}-{os.getpid()}", "tensorboard"):
         shutil.rmtree(directory / name, ignore_errors=True)
 
 

@@ -35,8 +35,8 @@ KINDS = [
     Kind("rnn", 0.9, "bf16"),
     Kind("lstm", 0.0, "bf16"),
 ]
-# Before the first step, after it, within an epoch, right before a save, at a save, at an evaluation, before the last.
-MOMENTS = [0, 1, 3, 4, 5, 16, STEPS - 1]
+# Before the first step, after it, at a save, at an evaluation, in the second epoch, at the last.
+MOMENTS = [0, 1, 5, 16, 24, STEPS - 1]
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +95,12 @@ def test_interrupted_and_resumed_equals_undisturbed(
     assert sampled_text(run.directory) == sampled_text(reference.directory)
 
 
-def test_undisturbed_runs_visit_more_than_one_epoch(text: Path, undisturbed: Callable[[Kind], Run]) -> None:
+def test_the_runs_compared_here_learn_and_pass_an_epoch(undisturbed: Callable[[Kind], Run]) -> None:
     """Otherwise the tests above would say nothing about the order of a second epoch."""
-    assert max(record.get("epoch", 0.0) for record in records(undisturbed(KINDS[0]).directory)) > 0.8
-    long = [record["loss"] for record in records(undisturbed(KINDS[0]).directory) if "loss" in record]
-    assert len(set(long)) == STEPS
+    steps = [record for record in records(undisturbed(KINDS[0]).directory) if "epoch" in record]
+    assert [record["step"] for record in steps] == list(range(1, STEPS + 1))
+    assert steps[MOMENTS[-2] - 1]["epoch"] > 1.0
+    assert steps[-1]["loss"] < steps[0]["loss"]
 
 
 def test_interrupted_at_every_third_step(
@@ -129,7 +130,7 @@ def stop_at_look(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "StopRequest", StopAtLook)
 
 
-@pytest.mark.parametrize("look", [*range(1, 14), 30, 45, 60])
+@pytest.mark.parametrize("look", [*range(1, 10), 30])
 def test_a_signal_before_any_look_is_honoured_and_its_message_true(
     look: int, text: Path, undisturbed: Callable[[Kind], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

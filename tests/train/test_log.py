@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import errno
+import importlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -198,13 +199,13 @@ def test_several_listeners_all_hear_everything() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_tensorboard_gets_the_same_numbers(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    accumulator = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
 
     with closing(TensorBoardLog(tmp_path / "board")) as board:
         board.stepped({"step": 1, "loss": 0.5, "lr": 0.1}, None)
         board.stepped({"step": 2, "loss": 0.25, "lr": 0.2}, None)
         board.evaluated({"step": 2, "valid_loss": 0.75}, best=True)
-    events = EventAccumulator(str(tmp_path / "board"))
+    events = accumulator.EventAccumulator(str(tmp_path / "board"))
     events.Reload()
     assert set(events.Tags()["scalars"]) == {"loss", "lr", "valid_loss"}
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 0.5), (2, 0.25)]
