@@ -46,7 +46,7 @@ class RecurrentConfig:
     embed_size: int = 64
     hidden_size: int = 384
     num_layers: int = 2
-    dropout: float = 0.25
+    dropout: float = 0.2
 
     def __post_init__(self) -> None:
         _within(self, "embed_size", 1, MAX_SIZE)

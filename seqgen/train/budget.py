@@ -2,8 +2,8 @@
 
 The learning rate follows the progress of the run, so its length must be known. With `--steps` or `--epochs` it is.
 With `--minutes` it is measured once the warm-up is over: from then on the run is like one with `--steps`, and
-continues bit for bit after an interruption. Only when the machine turns out more than a tenth faster or slower is
-the rest re-planned, and the plan is part of every checkpoint.
+continues bit for bit after an interruption. Only when the end would miss the time by more than a fiftieth is the rest
+re-planned, and the plan is part of every checkpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from seqgen.config import TrainConfig
 SETTLING_STEPS = 5
 # Older steps count less, so that a machine that was busy for a while is not held to be slow for ever.
 MEMORY = 0.99
-TOLERANCE = 0.1
+TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
