@@ -69,4 +69,4 @@ def test_it_is_as_good_as_its_card_says(tmp_path: Path) -> None:
     measures = evaluate(model.network, corpus.valid, char_counts(model.tokenizer))
     assert measures is not None
     assert measures["loss"] == pytest.approx(card_loss(), abs=2e-4)
-    assert measures["loss"] <= 1.44
+    assert measures["loss"] <= 1.46

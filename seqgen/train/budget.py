@@ -2,7 +2,7 @@
 
 The learning rate follows the progress of the run, so its length must be known. With `--steps` or `--epochs` it is.
 With `--minutes` it is measured once the warm-up is over: from then on the run is like one with `--steps`, and
-continues bit for bit after an interruption. Only when the end would miss the time by more than a fiftieth is the rest
+continues bit for bit after an interruption. Only when the end would miss the time by more than three per cent is the rest
 re-planned, and the plan is part of every checkpoint.
 """
 
@@ -16,7 +16,7 @@ from seqgen.config import TrainConfig
 SETTLING_STEPS = 5
 # Older steps count less, so that a machine that was busy for a while is not held to be slow for ever.
 MEMORY = 0.99
-TOLERANCE = 0.02
+TOLERANCE = 0.03
 
 
 @dataclass(frozen=True)
