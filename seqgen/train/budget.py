@@ -2,8 +2,8 @@
 
 The learning rate follows the progress of the run, so its length must be known. With `--steps` or `--epochs` it is.
 With `--minutes` it is measured once the warm-up is over: from then on the run is like one with `--steps`, and
-continues bit for bit after an interruption. Only when the end would miss the time by more than three per cent is the rest
-re-planned, and the plan is part of every checkpoint.
+continues bit for bit after an interruption. Only when the end would miss the time by more than three per cent is the
+rest re-planned, and the plan is part of every checkpoint.
 """
 
 from __future__ import annotations
