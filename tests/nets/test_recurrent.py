@@ -148,7 +148,7 @@ def test_the_gradient_reaches_the_first_token(cell: Cell) -> None:
 def test_the_loss_begins_near_the_logarithm_of_the_vocabulary(cell: Cell) -> None:
     network = network_of(cell)
     network.initialise()
-    assert loss_of(network, some_tokens(4, 30)).item() == pytest.approx(math.log(VOCAB), abs=0.15)
+    assert loss_of(network, some_tokens(4, 30)).item() == pytest.approx(math.log(VOCAB), abs=0.25)
 
 
 @every_cell
