@@ -95,7 +95,9 @@ def join(device: torch.device) -> Iterator[Group]:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
-        yield Group(distributed.get_rank(), distributed.get_world_size(), device)
+        group = Group(distributed.get_rank(), distributed.get_world_size(), device)
+        yield group
+        group.wait()  # leave together: who leaves a group that others still use may be aborted
     finally:
         distributed.destroy_process_group()
 

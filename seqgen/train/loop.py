@@ -141,6 +141,7 @@ class Trainer:
         self.progress = Progress(plan=first_plan(config, task.steps_per_epoch), budget=budget)
         self._pace = Pace()
         self._saved_step = -1
+        self._best_on_disk: tuple[int | None, dict[str, float]] = (None, {})
         if group.first:
             self._check_space()
 
@@ -240,7 +241,6 @@ class Trainer:
         criterion = self.task.criterion
         best = criterion is None or measures[criterion] < progress.best.get(criterion, math.inf)
         progress.evaluations_since_best = 0 if best else progress.evaluations_since_best + 1
-        before = progress.best_step, progress.best
         if best:
             progress.best_step, progress.best = progress.step, measures
         progress.seconds += self.group.first_says(time.perf_counter() - start)
@@ -248,8 +248,8 @@ class Trainer:
             self.listeners.evaluated({"step": progress.step, **measures, "seconds": progress.seconds}, best=best)
         if text is not None:
             self.listeners.sampled(text)
-        if best and not self._save():
-            progress.best_step, progress.best = before  # what is not saved cannot be published
+        if best:
+            self._save()
         self._pace.evaluation_seconds = self.group.first_says(time.perf_counter() - start)
         if progress.plan is not None:
             self._plan()
@@ -276,8 +276,8 @@ class Trainer:
             progress.plan, progress.budget = self.progress.plan, self.progress.budget
         self.progress = progress
         self._saved_step = progress.step
-        if progress.best_step is not None and not self.store.path(progress.best_step).is_dir():
-            progress.best_step, progress.best = None, {}  # rotated away by a later best that was lost since
+        self._forget_lost_best()
+        self._best_on_disk = progress.best_step, progress.best
         try:
             self.players.load(checkpoint.weights, checkpoint.training)
             self.task.load_state(below("task/", checkpoint.training))
@@ -290,22 +290,29 @@ class Trainer:
         state = dataclasses.asdict(self.progress) | {"log_size": self.log.size if self.log else 0}
         return Checkpoint(weights, training, state)
 
-    def _save(self, *, last: bool = False) -> bool:
-        """Save the state, and say whether it is saved; a full disk costs a message, and at the end an error."""
+    def _save(self, *, last: bool = False) -> None:
+        """Save the state; a full disk costs a message, and at the end of the run an error."""
         progress = self.progress
         if self._saved_step == progress.step:
-            return True
+            return
+        self._forget_lost_best()
         checkpoint = self._checkpoint()  # by all processes, for it gathers what each carries
         problem = self._write(checkpoint) if self.group.first else None
         if not self.group.any(problem is not None):
             self._saved_step = progress.step
-            return True
+            self._best_on_disk = progress.best_step, progress.best
+            return
         kept = f"step {self._saved_step} stands" if self._saved_step >= 0 else "nothing is saved yet"
         message = f"step {progress.step} could not be saved: {problem or 'see the first process'} ({kept})"
         if last:
             raise OutputError(message, hint=f"make room, then: {self.resume_command}")
         self.listeners.noted(f"{message}; training goes on")
-        return False
+
+    def _forget_lost_best(self) -> None:
+        """A best whose save failed is gone once the weights have moved on; then the best before it stands."""
+        step = self.progress.best_step
+        if step not in (None, self.progress.step) and not self.store.path(step).is_dir():
+            self.progress.best_step, self.progress.best = self._best_on_disk
 
     def _write(self, checkpoint: Checkpoint) -> str | None:
         """Write the log and a checkpoint; what went wrong, or None."""
