@@ -16,6 +16,7 @@ from seqgen.config import SamplingConfig
 from seqgen.decode.step import State, Step
 
 _NUMBERS_AT_ONCE = 256
+_AS_IT_IS = SamplingConfig()
 
 
 def restrict(log_probs: Tensor, config: SamplingConfig) -> Tensor:
@@ -31,6 +32,8 @@ def restrict(log_probs: Tensor, config: SamplingConfig) -> Tensor:
     Returns:
         Tensor: probabilities `(batch, vocab)`, zero where a token is excluded.
     """
+    if config == _AS_IT_IS:
+        return log_probs.exp()
     # From the highest down and not below what fp32 divides by, so that no temperature makes them all infinite.
     below = log_probs - log_probs.amax(dim=-1, keepdim=True)
     probs = torch.softmax(below / max(config.temperature, 1e-30), dim=-1)
@@ -57,9 +60,9 @@ def draw(probs: Tensor, uniform: Tensor) -> Tensor:
     Returns:
         Tensor: token ids `(batch,)`, never one of probability zero.
     """
-    cumulated = probs.cpu().double().cumsum(dim=-1)  # not every accelerator has fp64
-    target = uniform.double()[:, None] * cumulated[:, -1:]
-    return torch.searchsorted(cumulated, target, right=True).squeeze(-1).to(probs.device)
+    cumulated = probs.cpu().cumsum(dim=-1, dtype=torch.float64)  # not every accelerator has fp64
+    target = uniform[:, None] * cumulated[:, -1:]
+    return torch.searchsorted(cumulated, target, right=True)[:, 0].to(probs.device)
 
 
 class Sampler(Generic[State]):
@@ -97,7 +100,7 @@ class Sampler(Generic[State]):
         else:
             probs = restrict(self._log_probs, self._config)
             self._tokens = draw(probs, self._numbers())
-        return self._tokens, self._log_probs.gather(-1, self._tokens[:, None]).squeeze(-1)
+        return self._tokens, self._log_probs.gather(-1, self._tokens[:, None])[:, 0]
 
     def keep(self, index: Tensor) -> None:
         """Go on with the sequences `index`, `(new_batch,)`, only."""
