@@ -90,7 +90,9 @@ def revise(config: TrainConfig, plan: Plan | None, step: int, elapsed: float, pa
         ready = pace.steps > 0 and (step >= config.warmup_steps or elapsed > 0.1 * budget)
         if left <= 0:
             return Plan(step, 0.0, step)
-        return Plan(step, 0.0, step + pace.steps_in(left, config.eval_every)) if ready else None
+        # Later than the warm-up only when a resumed run was given another budget: it has used some of that.
+        done = elapsed / budget if step > config.warmup_steps else 0.0
+        return Plan(step, done, step + pace.steps_in(left, config.eval_every)) if ready else None
     if pace.steps == 0:
         return plan
     fits = step + pace.steps_in(max(0.0, left), config.eval_every)

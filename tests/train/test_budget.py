@@ -145,3 +145,8 @@ def test_a_run_far_beyond_its_time_ends_at_this_step() -> None:
     plan = Plan(0, 0.0, 400)
     revised = revise(minutes(1.0), plan, 100, 70.0, pace(0.5))
     assert revised == Plan(100, 0.25, 100)
+
+
+def test_another_budget_goes_on_where_its_share_of_the_time_is() -> None:
+    # 30 of 60 seconds are used at step 200, long after the warm-up of 10: half is done, 240 steps are left.
+    assert revise(minutes(1.0), None, 200, 30.0, pace(0.125)) == Plan(200, 0.5, 200 + 240)
