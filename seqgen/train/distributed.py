@@ -11,6 +11,7 @@ rounding and by the dropout that each process draws for its own share.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -93,6 +94,9 @@ def join(device: torch.device) -> Iterator[Group]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
+    # An optimizer imports this at its first step. Imported while a group exists, it would hold on to the group for ever,
+    # and gloo's threads would outlive the interpreter: now and then such a process is aborted as it exits.
+    importlib.import_module("torch._dynamo")
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         group = Group(distributed.get_rank(), distributed.get_world_size(), device)

@@ -44,6 +44,30 @@ def test_shares_cover_everything_once() -> None:
         assert [i for share in shares for i in share] == list(range(total))
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads as Linux shows them")
+def test_no_thread_outlives_the_group(tmp_path: Path) -> None:
+    """One that does may abort the process as it exits (it did, once in some dozens of runs)."""
+    script = """
+import pathlib, torch
+from seqgen.train.distributed import join
+
+def threads():
+    return {path.read_text().strip() for path in pathlib.Path("/proc/self/task").glob("*/comm")}
+
+with join(torch.device("cpu")) as group:
+    weight = torch.nn.Parameter(torch.ones(3))
+    weight.sum().backward()
+    group.sum_gradients([weight])
+    torch.optim.AdamW([weight]).step()
+    assert any("gloo" in name for name in threads()), threads()
+assert not any("gloo" in name for name in threads()), threads()
+"""
+    launched = {"TORCHELASTIC_RUN_ID": "test", "RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost"}
+    environment = os.environ | launched | {"MASTER_PORT": "0", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 def test_two_processes_train_like_one_and_resume_bit_for_bit(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(TEXT)
