@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seqgen.config import Cell, RecurrentConfig
 from seqgen.nets.cells import GATES, STATE_PARTS
+from seqgen.nets.dropout import Dropout
 
 _KERNELS: dict[Cell, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -36,9 +37,9 @@ class RecurrentNetwork(nn.Module):
         self.vocab_size = vocab_size
         sizes = [config.embed_size] + [config.hidden_size] * (config.num_layers - 1)
         self.embedding = nn.Embedding(vocab_size, config.embed_size)
-        self.layers = nn.ModuleList(_KERNELS[config.cell](size, config.hidden_size, batch_first=True) for size in sizes)
+        self.layers = nn.ModuleList(_KERNELS[config.cell](size, config.hidden_size) for size in sizes)
         self.output = nn.Linear(config.hidden_size, vocab_size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def initialise(self) -> None:
         """Set the weights before training.
@@ -81,7 +82,7 @@ class RecurrentNetwork(nn.Module):
         Returns:
             tuple[Tensor, Tensor]: logits `(batch, time, vocab)`, and the state after the last token.
         """
-        hidden = self.embedding(tokens)
+        hidden = self.embedding(tokens.t())  # time first, as the kernels want it
         after = []
         for layer, before in zip(self.layers, state.unbind(), strict=True):
             if self.config.cell == "lstm":
@@ -91,7 +92,7 @@ class RecurrentNetwork(nn.Module):
                 hidden, h = layer(hidden, before)
                 after.append(h)
             hidden = self.dropout(hidden)
-        return self.output(hidden), torch.stack(after).to(state.dtype)
+        return self.output(hidden).transpose(0, 1), torch.stack(after).to(state.dtype)
 
     @property
     def operations_per_token(self) -> int:
