@@ -23,10 +23,14 @@ from typing import Any, Literal, TypeVar
 
 from seqgen.errors import ConfigError
 
-Task = Literal["language-model"]
-Architecture = Literal["recurrent"]
+Task = Literal["language-model", "translation"]
+Architecture = Literal["recurrent", "seq2seq"]
 Cell = Literal["rnn", "lstm", "gru"]
+Attention = Literal["none", "dot", "general", "additive"]
+Start = Literal["eos", "sos"]
 Tokens = Literal["char", "sentencepiece"]
+Order = Literal["length", "random"]
+LossSteps = Literal["all", "random"]
 Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["auto", "fp32", "bf16"]
 Weights = Literal["fp32", "fp16"]
@@ -53,6 +57,64 @@ class RecurrentConfig:
         _within(self, "hidden_size", 1, MAX_SIZE)
         _within(self, "num_layers", 1, MAX_LAYERS)
         _within(self, "dropout", 0.0, 0.99)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seq2SeqConfig:
+    """A recurrent encoder-decoder.
+
+    `hidden_size` is that of a decoder layer; the encoder's directions share it when there are two. `attention` says how
+    the decoder looks back at the source, `attention_size` is the hidden size of the additive kind. `input_feeding`
+    gives the decoder what it attended to at the step before. `tied` shares one matrix between the target's embedding
+    and the output layer, and the source's embedding too when the vocabulary is joint. `start` is the symbol that the
+    decoder is given first: one of its own, or the one that ends sequences.
+    """
+
+    cell: Cell = "lstm"
+    embed_size: int = 256
+    hidden_size: int = 512
+    num_layers: int = 1
+    dropout: float = 0.3
+    bidirectional: bool = True
+    attention: Attention = "general"
+    attention_size: int = 256
+    input_feeding: bool = True
+    tied: bool = True
+    joint: bool = True
+    reverse_source: bool = False
+    start: Start = "sos"
+
+    def __post_init__(self) -> None:
+        for name in ("embed_size", "hidden_size", "attention_size"):
+            _within(self, name, 1, MAX_SIZE)
+        _within(self, "num_layers", 1, MAX_LAYERS)
+        _within(self, "dropout", 0.0, 0.99)
+        if self.bidirectional and self.hidden_size % 2:
+            raise ConfigError(f"hidden-size is {self.hidden_size}, but two directions share it: it must be even")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelConfig:
+    """Where the sentence pairs come from, and how they become batches.
+
+    `paths` are two aligned files, or one file with both sides (TSV, or JSONL by its ending); `valid` likewise. In the
+    order `length` a batch holds pairs of similar length, `batch_size` of them on average and the same number of tokens
+    each time; in the order `random` it holds `batch_size` pairs drawn at random. With `loss_steps` random only one
+    position of each target, drawn at random, counts.
+    """
+
+    paths: tuple[str, ...] = ()
+    valid: tuple[str, ...] = ()
+    vocab_size: int = 5000
+    max_tokens: int = 128
+    order: Order = "length"
+    loss_steps: LossSteps = "all"
+    label_smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        _within(self, "vocab_size", 2, MAX_SIZE)
+        _within(self, "max_tokens", 1, MAX_SIZE)
+        _within(self, "label_smoothing", 0.0, 0.99)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,12 +212,57 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """Which output is wanted, whatever method looks for it.
+
+    The score of an output Y of n tokens, its end symbol included, is (Wu et al. 2016, eq. 14)
+    `log P(Y) / lp(n) + coverage_penalty * sum_i log min(sum_j a_ij, 1)` with
+    `lp(n) = ((5 + n) / 6) ** length_penalty` and the attention `a_ij` that target token j pays to source token i. With
+    both penalties 0 it is the sum of log-probabilities.
+
+    `min_length` counts tokens before the end symbol. No output repeats a sequence of `no_repeat_ngram` tokens (0: any
+    may). `n_best` outputs are returned. `beam_size` and `max_hypotheses` (0: no limit) concern the beam,
+    `max_nodes` and `max_seconds` of one sentence (0: no limit) the exhaustive search.
+    """
+
+    length_penalty: float = 0.0
+    coverage_penalty: float = 0.0
+    min_length: int = 0
+    no_repeat_ngram: int = 0
+    n_best: int = 1
+    beam_size: int = 5
+    max_hypotheses: int = 0
+    max_nodes: int = 100_000
+    max_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        _within(self, "length_penalty", 0.0, 100.0)
+        _within(self, "coverage_penalty", 0.0, 100.0)
+        for name in ("min_length", "no_repeat_ngram", "max_hypotheses", "max_nodes"):
+            _within(self, name, 0, 2**40)
+        _within(self, "max_seconds", 0.0, math.inf)
+        _within(self, "n_best", 1, 2**20)
+        _within(self, "beam_size", 1, 2**20)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LanguageModelSettings:
     """All that decides a `train-lm` run, as `training.json` keeps it."""
 
     text: TextConfig = field(default_factory=TextConfig)
     network: RecurrentConfig = field(default_factory=RecurrentConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationSettings:
+    """All that decides a `train-seq2seq` run, as `training.json` keeps it."""
+
+    text: ParallelConfig = field(default_factory=ParallelConfig)
+    network: Seq2SeqConfig = field(default_factory=Seq2SeqConfig)
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(minutes=30.0, batch_size=128, lr=2e-3, warmup_steps=200, ema=0.999)
+    )
 
 
 def to_json(config: Any) -> dict[str, Any]:

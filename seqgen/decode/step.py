@@ -1,7 +1,11 @@
-"""What every decoding method sees of a network: one step, and a way to move its state."""
+"""What every decoding method sees of a network: one step, and ways to move its state.
+
+A state belongs to a batch of sequences, one row each. What it is made of only its network knows.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from torch import Tensor
@@ -17,3 +21,16 @@ class Step(Protocol[State]):
 
     def reorder(self, state: State, index: Tensor) -> State:
         """The state of the sequences `index`, `(new_batch,)`: some may be left out, some may repeat."""
+
+    def join(self, states: Sequence[State]) -> State:
+        """The state of all sequences of several states, in order; at least one."""
+
+
+class AttentiveStep(Step[State], Protocol[State]):
+    """A step that looks back at a source, and tells where."""
+
+    def attention(self, state: State) -> Tensor | None:
+        """What the last token of each sequence paid to each source token, `(batch, source)`; rows sum to one.
+
+        None if this network has no attention. Beyond the end of a short source the attention is zero.
+        """
