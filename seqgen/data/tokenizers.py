@@ -1,8 +1,9 @@
 """Text to token ids and back, without losing a byte of what the tokenizer knows.
 
 `CharTokenizer` gives each character an id and learns its characters while it reads. `SentencePieceTokenizer`
-wraps a unigram model trained on the data, set up so that it neither normalises nor drops white space. Both turn
-ids back through one table of bytes per token: `decode` joins it, `Utf8Stream` joins it a token at a time.
+wraps a unigram model trained on the data, either for running text, of which it keeps every character, or for
+sentences, of which it tidies the spaces. Both turn ids back through one table of bytes per token: `decode` joins it,
+`Utf8Stream` joins it a token at a time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import codecs
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +22,7 @@ from seqgen.errors import DataError, ModelError
 
 TokenIds = NDArray[np.int64]
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a space inside a piece
 
 
 class Tokenizer(Protocol):
@@ -45,9 +48,15 @@ def vocab_size(tokenizer: Tokenizer) -> int:
 
 
 def decode(tokenizer: Tokenizer, token_ids: Iterable[int]) -> str:
-    """The text of some token ids; bytes that are not UTF-8 become the replacement character."""
+    """The text of some token ids, from its start; bytes that are not UTF-8 become the replacement character."""
     table = tokenizer.token_bytes
-    return b"".join(table[i] for i in token_ids).decode(errors="replace")
+    text = b"".join(table[i] for i in token_ids)
+    return (text.removeprefix(b" ") if _begins_with_space(tokenizer) else text).decode(errors="replace")
+
+
+def _begins_with_space(tokenizer: Tokenizer) -> bool:
+    """Whether `encode` puts a space before the text that `decode` must take away again."""
+    return isinstance(tokenizer, SentencePieceTokenizer) and tokenizer.begins_with_space
 
 
 class Utf8Stream:
@@ -56,10 +65,14 @@ class Utf8Stream:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._table = tokenizer.token_bytes
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._drops_space = _begins_with_space(tokenizer)
 
     def feed(self, token_id: int) -> str:
         """The characters that this token completes."""
-        return self._decoder.decode(self._table[token_id])
+        piece = self._table[token_id]
+        if piece and self._drops_space:
+            piece, self._drops_space = piece.removeprefix(b" "), False
+        return self._decoder.decode(piece)
 
     def finish(self) -> str:
         """What is left at the end."""
@@ -136,14 +149,19 @@ class CharTokenizer:
 
 
 class SentencePieceTokenizer:
-    """A unigram sentencepiece model that gives text back unchanged.
+    """A unigram sentencepiece model that changes nothing in a text, save perhaps its spaces.
 
-    Normalisation, the dummy prefix and the collapsing of spaces are off, line feeds are pieces of their own, and
-    characters without a piece fall back to their UTF-8 bytes. One character is beyond it: sentencepiece writes
-    spaces as U+2581, so a U+2581 in the text comes back as a space.
+    Nothing is normalised, and characters without a piece fall back to their UTF-8 bytes. One character is beyond it:
+    sentencepiece writes spaces as U+2581, so a U+2581 in the text comes back as a space. `train` makes two kinds; what
+    a file holds is asked of the model itself, so the file alone is enough to use it.
 
     Args:
         model (bytes): a serialised sentencepiece model.
+
+    Attributes:
+        unk_id, pad_id, bos_id, eos_id (int): the special tokens; -1 where the model has none.
+        begins_with_space (bool): whether the model puts a space before a text, so that a word is the same piece
+            at the start of a sentence as inside it. `decode` takes it away again.
 
     Raises:
         ModelError: the bytes are not such a model.
@@ -161,6 +179,11 @@ class SentencePieceTokenizer:
         except (RuntimeError, ValueError):
             raise ModelError(f"{self.file_name} is not a sentencepiece model") from None
         self.unk_id: int = self._processor.unk_id()
+        self.pad_id: int = self._processor.pad_id()
+        self.bos_id: int = self._processor.bos_id()
+        self.eos_id: int = self._processor.eos_id()
+        # The setting lies in a part of the file that needs protobuf to read; a letter shows it as well.
+        self.begins_with_space: bool = self._processor.encode("a", out_type=str)[0].startswith(SPACE)
         self._bytes = [self._piece_bytes(i) for i in range(self._processor.get_piece_size())]
 
     def _piece_bytes(self, i: int) -> bytes:
@@ -171,21 +194,31 @@ class SentencePieceTokenizer:
             return b""
         if i == self.unk_id:
             return UNKNOWN.encode()
-        return bytes(piece.replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode())
+        return bytes(piece.replace(SPACE, " ").encode())
 
     @classmethod
-    def train(cls, lines: Iterator[str], vocab_size: int) -> SentencePieceTokenizer:
-        """Fit a vocabulary to some text.
+    def train(cls, lines: Iterable[str], vocab_size: int, *, sentences: bool = False) -> SentencePieceTokenizer:
+        """Fit a vocabulary to some text; the same lines give the same model.
+
+        A model of running text gives it back unchanged, and line feeds are pieces of their own. A model of sentences
+        drops the spaces around a sentence, makes one space of several, and has the special tokens that mark where a
+        sentence starts and ends.
 
         Args:
-            lines (Iterator[str]): lines of text; line feeds at their ends are dropped.
+            lines (Iterable[str]): lines of text; line feeds at their ends are dropped.
             vocab_size (int): how many pieces, of which 256 stand for the bytes.
+            sentences (bool): which of the two kinds.
 
         Raises:
             DataError: sentencepiece cannot make that many pieces from this text.
         """
         from sentencepiece import SentencePieceTrainer
 
+        kind = (
+            {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3}
+            if sentences
+            else {"bos_id": -1, "eos_id": -1, "user_defined_symbols": ["\n"]}
+        )
         model = io.BytesIO()
         try:
             SentencePieceTrainer.train(
@@ -194,23 +227,34 @@ class SentencePieceTokenizer:
                 vocab_size=vocab_size,
                 model_type="unigram",
                 normalization_rule_name="identity",
-                remove_extra_whitespaces=False,
-                add_dummy_prefix=False,
+                remove_extra_whitespaces=sentences,
+                add_dummy_prefix=sentences,
                 byte_fallback=True,
-                user_defined_symbols=["\n"],
                 character_coverage=1.0,
-                bos_id=-1,
-                eos_id=-1,
                 num_threads=1,
                 minloglevel=2,
+                **kind,
             )
         except (RuntimeError, OSError) as error:
-            reason = str(error).strip().rsplit("\n", 1)[-1].removeprefix("INTERNAL: ")
+            # After a place in its source: "Vocabulary size too high (9000). Please set it to a value <= 264.", or
+            # "Vocabulary size is smaller than required_chars. 100 vs 339. Increase ...", or nothing: no sentences.
+            reason = str(error).rsplit("] ", 1)[-1].split(" Increase")[0].strip() or "there is none"
+            size = re.search(r"(?:<= |\d vs )(\d+)", reason)
+            other = "" if sentences else ", or --tokens char"
             raise DataError(
                 f"sentencepiece cannot make {vocab_size} pieces from this text: {reason}",
-                hint="try another --vocab-size, or --tokens char",
+                hint=f"try {f'--vocab-size {size[1]}' if size else 'another --vocab-size'}{other}",
             ) from None
         return cls(model.getvalue())
+
+    def piece(self, token_id: int) -> str:
+        """A token as it is shown: spaces as U+2581, what cannot be printed escaped."""
+        piece: str = self._processor.id_to_piece(token_id)
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in piece)
+
+    def piece_text(self, token_id: int) -> str:
+        """The text that a token stands for by itself; nothing for the tokens that only mark a place."""
+        return self._bytes[token_id].decode(errors="replace")
 
     @property
     def token_bytes(self) -> Sequence[bytes]:

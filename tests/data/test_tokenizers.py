@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import functools
 import json
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from seqgen.data.tokenizers import (
     UNKNOWN,
@@ -191,3 +195,122 @@ def test_an_impossible_vocabulary_is_an_error_that_says_what_to_try(size: int) -
     with pytest.raises(DataError, match=str(size)) as caught:
         SentencePieceTokenizer.train(iter(LINES * 20), size)
     assert "--vocab-size" in caught.value.hint
+    with pytest.raises(DataError, match="pieces from this text: there is none"):
+        SentencePieceTokenizer.train(iter([""]), size)
+
+
+# Sentences ----------------------------------------------------------------------------------------------------
+
+PAIRS = [
+    ("Ein Hund läuft über die Wiese.", "A dog runs across the meadow."),
+    ("Zwei Männer spielen Fußball.", "Two men are playing football."),
+    ("Ein Mädchen sitzt auf der Wiese.", "A girl sits in the meadow."),
+]
+
+
+@functools.cache
+def sentence_pieces() -> SentencePieceTokenizer:
+    return SentencePieceTokenizer.train((line for pair in PAIRS * 9 for line in pair), 302, sentences=True)
+
+
+# The same examples in every run: a test that fails today fails tomorrow.
+steady = settings(max_examples=100, deadline=None, database=None, derandomize=True)
+sentences = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\u2581"), max_size=40)
+
+
+def tidy(text: str) -> str:
+    """Only U+0020 is a space here; a no-break space is a character like any other."""
+    return re.sub(" +", " ", text).strip(" ")
+
+
+@steady
+@given(sentences)
+@example("  two  spaces   at each end  ")
+@example("   ")
+@example(" \t tab \u00a0 no-break \u3000 ideographic \u2028 line \x85 next \x0b vertical \r")
+@example("👩\u200d🚀 🇩🇪 e\N{COMBINING ACUTE ACCENT} \ufeff \ufffd 漢字 \0\x1b")
+@example("<s> </s> <unk> <pad> <0x41> <0x0A>")
+@example("\n line feed \n")
+def test_a_sentence_comes_back_with_its_spaces_tidied(content: str) -> None:
+    tokenizer = sentence_pieces()
+    ids = tokenizer.encode(content).tolist()
+    assert decode(tokenizer, ids) == tidy(content)
+    assert not set(ids) & {tokenizer.unk_id, tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id}
+
+
+@steady
+@given(st.lists(st.integers(0, 301), max_size=30))
+@example([2, 260])  # a special token and a space
+@example([260, *range(302)])
+def test_any_tokens_of_sentences_decode_alike_one_by_one_and_at_once(ids: list[int]) -> None:
+    stream = Utf8Stream(sentence_pieces())
+    assert "".join(map(stream.feed, ids)) + stream.finish() == decode(sentence_pieces(), ids)
+
+
+def test_only_the_space_that_the_model_put_before_a_sentence_is_dropped() -> None:
+    tokenizer = sentence_pieces()
+    space = [i for i, piece in enumerate(tokenizer.token_bytes) if piece == b" " and tokenizer.piece(i) == "\u2581"]
+    assert decode(tokenizer, space * 3) == "  "
+    # A special token before it does not count as text.
+    assert decode(tokenizer, [tokenizer.bos_id, *tokenizer.encode("Ein Hund"), tokenizer.eos_id]) == "Ein Hund"
+
+
+def test_a_word_is_the_same_piece_at_the_start_of_a_sentence_as_inside_it() -> None:
+    tokenizer = sentence_pieces()
+    first, second = tokenizer.encode("Wiese"), tokenizer.encode("Wiese Wiese")
+    assert second.tolist() == first.tolist() * 2
+
+
+def test_sentences_have_the_special_tokens_that_running_text_has_not(pieces: SentencePieceTokenizer) -> None:
+    tokenizer = sentence_pieces()
+    assert (tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id) == (0, 1, 2, 3)
+    assert [tokenizer.piece_text(i) for i in (0, 2, 3)] == ["", "", ""]
+    assert (pieces.pad_id, pieces.unk_id, pieces.bos_id, pieces.eos_id) == (-1, 0, -1, -1)
+
+
+def test_the_file_alone_says_which_kind_a_model_is(pieces: SentencePieceTokenizer) -> None:
+    again = SentencePieceTokenizer(sentence_pieces().to_bytes())
+    assert again.begins_with_space
+    assert (again.pad_id, again.eos_id) == (0, 3)
+    assert decode(again, again.encode("Ein Hund")) == "Ein Hund"
+    text = SentencePieceTokenizer(pieces.to_bytes())
+    assert not text.begins_with_space
+    assert decode(text, text.encode(" to be")) == " to be"
+
+
+def test_the_same_lines_make_the_same_model() -> None:
+    models = [
+        SentencePieceTokenizer.train((line for pair in PAIRS * 9 for line in pair), 302, sentences=True).to_bytes()
+        for _ in range(2)
+    ]
+    assert models[0] == models[1]
+
+
+def test_pieces_are_shown_as_sentencepiece_writes_them() -> None:
+    tokenizer = sentence_pieces()
+    ids = tokenizer.encode("Ein 🙂")
+    shown = [tokenizer.piece(i) for i in ids.tolist()]
+    # U+1F642 is F0 9F 99 82 in UTF-8.
+    assert "".join(shown) == "▁Ein▁<0xF0><0x9F><0x99><0x82>"
+    assert tokenizer.piece(tokenizer.eos_id) == "</s>"
+    assert "".join(map(tokenizer.piece_text, ids.tolist()[:-4])) == " Ein "
+
+
+def test_what_a_terminal_would_obey_is_shown_escaped() -> None:
+    tokenizer = SentencePieceTokenizer.train(["\x1b[31m red \u202e back"] * 9, 275, sentences=True)
+    shown = [tokenizer.piece(i) for i in range(vocab_size(tokenizer))]
+    assert all(piece.isprintable() for piece in shown)
+    assert any("\\x1b" in piece for piece in shown)
+
+
+@pytest.mark.parametrize("sentences", [False, True])
+@pytest.mark.parametrize("size", [100, 5000])
+def test_the_hint_names_a_vocabulary_that_works(size: int, sentences: bool) -> None:
+    lines = [line for pair in PAIRS * 9 for line in pair]
+    with pytest.raises(DataError, match=rf"cannot make {size} pieces from this text: Vocab") as caught:
+        SentencePieceTokenizer.train(lines, size, sentences=sentences)
+    assert ("--tokens char" in caught.value.hint) == (not sentences)
+    found = re.search(r"--vocab-size (\d+)", caught.value.hint)
+    assert found is not None
+    tokenizer = SentencePieceTokenizer.train(lines, int(found[1]), sentences=sentences)
+    assert vocab_size(tokenizer) == int(found[1])

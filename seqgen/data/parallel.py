@@ -1,0 +1,389 @@
+"""Sentence pairs to memory-mapped token files: two aligned files, TSV or JSONL in, two flat arrays out.
+
+A line is a pair, whatever the format, so a line number names it. The pairs are read from their files several times
+(to count them, to fit the vocabulary, to tokenise) and never held; of a corpus larger than memory only the places
+where its sentences begin are kept, 8 bytes each. `seqgen.data.buckets` puts the pairs into batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgen import modeldir
+from seqgen.config import ParallelConfig
+from seqgen.data.corpus import SENTENCEPIECE_BYTES
+from seqgen.data.text import read_lines, read_text
+from seqgen.data.tokenizers import SentencePieceTokenizer, TokenIds, vocab_size
+from seqgen.errors import DataError
+
+INDEX = "parallel.json"
+SIDES = ("source", "target")
+JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
+
+# Without validation files, the end of the training files serves: enough pairs for a steady figure, and no more.
+HELD_OUT = 0.02
+MAX_HELD_OUT = 1000
+
+
+# Reading ------------------------------------------------------------------------------------------------------
+
+
+def read_pairs(paths: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Source and target of every line, in order; a blank line of a single file is a pair of empty sentences.
+
+    Args:
+        paths (tuple[str, ...]): two files of which line i of one translates line i of the other, or one file with
+            both sides: JSON objects with `source` and `target` when its name ends so, else source, tab, target.
+
+    Raises:
+        DataError: a file cannot be read, the files differ in length, or a line is no pair. The message names it.
+    """
+    if len(paths) not in (1, 2):
+        raise DataError(f"sentence pairs come from two aligned files or one file with both sides, not {len(paths)}")
+    for path in paths:
+        if not Path(path).is_file():
+            hint = "pairs are read more than once: write them to a file first"
+            if path == "-" or Path(path).is_fifo():
+                raise DataError(f"{path}: sentence pairs cannot come from a pipe", hint=hint)
+            raise DataError(f"{path}: {'a folder, not a file' if Path(path).is_dir() else 'no such file'}")
+    if len(paths) == 2:
+        yield from _aligned(*paths)
+        return
+    parse = _parse_json if paths[0].lower().endswith(JSON_ENDINGS) else parse_tabs
+    for number, line in enumerate(_lines(paths[0]), 1):
+        yield parse(line, f"{paths[0]}, line {number}") if line.strip() else ("", "")
+
+
+def _lines(path: str) -> Iterator[str]:
+    return (line.removesuffix("\n").removesuffix("\r") for line in read_lines(read_text(path)))
+
+
+def _aligned(source_path: str, target_path: str) -> Iterator[tuple[str, str]]:
+    sources, targets = _lines(source_path), _lines(target_path)
+    for number, (source, target) in enumerate(itertools.zip_longest(sources, targets)):
+        if source is None or target is None:
+            counts = [number + sum(1 for _ in rest) for rest in (sources, targets)]
+            counts[source is None] += 1  # the line just read belongs to the longer file
+            raise DataError(
+                f"{source_path} has {counts[0]} lines, but {target_path} has {counts[1]}",
+                hint="line i of one file must be the translation of line i of the other",
+            )
+        yield source, target
+
+
+def parse_tabs(line: str, where: str) -> tuple[str, str]:
+    """Source and target of a line `source TAB target`.
+
+    Raises:
+        DataError: there is not exactly one tab; `where` is the line's file and number.
+    """
+    fields = line.split("\t")
+    if len(fields) != 2:
+        raise DataError(f"{where}: {len(fields) - 1} tabs, but source and target are parted by exactly one")
+    return fields[0], fields[1]
+
+
+def _parse_json(line: str, where: str) -> tuple[str, str]:
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict):
+        raise DataError(f"{where}: not a JSON object", hint='each line looks like {"source": "...", "target": "..."}')
+    return _field(data, "source", where), _field(data, "target", where)
+
+
+def _field(data: dict[str, Any], name: str, where: str) -> str:
+    text = data.get(name)
+    if not isinstance(text, str):
+        raise DataError(f"{where}: {name} is {'not a string' if name in data else 'missing'}")
+    # What JSON can spell and a line of UTF-8 text cannot hold.
+    if "\0" in text or re.search("[\ud800-\udfff]", text):
+        raise DataError(f"{where}: {name} holds a NUL character or half a surrogate pair")
+    return text.replace("\r\n", " ").replace("\n", " ")
+
+
+# Token files --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """One side of the pairs.
+
+    Args:
+        path (Path): token ids, a flat little-endian array without a header.
+        dtype (str): its unsigned NumPy type.
+        offsets (NDArray[np.int64]): where each sentence begins and the last one ends, `(sentences + 1,)`.
+    """
+
+    path: Path
+    dtype: str
+    offsets: NDArray[np.int64]
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """Tokens of each sentence, `(sentences,)`."""
+        return np.diff(self.offsets).astype(np.int32)
+
+    def read(self, indices: NDArray[np.int64]) -> list[TokenIds]:
+        """Token ids of some sentences, each `(time,)`."""
+        # Mapped anew each time: pages count as resident for as long as their mapping lives.
+        tokens = np.asarray(np.memmap(self.path, dtype=self.dtype, mode="r"))
+        spans = zip(self.offsets[indices].tolist(), self.offsets[indices + 1].tolist(), strict=True)
+        return [tokens[start:stop].astype(np.int64) for start, stop in spans]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Tokenised sentence pairs, without symbols that begin or end them."""
+
+    source: Sentences
+    target: Sentences
+
+    def __len__(self) -> int:
+        return len(self.source.offsets) - 1
+
+    @property
+    def source_lengths(self) -> NDArray[np.int32]:
+        """Tokens of each source, `(pairs,)`."""
+        return self.source.lengths
+
+    @property
+    def target_lengths(self) -> NDArray[np.int32]:
+        """Tokens of each target, `(pairs,)`."""
+        return self.target.lengths
+
+    def read(self, indices: NDArray[np.int64]) -> tuple[list[TokenIds], list[TokenIds]]:
+        """Sources and targets of some pairs."""
+        return self.source.read(indices), self.target.read(indices)
+
+
+@dataclass(frozen=True)
+class ParallelCorpus:
+    """Tokenised sentence pairs to train on and to validate on; both tokenizers are one when the vocabulary is joint."""
+
+    train: Pairs
+    valid: Pairs | None
+    source_tokenizer: SentencePieceTokenizer
+    target_tokenizer: SentencePieceTokenizer
+    directory: Path
+
+    def valid_source_lines(self) -> list[str]:
+        """The validation sources as text, in the order of `valid`."""
+        return _read_plain(self.directory / "valid.source.txt")
+
+    def valid_target_lines(self) -> list[str]:
+        """The validation targets as text, in the order of `valid`: the references of a BLEU score."""
+        return _read_plain(self.directory / "valid.target.txt")
+
+
+def _read_plain(path: Path) -> list[str]:
+    with path.open(encoding="utf-8", newline="\n") as file:
+        return [line[:-1] for line in file]
+
+
+# Building -----------------------------------------------------------------------------------------------------
+
+
+def build_parallel(
+    config: ParallelConfig, network_joint: bool, directory: Path, warn: Callable[[str], None]
+) -> ParallelCorpus:
+    """Tokenise the sentence pairs of a run into `directory`, or reopen what an earlier session tokenised there.
+
+    Without validation files the last 2 % of the lines, at most 1,000, are held out for validation: neither the network
+    nor the tokenizers learn from them. Pairs with an empty side, and those longer than `max_tokens` on either side,
+    are passed over with a warning.
+
+    Args:
+        config (ParallelConfig): paths, vocabulary size and the longest sentence.
+        network_joint (bool): whether both sides share one vocabulary.
+        directory (Path): created if needed; holds token files, tokenizers, validation text and an index.
+        warn (Callable[[str], None]): told about what was passed over.
+
+    Raises:
+        DataError: the files are unusable, or no pair is left.
+    """
+    if (directory / INDEX).is_file():
+        return _reopen(directory, network_joint)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    # Reading all of it now finds every faulty line before the long work begins.
+    num_lines, num_valid_lines = (sum(1 for _ in read_pairs(p)) if p else 0 for p in (config.paths, config.valid))
+    held_out = 0 if config.valid else min(int(num_lines * HELD_OUT), MAX_HELD_OUT)
+    border = num_lines - held_out
+    if not border:
+        raise DataError(f"{', '.join(config.paths) or 'no file'}: no sentence pairs to train on")
+    tokenizers = _train_tokenizers(config, network_joint, border)
+    for name, tokenizer in zip(_tokenizer_names(network_joint), tokenizers, strict=True):
+        (directory / name).write_bytes(tokenizer.to_bytes())
+    pairs = _usable(config.paths, range(border), tokenizers, config.max_tokens, warn)
+    if not _write_part(directory, "train", pairs, tokenizers):
+        raise DataError(f"{', '.join(config.paths)}: no sentence pairs to train on, all were passed over")
+    lines = range(num_valid_lines) if config.valid else range(border, num_lines)
+    pairs = _usable(config.valid or config.paths, lines, tokenizers, config.max_tokens, warn)
+    has_valid = _write_part(directory, "valid", pairs, tokenizers) > 0
+    if not has_valid and config.valid:
+        raise DataError(f"{', '.join(config.valid)}: no sentence pairs to validate on")
+    if not has_valid:
+        warn("too few sentence pairs for a validation part: the run is judged by its training loss alone")
+    index = {"sizes": _sizes(directory, _file_names(network_joint, has_valid))}
+    modeldir.write_file(directory / INDEX, modeldir.json_bytes(index))
+    return _reopen(directory, network_joint)
+
+
+def _train_tokenizers(config: ParallelConfig, joint: bool, stop: int) -> tuple[SentencePieceTokenizer, ...]:
+    """The tokenizers of source and target, or the one of both."""
+    size = sum(Path(path).stat().st_size for path in config.paths)
+    every = max(1, -(-size // SENTENCEPIECE_BYTES))
+
+    def train(*sides: int) -> SentencePieceTokenizer:
+        pairs = itertools.islice(read_pairs(config.paths), 0, stop, every)
+        lines = (pair[side] for pair in pairs for side in sides)
+        return SentencePieceTokenizer.train(lines, config.vocab_size, sentences=True)
+
+    return (train(0, 1),) if joint else (train(0), train(1))
+
+
+def _usable(
+    paths: tuple[str, ...],
+    lines: range,
+    tokenizers: tuple[SentencePieceTokenizer, ...],
+    max_tokens: int,
+    warn: Callable[[str], None],
+) -> Iterator[tuple[tuple[str, str], list[TokenIds]]]:
+    """The pairs of some lines as text and as tokens; tells at the end which were passed over."""
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    pairs = itertools.islice(read_pairs(paths), lines.start, lines.stop)
+    for number, texts in enumerate(pairs, lines.start + 1):
+        token_ids = [tokenizer.encode(text) for tokenizer, text in zip(_both(tokenizers), texts, strict=True)]
+        fault = _fault(texts, token_ids, max_tokens)
+        if fault is None:
+            yield texts, token_ids
+        else:
+            reason, side = fault
+            counts[reason] += 1
+            first.setdefault(reason, f"{paths[side % len(paths)]}, line {number}")
+    for reason, count in counts.items():
+        warn(f"{count} pairs {reason} passed over, the first at {first[reason]}")
+
+
+def _fault(texts: tuple[str, str], token_ids: list[TokenIds], max_tokens: int) -> tuple[str, int] | None:
+    """Why a pair cannot be used, and which side is to blame."""
+    for side, (text, ids) in enumerate(zip(texts, token_ids, strict=True)):
+        if not ids.size or not text.strip():
+            return "with an empty side", side
+    for side, ids in enumerate(token_ids):
+        if len(ids) > max_tokens:
+            return f"longer than {max_tokens} tokens", side
+    return None
+
+
+def _write_part(
+    directory: Path,
+    part: str,
+    pairs: Iterable[tuple[tuple[str, str], list[TokenIds]]],
+    tokenizers: tuple[SentencePieceTokenizer, ...],
+) -> int:
+    """Write one part of the corpus, the validation part with its text; returns the number of pairs."""
+    num_pairs = 0
+    with contextlib.ExitStack() as stack:
+        sides = [
+            stack.enter_context(_SideWriter(directory, f"{part}.{side}", _dtype(tokenizer), with_text=part == "valid"))
+            for side, tokenizer in zip(SIDES, _both(tokenizers), strict=True)
+        ]
+        for texts, token_ids in pairs:
+            num_pairs += 1
+            for side, text, ids in zip(sides, texts, token_ids, strict=True):
+                side.write(text, ids)
+    return num_pairs
+
+
+class _SideWriter:
+    """Appends sentences to the files of one side, and where they end."""
+
+    def __init__(self, directory: Path, name: str, dtype: str, *, with_text: bool) -> None:
+        self._dtype, self._end = dtype, 0
+        self._tokens = (directory / f"{name}.bin").open("wb")
+        self._offsets = (directory / f"{name}.offsets").open("wb")
+        self._text = (directory / f"{name}.txt").open("wb") if with_text else None
+        self._offsets.write(np.int64(0).tobytes())
+
+    def __enter__(self) -> _SideWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in (self._tokens, self._offsets, self._text):
+            if file is not None:
+                file.close()
+
+    def write(self, text: str, token_ids: TokenIds) -> None:
+        self._end += len(token_ids)
+        self._tokens.write(token_ids.astype(self._dtype).tobytes())
+        self._offsets.write(np.int64(self._end).tobytes())
+        if self._text is not None:
+            self._text.write(f"{text}\n".encode())
+
+
+# Reopening ----------------------------------------------------------------------------------------------------
+
+
+def _reopen(directory: Path, joint: bool) -> ParallelCorpus:
+    try:
+        sizes = json.loads((directory / INDEX).read_bytes())["sizes"]
+        has_valid = "valid.source.bin" in sizes
+        whole = sizes == _sizes(directory, _file_names(joint, has_valid))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise DataError(
+            f"{directory} does not hold the whole sentence pairs of this run",
+            hint=f"delete {directory} and resume again",
+        )
+    tokenizers = tuple(SentencePieceTokenizer((directory / name).read_bytes()) for name in _tokenizer_names(joint))
+    train = _open_part(directory, "train", tokenizers)
+    valid = _open_part(directory, "valid", tokenizers) if has_valid else None
+    return ParallelCorpus(train, valid, *_both(tokenizers), directory)
+
+
+def _open_part(directory: Path, part: str, tokenizers: tuple[SentencePieceTokenizer, ...]) -> Pairs:
+    sides = []
+    for side, tokenizer in zip(SIDES, _both(tokenizers), strict=True):
+        offsets = np.fromfile(directory / f"{part}.{side}.offsets", dtype=np.int64)
+        sides.append(Sentences(directory / f"{part}.{side}.bin", _dtype(tokenizer), offsets))
+    return Pairs(*sides)
+
+
+def _both(tokenizers: tuple[SentencePieceTokenizer, ...]) -> tuple[SentencePieceTokenizer, SentencePieceTokenizer]:
+    """The tokenizers of source and target."""
+    return tokenizers[0], tokenizers[-1]
+
+
+def _dtype(tokenizer: SentencePieceTokenizer) -> str:
+    return np.min_scalar_type(vocab_size(tokenizer) - 1).name
+
+
+def _tokenizer_names(joint: bool) -> list[str]:
+    return [SentencePieceTokenizer.file_name] if joint else [f"{side}.model" for side in SIDES]
+
+
+def _file_names(joint: bool, has_valid: bool) -> list[str]:
+    endings = {"train": ("bin", "offsets"), "valid": ("bin", "offsets", "txt") if has_valid else ()}
+    parts = [f"{part}.{side}.{ending}" for part in endings for side in SIDES for ending in endings[part]]
+    return parts + _tokenizer_names(joint)
+
+
+def _sizes(directory: Path, names: list[str]) -> dict[str, int]:
+    return {name: (directory / name).stat().st_size for name in names}

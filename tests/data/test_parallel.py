@@ -1,0 +1,430 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from seqgen.config import ParallelConfig
+from seqgen.data import parallel, text
+from seqgen.data.parallel import INDEX, Pairs, ParallelCorpus, build_parallel, read_pairs
+from seqgen.data.tokenizers import SentencePieceTokenizer, decode, vocab_size
+from seqgen.errors import DataError
+
+BOM = b"\xef\xbb\xbf"
+DATA = Path(os.environ.get("SEQGEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+MULTI30K = DATA / "multi30k"
+
+# The same examples in every run: a test that fails today fails tomorrow.
+steady = settings(max_examples=60, deadline=None, database=None, derandomize=True)
+
+
+def no_warning(message: str) -> None:
+    raise AssertionError(f"warned: {message}")
+
+
+def write(path: Path, content: bytes | str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(path)
+
+
+def sentences(count: int) -> list[tuple[str, str]]:
+    """Pairs of which each is told from all others by its number."""
+    nouns = [("Hund", "dog"), ("Katze", "cat"), ("Mädchen", "girl"), ("Straße", "street"), ("Wiese", "meadow")]
+    return [
+        (f"Nummer {i}: {nouns[i % 5][0]} und {nouns[i % 3][0]}.", f"Number {i}: {nouns[i % 5][1]}, {nouns[i % 3][1]}.")
+        for i in range(count)
+    ]
+
+
+def two_files(folder: Path, pairs: list[tuple[str, str]], name: str = "train") -> tuple[str, ...]:
+    return tuple(
+        write(folder / f"{name}.{ending}", "".join(f"{pair[side]}\n" for pair in pairs))
+        for side, ending in enumerate(("de", "en"))
+    )
+
+
+def corpus_of(
+    folder: Path,
+    pairs: list[tuple[str, str]],
+    warn: Callable[[str], None] = no_warning,
+    *,
+    valid: list[tuple[str, str]] | None = None,
+    joint: bool = True,
+    max_tokens: int = 128,
+) -> ParallelCorpus:
+    config = ParallelConfig(
+        paths=two_files(folder, pairs),
+        valid=two_files(folder, valid, "valid") if valid else (),
+        vocab_size=310 if joint else 300,
+        max_tokens=max_tokens,
+    )
+    return build_parallel(config, joint, folder / "data", warn)
+
+
+def content_of(corpus: ParallelCorpus, pairs: Pairs | None) -> list[tuple[str, str]]:
+    assert pairs is not None
+    sources, targets = pairs.read(np.arange(len(pairs)))
+    return [
+        (decode(corpus.source_tokenizer, source), decode(corpus.target_tokenizer, target))
+        for source, target in zip(sources, targets, strict=True)
+    ]
+
+
+# Reading ------------------------------------------------------------------------------------------------------
+
+
+def test_two_files_tabs_and_json_hold_the_same_pairs(tmp_path: Path) -> None:
+    pairs = [("Grüße 🙂", "greetings"), ("a  b", " c "), ("x\u2028y\x85\x0bz", "w\u00a0v"), ("", ""), ("last", "one")]
+    tabs = write(tmp_path / "pairs.tsv", "".join(f"{source}\t{target}\n" for source, target in pairs))
+    objects = [json.dumps({"source": source, "target": target, "id": 3}) + "\n" for source, target in pairs]
+    assert list(read_pairs(two_files(tmp_path, pairs))) == pairs
+    assert list(read_pairs((tabs,))) == pairs
+    for ending in ("jsonl", "json", "ndjson", "JSONL"):
+        assert list(read_pairs((write(tmp_path / f"pairs.{ending}", "".join(objects)),))) == pairs
+
+
+@pytest.mark.parametrize(
+    "content", ["a\tb\n\nc\td\n", "a\tb\r\n\r\nc\td\r\n", "a\tb\n  \nc\td", "\ufeffa\tb\n\t\nc\td"]
+)
+def test_line_ends_blank_lines_and_byte_order_marks_are_no_text(tmp_path: Path, content: str) -> None:
+    path = write(tmp_path / "pairs.tsv", content)
+    assert list(read_pairs((path,))) == [("a", "b"), ("", ""), ("c", "d")]
+
+
+def test_lines_end_at_line_feeds_only(tmp_path: Path) -> None:
+    paths = (write(tmp_path / "a", "one\rtwo\u2028three\r\r\n"), write(tmp_path / "b", "ein\x1cs"))
+    assert list(read_pairs(paths)) == [("one\rtwo\u2028three\r", "ein\x1cs")]
+
+
+def test_a_line_feed_in_json_is_a_space(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", '{"source": "one\\ntwo\\r\\nthree", "target": "x\\ty"}\n')
+    assert list(read_pairs((path,))) == [("one two three", "x\ty")]
+
+
+@pytest.mark.parametrize(("lines", "counts"), [((3, 5), "3 lines, .*en has 5"), ((5, 0), "5 lines, .*en has 0")])
+def test_files_of_unlike_length_are_an_error_with_both_counts(
+    tmp_path: Path, lines: tuple[int, int], counts: str
+) -> None:
+    paths = tuple(write(tmp_path / f"de.{name}", "x\n" * n) for name, n in zip(("de", "en"), lines, strict=True))
+    with pytest.raises(DataError, match=rf"de\.de has {counts}") as caught:
+        list(read_pairs(paths))
+    assert "translation" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("no tab", "0 tabs"),
+        ("one\ttwo\tthree", "2 tabs"),
+        ("nul\0\tx", "a NUL character"),
+        (b"latin \xe9\tx", "not UTF-8"),
+    ],
+)
+def test_a_faulty_line_of_tabs_is_named(tmp_path: Path, line: str | bytes, message: str) -> None:
+    fault = line.encode() if isinstance(line, str) else line
+    path = write(tmp_path / "pairs.tsv", b"a\tb\n\n" + fault + b"\nc\td\n")
+    with pytest.raises(DataError, match=rf"pairs\.tsv, line 3: {message}"):
+        list(read_pairs((path,)))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("source\ttarget", "not a JSON object"),
+        ("[1, 2]", "not a JSON object"),
+        ('{"source": "a", "target": "b"', "not a JSON object"),
+        ("[" * 100_000, "not a JSON object"),
+        ('{"target": "b"}', "source is missing"),
+        ('{"source": "a", "target": null}', "target is not a string"),
+        ('{"source": "a", "target": ["b"]}', "target is not a string"),
+        ('{"source": "a\\u0000", "target": "b"}', "source holds a NUL"),
+        ('{"source": "a", "target": "\\ud83d"}', "target holds a NUL character or half a surrogate"),
+    ],
+)
+def test_a_faulty_line_of_json_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = write(tmp_path / "pairs.jsonl", '{"source": "a", "target": "b"}\n\n' + line + "\n")
+    with pytest.raises(DataError, match=rf"pairs\.jsonl, line 3: {message}"):
+        list(read_pairs((path,)))
+
+
+@pytest.mark.parametrize("side", ["de", "en"])
+@pytest.mark.parametrize(("fault", "message"), [(b"\0", "a NUL character"), (b"\xff", "not UTF-8")])
+def test_a_faulty_line_of_one_of_two_files_is_named(tmp_path: Path, side: str, fault: bytes, message: str) -> None:
+    paths = two_files(tmp_path, [("a", "b")] * 3)
+    (tmp_path / f"train.{side}").write_bytes(b"a\n" + fault + b"\nc\n")
+    with pytest.raises(DataError, match=rf"train\.{side}, line 2: {message}"):
+        list(read_pairs(paths))
+
+
+def test_what_cannot_be_read_twice_or_at_all_is_refused(tmp_path: Path) -> None:
+    good = write(tmp_path / "a.tsv", "a\tb\n")
+    os.mkfifo(tmp_path / "pipe")
+    for paths, message in [
+        (("-",), "-: sentence pairs cannot come from a pipe"),
+        ((good, str(tmp_path / "pipe")), "pipe: sentence pairs cannot"),
+        ((str(tmp_path),), "a folder, not a file"),
+        ((good, str(tmp_path / "nowhere.en")), r"nowhere\.en: no such file"),
+        ((), "not 0"),
+        ((good,) * 3, "not 3"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            list(read_pairs(paths))
+
+
+plain = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n\ufeff"), max_size=20)
+
+
+@steady
+@given(st.lists(st.tuples(plain, plain), max_size=6), st.integers(1, 9))
+@example([("a\r", "\r")], 2)
+def test_any_pairs_come_back_from_json_and_from_two_files(pairs: list[tuple[str, str]], block: int) -> None:
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "BLOCK", block)
+        folder = Path(name)
+        objects = "".join(json.dumps({"source": source, "target": target}) + "\n" for source, target in pairs)
+        assert list(read_pairs((write(folder / "a.jsonl", objects),))) == pairs
+        # A carriage return at the end of a line belongs to the line end.
+        stripped = [(source.removesuffix("\r"), target.removesuffix("\r")) for source, target in pairs]
+        assert list(read_pairs(two_files(folder, pairs))) == stripped
+
+
+# Corpora ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_a_corpus_gives_its_pairs_back(tmp_path: Path, joint: bool) -> None:
+    pairs, valid = sentences(80), sentences(90)[80:]
+    corpus = corpus_of(tmp_path, pairs, valid=valid, joint=joint)
+    assert content_of(corpus, corpus.train) == pairs
+    assert content_of(corpus, corpus.valid) == valid
+    assert (corpus.source_tokenizer is corpus.target_tokenizer) == joint
+    assert vocab_size(corpus.source_tokenizer) == vocab_size(corpus.target_tokenizer) == (310 if joint else 300)
+
+
+def test_pairs_are_read_in_any_order_without_symbols_around_them(tmp_path: Path) -> None:
+    pairs = sentences(60)
+    train = corpus_of(tmp_path, pairs, valid=pairs[:1]).train
+    sources, targets = train.read(np.asarray([41, 3, 3]))
+    tokenizer = SentencePieceTokenizer((tmp_path / "data" / "tokenizer.model").read_bytes())
+    assert [ids.tolist() for ids in sources] == [tokenizer.encode(pairs[i][0]).tolist() for i in (41, 3, 3)]
+    assert [ids.tolist() for ids in targets] == [tokenizer.encode(pairs[i][1]).tolist() for i in (41, 3, 3)]
+    assert sources[0].dtype == np.int64
+    assert train.source_lengths[[41, 3]].tolist() == [len(sources[0]), len(sources[1])]
+    assert train.target_lengths[[41, 3]].tolist() == [len(targets[0]), len(targets[1])]
+    assert len(train) == len(train.source_lengths) == 60
+
+
+@pytest.mark.parametrize(("joint", "size"), [(True, 265), (False, 263)])
+def test_one_vocabulary_knows_both_sides_and_two_know_one_each(tmp_path: Path, joint: bool, size: int) -> None:
+    # 4 special tokens, 256 bytes, and just the letters that occur.
+    paths = two_files(tmp_path, [("aaa bbb aaa", "yyy zzz yyy")] * 40)
+    config = ParallelConfig(paths=paths, valid=paths, vocab_size=size)
+    corpus = build_parallel(config, joint, tmp_path / "data", no_warning)
+    known = [b"".join(t.token_bytes[260:]).decode() for t in (corpus.source_tokenizer, corpus.target_tokenizer)]
+    assert [set(letters) for letters in known] == ([set(" abyz")] * 2 if joint else [set(" ab"), set(" yz")])
+
+
+def test_validation_text_is_kept_as_it_was(tmp_path: Path) -> None:
+    valid = [(" zwei  Wörter\u2028", "two\rwords 漢"), ("", "passed over"), ("drei", " three\u00a0")]
+    warnings: list[str] = []
+    corpus = corpus_of(tmp_path, sentences(60), warnings.append, valid=valid)
+    assert corpus.valid_source_lines() == [" zwei  Wörter\u2028", "drei"]
+    assert corpus.valid_target_lines() == ["two\rwords 漢", " three\u00a0"]
+    assert content_of(corpus, corpus.valid) == [("zwei Wörter\u2028", "two\rwords 漢"), ("drei", "three\u00a0")]
+    assert len(warnings) == 1
+
+
+def test_pairs_that_cannot_be_used_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    pairs = sentences(60)
+    pairs[4] = ("  ", "x")
+    pairs[7] = ("x", "\u3000\t")
+    pairs[9] = ("", "")
+    pairs[11] = ("x", "🙂" * 100)
+    pairs[12] = ("漢" * 200, "x")
+    warnings: list[str] = []
+    corpus = corpus_of(tmp_path, pairs, warnings.append, valid=sentences(1), max_tokens=60)
+    assert content_of(corpus, corpus.train) == [pair for i, pair in enumerate(pairs) if i not in (4, 7, 9, 11, 12)]
+    assert warnings == [
+        f"3 pairs with an empty side passed over, the first at {tmp_path / 'train.de'}, line 5",
+        f"2 pairs longer than 60 tokens passed over, the first at {tmp_path / 'train.en'}, line 12",
+    ]
+
+
+def test_a_pair_of_just_the_longest_length_is_kept(tmp_path: Path) -> None:
+    pairs = sentences(60)
+    lines = [side for pair in pairs for side in pair]
+    tokenizer = SentencePieceTokenizer.train(lines, 310, sentences=True)
+    longest = max(len(tokenizer.encode(line)) for line in lines)
+    assert len(corpus_of(tmp_path / "a", pairs, valid=pairs, max_tokens=longest).train) == 60
+    warnings: list[str] = []
+    assert len(corpus_of(tmp_path / "b", pairs, warnings.append, valid=pairs[:1], max_tokens=longest - 1).train) < 60
+    assert f"longer than {longest - 1} tokens" in warnings[0]
+
+
+def test_without_validation_files_the_end_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = sentences(250)
+    pairs[246:] = [("quirlige Qualle", "quirky quokka")] * 4
+    corpus = corpus_of(tmp_path / "a", pairs)
+    # Two percent of 250 are 5.
+    assert content_of(corpus, corpus.train) == pairs[:245]
+    assert content_of(corpus, corpus.valid) == pairs[245:]
+    assert corpus.valid_target_lines()[-1] == "quirky quokka"
+    assert not any(b"q" in piece for piece in corpus.target_tokenizer.token_bytes[260:])
+    monkeypatch.setattr(parallel, "MAX_HELD_OUT", 3)
+    pairs[248] = ("x", "")
+    warnings: list[str] = []
+    fewer = corpus_of(tmp_path / "b", pairs, warnings.append)
+    assert content_of(fewer, fewer.valid) == [pairs[247], pairs[249]]
+    assert warnings[0].endswith(f"{tmp_path / 'b' / 'train.en'}, line 249")
+
+
+def test_too_few_pairs_to_hold_any_out_are_trained_on_with_a_warning(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    corpus = corpus_of(tmp_path, sentences(49), warnings.append)
+    assert corpus.valid is None
+    assert len(corpus.train) == 49
+    assert len(warnings) == 1
+    assert "validation" in warnings[0]
+    assert build_parallel(ParallelConfig(), True, tmp_path / "data", no_warning).valid is None
+
+
+def test_files_without_a_pair_to_use_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"train\.en: no sentence pairs to train on"):
+        corpus_of(tmp_path, [])
+    with pytest.raises(DataError, match="there is none"):
+        corpus_of(tmp_path, [("", "")] * 3)
+    with pytest.raises(DataError, match=r"train\.en: no sentence pairs to train on, all were passed over"):
+        corpus_of(tmp_path, sentences(60), lambda message: None, valid=sentences(1), max_tokens=1)
+    with pytest.raises(DataError, match=r"valid\.en: no sentence pairs to validate on"):
+        corpus_of(tmp_path, sentences(60), lambda message: None, valid=[("", "x")])
+    with pytest.raises(DataError, match="no file: no sentence pairs"):
+        build_parallel(ParallelConfig(), True, tmp_path / "data", no_warning)
+
+
+def test_a_faulty_validation_file_is_found_before_the_long_work(tmp_path: Path) -> None:
+    config = ParallelConfig(paths=two_files(tmp_path, sentences(60)), valid=(write(tmp_path / "v.tsv", "x\n"),))
+    with pytest.raises(DataError, match=r"v\.tsv, line 1"):
+        build_parallel(config, True, tmp_path / "data", no_warning)
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_sentencepiece_sees_lines_from_all_over_a_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = sentences(400)
+    pairs[200:] = [("zweite Hälfte", "second half")] * 200
+    monkeypatch.setattr(parallel, "SENTENCEPIECE_BYTES", 4000)
+    seen: list[str] = []
+    train = SentencePieceTokenizer.train
+
+    def spy(lines: list[str], vocab_size: int, *, sentences: bool) -> SentencePieceTokenizer:
+        seen.extend(kept := list(lines))
+        return train(kept, vocab_size, sentences=sentences)
+
+    monkeypatch.setattr(SentencePieceTokenizer, "train", spy)
+    corpus_of(tmp_path, pairs, valid=pairs[:1])
+    assert 2000 < sum(len(line.encode()) for line in seen) <= 4000
+    assert seen[:2] == list(pairs[0])
+    assert "second half" in seen
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "BLOCK", 4096)
+    monkeypatch.setattr(parallel, "SENTENCEPIECE_BYTES", 20_000)
+    pairs = sentences(6000)
+    paths = two_files(tmp_path, pairs)
+    size = sum(Path(path).stat().st_size for path in paths)
+    del pairs
+    config = ParallelConfig(paths=paths, vocab_size=310)
+    build_parallel(config, True, tmp_path / "first", no_warning)  # imports and caches
+    tracemalloc.start()
+    try:
+        build_parallel(config, True, tmp_path / "data", no_warning)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # 16 bytes of offsets a pair, and what any corpus takes: blocks, buffers, tables.
+    assert peak < 16 * 6000 + 150_000 < size
+
+
+# Reopening ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_a_reopened_corpus_is_the_same_without_its_source(tmp_path: Path, joint: bool) -> None:
+    corpus = corpus_of(tmp_path, sentences(100), joint=joint)
+    for path in tmp_path.glob("train.*"):
+        path.unlink()
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}
+    again = build_parallel(ParallelConfig(paths=("gone.tsv",)), joint, tmp_path / "data", no_warning)
+    assert content_of(again, again.train) == content_of(corpus, corpus.train)
+    assert content_of(again, again.valid) == content_of(corpus, corpus.valid)
+    assert again.valid_target_lines() == corpus.valid_target_lines() == [target for _, target in sentences(100)[98:]]
+    assert again.target_tokenizer.to_bytes() == corpus.target_tokenizer.to_bytes()
+    assert (again.source_tokenizer is again.target_tokenizer) == joint
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}
+
+
+def test_the_same_pairs_make_the_same_files(tmp_path: Path) -> None:
+    for name in "ab":
+        corpus_of(tmp_path / name, sentences(100))
+    files = [{path.name: path.read_bytes() for path in (tmp_path / name / "data").iterdir()} for name in "ab"]
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["train.source.bin", "train.target.offsets", "valid.target.bin", "valid.target.txt", "tokenizer.model"]
+)
+def test_a_file_that_was_cut_or_lost_is_refused(tmp_path: Path, name: str) -> None:
+    corpus_of(tmp_path, sentences(100))
+    with (tmp_path / "data" / name).open("ab") as file:
+        file.truncate(file.tell() - 1)
+    with pytest.raises(DataError, match="does not hold") as caught:
+        build_parallel(ParallelConfig(), True, tmp_path / "data", no_warning)
+    assert "delete" in caught.value.hint
+    (tmp_path / "data" / name).unlink()
+    with pytest.raises(DataError, match="does not hold"):
+        build_parallel(ParallelConfig(), True, tmp_path / "data", no_warning)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"3", b"{}", b'{"sizes": 3}', b'{"sizes": {}}', b"[" * 9999])
+def test_a_damaged_index_is_refused(tmp_path: Path, content: bytes) -> None:
+    write(tmp_path / "data" / INDEX, content)
+    with pytest.raises(DataError, match="does not hold"):
+        build_parallel(ParallelConfig(), True, tmp_path / "data", no_warning)
+
+
+def test_one_vocabulary_does_not_pass_for_two(tmp_path: Path) -> None:
+    corpus_of(tmp_path, sentences(100), joint=True)
+    with pytest.raises(DataError, match="does not hold"):
+        build_parallel(ParallelConfig(), False, tmp_path / "data", no_warning)
+
+
+def test_what_a_killed_tokenisation_left_is_made_anew(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "train.source.bin", "half")
+    write(tmp_path / "data" / "old.bin", "older")
+    corpus = corpus_of(tmp_path, sentences(100))
+    assert content_of(corpus, corpus.train) == sentences(100)[:98]
+    assert not (tmp_path / "data" / "old.bin").exists()
+
+
+# Real text ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not MULTI30K.is_dir(), reason="Multi30k is not here")
+def test_real_sentences_come_back(tmp_path: Path) -> None:
+    pairs = list(read_pairs((str(MULTI30K / "val.de"), str(MULTI30K / "val.en"))))
+    config = ParallelConfig(paths=(str(MULTI30K / "val.de"), str(MULTI30K / "val.en")), vocab_size=1000)
+    corpus = build_parallel(config, True, tmp_path / "data", no_warning)
+    tidied = [(re.sub(" +", " ", source).strip(" "), re.sub(" +", " ", target).strip(" ")) for source, target in pairs]
+    assert len(pairs) == 1014
+    assert content_of(corpus, corpus.train) + content_of(corpus, corpus.valid) == tidied
+    assert corpus.valid_target_lines() == [target for _, target in pairs[-20:]]
