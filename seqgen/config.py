@@ -23,14 +23,14 @@ from typing import Any, Literal, TypeVar
 
 from seqgen.errors import ConfigError
 
-Task = Literal["language-model", "translation"]
-Architecture = Literal["recurrent", "seq2seq"]
+Architecture = Literal["recurrent"]
 Cell = Literal["rnn", "lstm", "gru"]
 Attention = Literal["none", "dot", "general", "additive"]
 Start = Literal["eos", "sos"]
 Tokens = Literal["char", "sentencepiece"]
 Order = Literal["length", "random"]
 LossSteps = Literal["all", "random"]
+Keep = Literal["loss", "bleu"]
 Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["auto", "fp32", "bf16"]
 Weights = Literal["fp32", "fp16"]
@@ -44,19 +44,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentConfig:
-    """A stack of recurrent layers between an embedding and an output layer."""
+    """A stack of recurrent layers between an embedding and an output layer.
+
+    In training `dropout` is the share of a layer's outputs that is dropped, `weight_drop` that of the recurrent
+    weights.
+    """
 
     cell: Cell = "lstm"
     embed_size: int = 64
     hidden_size: int = 384
     num_layers: int = 2
     dropout: float = 0.2
+    weight_drop: float = 0.0
 
     def __post_init__(self) -> None:
         _within(self, "embed_size", 1, MAX_SIZE)
         _within(self, "hidden_size", 1, MAX_SIZE)
         _within(self, "num_layers", 1, MAX_LAYERS)
         _within(self, "dropout", 0.0, 0.99)
+        _within(self, "weight_drop", 0.0, 0.99)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +106,7 @@ class ParallelConfig:
     `paths` are two aligned files, or one file with both sides (TSV, or JSONL by its ending); `valid` likewise. In the
     order `length` a batch holds pairs of similar length, `batch_size` of them on average and the same number of tokens
     each time; in the order `random` it holds `batch_size` pairs drawn at random. With `loss_steps` random only one
-    position of each target, drawn at random, counts.
+    position of each target, drawn at random, counts. `keep` says what makes the best model, validation loss or BLEU.
     """
 
     paths: tuple[str, ...] = ()
@@ -110,6 +116,7 @@ class ParallelConfig:
     order: Order = "length"
     loss_steps: LossSteps = "all"
     label_smoothing: float = 0.1
+    keep: Keep = "bleu"
 
     def __post_init__(self) -> None:
         _within(self, "vocab_size", 2, MAX_SIZE)

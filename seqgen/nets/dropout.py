@@ -1,4 +1,4 @@
-"""Dropout with a cheap mask: drawn one number a unit, as PyTorch draws it, the mask takes 4 to 6 % of a training step."""
+"""Dropout with a cheap mask: drawn one number a unit, as PyTorch does it, it takes 4 to 6 % of a training step."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, values: Tensor) -> Tensor:
+        """The values, some of them zero while training."""
         if not self.training or self.p == 0.0:
             return values
         if values.device.type != "cpu":
@@ -34,4 +35,5 @@ class Dropout(nn.Module):
         return values * (levels >= dropped - LEVELS // 2).to(values.dtype).mul_(LEVELS / (LEVELS - dropped))
 
     def extra_repr(self) -> str:
+        """What `print` shows."""
         return f"p={self.p}"

@@ -8,26 +8,18 @@ values as there are tokens, looked up in a table. The equations are those of `se
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from seqgen.nets.cells import gru_step, lstm_step, rnn_step
+from seqgen.nets.cells import CellWeights
 from seqgen.nets.recurrent import RecurrentNetwork
 
 State = tuple[tuple[Tensor, ...], ...]
 
 # The table of the first layer's input products is made when it is at most this large (64 MiB in fp32).
 MAX_TABLE = 2**24
-
-
-@dataclass(frozen=True)
-class _Layer:
-    input_weight: Tensor  # (input, gates * hidden)
-    input_bias: Tensor  # (gates * hidden,)
-    weight: Tensor  # (hidden, gates * hidden)
-    candidate_bias: Tensor  # (hidden,), the GRU's b'
 
 
 class PackedStep:
@@ -39,24 +31,15 @@ class PackedStep:
 
     def __init__(self, network: RecurrentNetwork) -> None:
         self._network = copy.deepcopy(network).eval()
-        self._cell = network.config.cell
         with torch.inference_mode():
-            self._layers = [self._pack(layer) for layer in self._network.layers]
+            self._layers = [CellWeights.of(network.config.cell, layer).packed() for layer in network.layers]
             self._output_weight = self._network.output.weight.t().contiguous()
             self._output_bias = network.output.bias.clone()
             self._embedding = network.embedding.weight.clone()
             first = self._layers[0]
             self._table = None
             if network.vocab_size * first.input_bias.numel() <= MAX_TABLE:
-                self._table = torch.addmm(first.input_bias, self._embedding, first.input_weight)
-
-    def _pack(self, layer: torch.nn.Module) -> _Layer:
-        weight_ih, weight_hh, bias_ih, bias_hh = (p.detach() for p in layer.parameters())
-        hidden = weight_hh.shape[1]
-        candidate_bias = bias_hh[2 * hidden :].clone()
-        if self._cell == "gru":
-            bias_hh = torch.cat((bias_hh[: 2 * hidden], torch.zeros_like(candidate_bias)))
-        return _Layer(weight_ih.t().contiguous(), bias_ih + bias_hh, weight_hh.t().contiguous(), candidate_bias)
+                self._table = first.inputs(self._embedding)
 
     @torch.inference_mode()
     def start(self, tokens: Tensor) -> tuple[Tensor, State]:
@@ -87,17 +70,12 @@ class PackedStep:
         after: list[tuple[Tensor, ...]] = []
         for layer, before in zip(self._layers, state, strict=True):
             if hidden is not None:
-                x = torch.addmm(layer.input_bias, hidden, layer.input_weight)
+                x = layer.inputs(hidden)
             elif self._table is not None:
                 x = self._table[tokens]
             else:
-                x = torch.addmm(layer.input_bias, self._embedding[tokens], layer.input_weight)
-            if self._cell == "lstm":
-                after.append(lstm_step(x, before[0], before[1], layer.weight))
-            elif self._cell == "gru":
-                after.append((gru_step(x, before[0], layer.weight, layer.candidate_bias),))
-            else:
-                after.append((rnn_step(x, before[0], layer.weight),))
+                x = layer.inputs(self._embedding[tokens])
+            after.append(layer.step(x, before))
             hidden = after[-1][0]
         assert hidden is not None  # RecurrentConfig allows no stack without layers
         logits = torch.addmm(self._output_bias, hidden, self._output_weight)
@@ -106,3 +84,7 @@ class PackedStep:
     def reorder(self, state: State, index: Tensor) -> State:
         """The state of the sequences `index`, `(new_batch,)`, which may repeat or leave out some."""
         return tuple(tuple(part[index] for part in layer) for layer in state)
+
+    def join(self, states: Sequence[State]) -> State:
+        """The state of all sequences of several states, in order."""
+        return tuple(tuple(map(torch.cat, zip(*layers, strict=True))) for layers in zip(*states, strict=True))

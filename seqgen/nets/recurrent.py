@@ -7,14 +7,14 @@ back-propagation through time). Read `seqgen.nets.cells` for the equations.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from seqgen.config import Cell, RecurrentConfig
-from seqgen.nets.cells import GATES, STATE_PARTS
+from seqgen.config import RecurrentConfig
+from seqgen.nets.cells import GATES, KERNELS, STATE_PARTS, initialise
 from seqgen.nets.dropout import Dropout
-
-_KERNELS: dict[Cell, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 EMBEDDING_STD = 3.0
 INPUT_GAIN = 2.0
@@ -37,34 +37,25 @@ class RecurrentNetwork(nn.Module):
         self.vocab_size = vocab_size
         sizes = [config.embed_size] + [config.hidden_size] * (config.num_layers - 1)
         self.embedding = nn.Embedding(vocab_size, config.embed_size)
-        self.layers = nn.ModuleList(_KERNELS[config.cell](size, config.hidden_size) for size in sizes)
+        self.layers = nn.ModuleList(KERNELS[config.cell](size, config.hidden_size) for size in sizes)
         self.output = nn.Linear(config.hidden_size, vocab_size)
         self.dropout = Dropout(config.dropout)
+        self.weight_drop = Dropout(config.weight_drop)
 
     def initialise(self) -> None:
         """Set the weights before training.
 
-        Recurrent matrices orthogonal, so that neither the state nor its gradient shrinks or grows at first (Saxe et al.
-        2014). Embeddings and input matrices wide, so that from the first step on different tokens drive the gates to
-        different places: PyTorch's own initialisation hardly tells them apart, and learns half as fast here. Forget
-        gates open at bias 1 (Gers et al. 2000; Jozefowicz et al. 2015). The output layer small, so that the loss begins
-        near log(vocab_size), but not zero: a zero output layer passes no gradient down, and the run never quite makes
-        up for the steps that this costs (0.05 nats on tiny Shakespeare).
+        Embeddings and input matrices wide, so that from the first step on different tokens drive the gates to different
+        places: PyTorch's own initialisation hardly tells them apart, and learns half as fast here. The output layer
+        small, so that the loss begins near log(vocab_size), but not zero: a zero output layer passes no gradient down,
+        and the run never quite makes up for the steps that this costs (0.05 nats on tiny Shakespeare).
         """
-        hidden = self.config.hidden_size
         nn.init.normal_(self.embedding.weight, std=EMBEDDING_STD)
-        nn.init.uniform_(self.output.weight, -(hidden**-0.5), hidden**-0.5)
+        bound = self.config.hidden_size**-0.5
+        nn.init.uniform_(self.output.weight, -bound, bound)
         nn.init.zeros_(self.output.bias)
         for layer in self.layers:
-            weight_ih, weight_hh, bias_ih, bias_hh = layer.parameters()
-            for gate in range(GATES[self.config.cell]):
-                rows = slice(gate * hidden, (gate + 1) * hidden)
-                nn.init.orthogonal_(weight_hh.data[rows])
-            nn.init.xavier_uniform_(weight_ih, gain=INPUT_GAIN)
-            nn.init.zeros_(bias_ih)
-            nn.init.zeros_(bias_hh)
-            if self.config.cell == "lstm":
-                bias_ih.data[hidden : 2 * hidden] = 1.0
+            initialise(self.config.cell, layer.parameters(), INPUT_GAIN)
 
     def initial_state(self, batch: int) -> Tensor:
         """The zero state, `(num_layers, parts, batch, hidden)`."""
@@ -86,13 +77,24 @@ class RecurrentNetwork(nn.Module):
         after = []
         for layer, before in zip(self.layers, state.unbind(), strict=True):
             if self.config.cell == "lstm":
-                hidden, (h, c) = layer(hidden, (before[:1], before[1:]))
+                hidden, (h, c) = self._run(layer, hidden, (before[:1], before[1:]))
                 after.append(torch.cat((h, c)))
             else:
-                hidden, h = layer(hidden, before)
+                hidden, h = self._run(layer, hidden, before)
                 after.append(h)
             hidden = self.dropout(hidden)
         return self.output(hidden).transpose(0, 1), torch.stack(after).to(state.dtype)
+
+    def _run(self, layer: nn.Module, hidden: Tensor, before: Tensor | tuple[Tensor, Tensor]) -> Any:
+        """A layer's outputs and state, while training with a part of its recurrent weights only.
+
+        A weight is dropped for a whole chunk, so that the state can learn nothing by heart that hangs on it
+        (DropConnect, Wan et al. 2013; on recurrent weights Merity et al. 2018).
+        """
+        if not self.training or not self.config.weight_drop:
+            return layer(hidden, before)
+        dropped = {"weight_hh_l0": self.weight_drop(layer.weight_hh_l0)}
+        return torch.func.functional_call(layer, dropped, (hidden, before))
 
     @property
     def operations_per_token(self) -> int:

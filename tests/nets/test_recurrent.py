@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 from itertools import pairwise
 from typing import get_args
@@ -22,11 +23,22 @@ every_depth = pytest.mark.parametrize("num_layers", [1, 2, 3])
 
 
 def network_of(
-    cell: Cell, num_layers: int = 2, *, embed_size: int = 4, hidden_size: int = 6, dropout: float = 0.0
+    cell: Cell,
+    num_layers: int = 2,
+    *,
+    embed_size: int = 4,
+    hidden_size: int = 6,
+    dropout: float = 0.0,
+    weight_drop: float = 0.0,
 ) -> RecurrentNetwork:
     """A network with random weights everywhere, the output layer included."""
     config = RecurrentConfig(
-        cell=cell, embed_size=embed_size, hidden_size=hidden_size, num_layers=num_layers, dropout=dropout
+        cell=cell,
+        embed_size=embed_size,
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+        dropout=dropout,
+        weight_drop=weight_drop,
     )
     network = RecurrentNetwork(config, VOCAB)
     generator = torch.Generator().manual_seed(num_layers)
@@ -311,3 +323,19 @@ def test_later_training_does_not_show_in_a_prompt() -> None:
             parameter.add_(1.0)
     after, _ = step.start(tokens)
     assert torch.equal(before, after)
+
+
+@every_cell
+def test_weight_drop_is_a_network_with_fewer_recurrent_weights(cell: Cell) -> None:
+    dropping = network_of(cell, weight_drop=0.5).train()
+    tokens, state = some_tokens(3, 5), dropping.initial_state(3)
+    torch.manual_seed(0)
+    logits = dropping(tokens, state)[0]
+    fewer = copy.deepcopy(dropping)
+    torch.manual_seed(0)
+    for layer in fewer.layers:
+        layer.weight_hh_l0.data = dropping.weight_drop(layer.weight_hh_l0.data)
+    torch.testing.assert_close(logits, fewer.eval()(tokens, state)[0])
+    assert not torch.equal(dropping(tokens, state)[0], logits)
+    whole = dropping.eval()(tokens, state)[0]
+    assert torch.equal(dropping(tokens, state)[0], whole)
