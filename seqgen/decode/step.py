@@ -6,7 +6,7 @@ A state belongs to a batch of sequences, one row each. What it is made of only i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -17,7 +17,10 @@ class Step(Protocol[State]):
     """A network that predicts one token for each sequence of a batch."""
 
     def __call__(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Log-probabilities `(batch, vocab)` after the last tokens `(batch,)`, and the new state."""
+        """Log-probabilities `(batch, vocab)` after the last tokens `(batch,)`, and the new state.
+
+        Whoever calls may write into the log-probabilities.
+        """
 
     def reorder(self, state: State, index: Tensor) -> State:
         """The state of the sequences `index`, `(new_batch,)`: some may be left out, some may repeat."""
@@ -26,6 +29,7 @@ class Step(Protocol[State]):
         """The state of all sequences of several states, in order; at least one."""
 
 
+@runtime_checkable
 class AttentiveStep(Step[State], Protocol[State]):
     """A step that looks back at a source, and tells where."""
 

@@ -1,0 +1,52 @@
+"""Several networks that decide together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqgen.decode.step import AttentiveStep, Step
+
+States = tuple[Any, ...]
+
+
+class EnsembleStep:
+    """The `Step` of several networks: the mean of their probabilities. Its state holds one of each.
+
+    Args:
+        steps (Sequence[Step[Any]]): of networks with the same vocabulary; at least one.
+    """
+
+    def __init__(self, steps: Sequence[Step[Any]]) -> None:
+        self._steps = tuple(steps)
+
+    def __call__(self, tokens: Tensor, state: States) -> tuple[Tensor, States]:
+        """Log of the mean probabilities `(batch, vocab)` after the last tokens `(batch,)`, and the new states."""
+        log_probs, states = zip(*(step(tokens, part) for step, part in self._each(state)), strict=True)
+        mean = torch.stack(log_probs).logsumexp(dim=0).sub_(math.log(len(self._steps)))
+        # Rounding may not make a probability of more than 1: searches rely on it.
+        return mean.clamp_(max=0.0), states
+
+    def reorder(self, state: States, index: Tensor) -> States:
+        """The states of the sequences `index`, `(new_batch,)`: some may be left out, some may repeat."""
+        return tuple(step.reorder(part, index) for step, part in self._each(state))
+
+    def join(self, states: Sequence[States]) -> States:
+        """The states of all sequences of several states, in order; at least one."""
+        return tuple(step.join(parts) for step, *parts in zip(self._steps, *states, strict=True))
+
+    def attention(self, state: States) -> Tensor | None:
+        """The mean attention of those networks that have any, `(batch, source)`.
+
+        None if none has, or if they read the source in different tokens.
+        """
+        looks = [step.attention(part) for step, part in self._each(state) if isinstance(step, AttentiveStep)]
+        seen = [look for look in looks if look is not None]
+        return torch.stack(seen).mean(dim=0) if len({look.shape for look in seen}) == 1 else None
+
+    def _each(self, state: States) -> zip[tuple[Step[Any], Any]]:
+        return zip(self._steps, state, strict=True)
