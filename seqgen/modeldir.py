@@ -2,7 +2,7 @@
 
     config.json         task, architecture, sizes, seqgen and format version
     model.safetensors   the weights
-    tokenizer.json      or tokenizer.model
+    tokenizer.json      or tokenizer.model, or source.model and target.model
     training.json       the settings that made it, replayable with `--config`
     metrics.jsonl       every logged step
     README.md           the model card
@@ -43,8 +43,10 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
 MAX_JSON_BYTES = 16 * 2**20
+MAX_VOCAB = 2**21
 FLOATS = ("F16", "BF16", "F32", "F64")
-READ = (CONFIG, WEIGHTS, "tokenizer.json", "tokenizer.model")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "source.model", "target.model")
+READ = (CONFIG, WEIGHTS, *TOKENIZERS)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class ModelConfig:
     Args:
         task (str): what the model does, such as `language-model`.
         architecture (str): which network, such as `recurrent`.
-        vocab_size (int): how many tokens the tokenizer knows.
+        vocab_size (int): how many tokens the tokenizer knows, that of the target where there are two.
+        source_vocab_size (int): how many tokens the source's tokenizer knows; 0 without a source.
         network (Mapping[str, Any]): the fields of the architecture's dataclass in `seqgen.config`.
     """
 
@@ -62,6 +65,7 @@ class ModelConfig:
     architecture: str
     vocab_size: int
     network: Mapping[str, Any]
+    source_vocab_size: int = 0
 
     def to_bytes(self) -> bytes:
         """The file as it is written."""
@@ -72,6 +76,7 @@ class ModelConfig:
                 "task": self.task,
                 "architecture": self.architecture,
                 "vocab_size": self.vocab_size,
+                **({"source_vocab_size": self.source_vocab_size} if self.source_vocab_size else {}),
                 "network": dict(self.network),
             }
         )
@@ -259,9 +264,12 @@ def read_config(directory: Path) -> ModelConfig:
     for name, kind in kinds.items():
         if type(data.get(name)) is not kind:
             raise ModelError(f"{path}: {name} is {reprlib.repr(data.get(name))}, not of type {kind.__name__}")
-    if not 1 <= data["vocab_size"] <= 2**21:
+    if not 1 <= data["vocab_size"] <= MAX_VOCAB:
         raise ModelError(f"{path}: vocab_size is {reprlib.repr(data['vocab_size'])}, out of range")
-    return ModelConfig(**{name: data[name] for name in kinds})
+    source = data.get("source_vocab_size", 0)
+    if type(source) is not int or not 0 <= source <= MAX_VOCAB:
+        raise ModelError(f"{path}: source_vocab_size is {reprlib.repr(source)}, out of range")
+    return ModelConfig(**{name: data[name] for name in kinds}, source_vocab_size=source)
 
 
 def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Tensor]:

@@ -26,6 +26,8 @@ _PHRASES: Mapping[str, str] = {
     "valid_loss": "valid {:.4f} nats",
     "valid_bits_per_char": "{:.3f} bits/char",
     "valid_perplexity": "perplexity {:.2f}",
+    "valid_bleu": "BLEU {:.2f}",
+    "valid_chrf": "chrF {:.2f}",
 }
 
 

@@ -1,53 +1,117 @@
-"""`seqgen evaluate`: how good a model is."""
+"""`seqgen evaluate`: how good a model is, by the measure of its task."""
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from seqgen.cli import options, output
 from seqgen.cli.output import Terminal
+from seqgen.config import SearchConfig
+from seqgen.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from seqgen.tasks.translation import TranslationModel
 
 DEFAULT = "shakespeare-lstm"
+SEARCH = SearchConfig()
+LANGUAGE, TRANSLATION = "Language models", "Translation models"
 
 
 def evaluate(
+    ctx: typer.Context,
     paths: Annotated[
-        list[str], typer.Argument(metavar="DATA", help="UTF-8 text files, folders of them, or - for stdin.")
+        list[str],
+        typer.Argument(metavar="DATA", help="Text for a language model, SOURCE TARGET for a translation model."),
     ],
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     tail: Annotated[
-        float, typer.Option(min=0, max=1, help="Only the last part of the text, as --valid of train-lm keeps it.")
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Only the last part of the text, as --valid of train-lm keeps it.",
+            rich_help_panel=LANGUAGE,
+        ),
     ] = 1.0,
+    beam: Annotated[
+        int, typer.Option(min=1, metavar="K", help="Width of the beam.", rich_help_panel=TRANSLATION)
+    ] = SEARCH.beam_size,
+    length_penalty: Annotated[
+        float, typer.Option(help="Divide scores by ((5 + n) / 6) ** A.", rich_help_panel=TRANSLATION)
+    ] = SEARCH.length_penalty,
+    search_errors: Annotated[
+        bool,
+        typer.Option(
+            "--search-errors", help="How often greedy and beam miss the proven optimum.", rich_help_panel=TRANSLATION
+        ),
+    ] = False,
+    min_length: Annotated[int, typer.Option(help="Tokens at least.", rich_help_panel=TRANSLATION)] = SEARCH.min_length,
+    max_nodes: Annotated[
+        int, typer.Option(help="Prefixes a proof may expand for a sentence.", rich_help_panel=TRANSLATION)
+    ] = SEARCH.max_nodes,
+    max_seconds: Annotated[
+        float, typer.Option(help="Seconds it may take for a sentence.", rich_help_panel=TRANSLATION)
+    ] = SEARCH.max_seconds,
     as_json: options.Json = False,
     device: options.Device = "cpu",
     threads: options.Threads = 0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Judge a language model on text: one sequential pass, the state carried from the first token to the last.
+    """Judge a model on data that it was not trained on.
 
-    Prints the loss in nats per token, bits per character, perplexity per token, and the tokens and characters that were
-    predicted. With --json the keys are loss, bits_per_char, perplexity, tokens, chars.
+    A language model reads text in one sequential pass, the state carried from the first token to the last. JSON keys:
+    loss (nats per token), bits_per_char, perplexity, tokens, chars.
+
+    A translation model translates SOURCE by beam search. JSON keys: bleu, chrf (with bleu_signature, chrf_signature),
+    loss (nats per token of TARGET), perplexity, sentences, seconds. With --search-errors: a table of greedy, beam and
+    exhaustive search (Stahlberg and Byrne 2019); in JSON a list under search_errors.
 
     ```sh
-    seqgen evaluate data.txt
-    seqgen evaluate data.txt --tail 0.1 --json
-    cat chapter.txt | seqgen evaluate -
+    seqgen evaluate data.txt --tail 0.1
+    seqgen evaluate -m multi30k-de-en test.de test.en --json
+    seqgen evaluate -m multi30k-de-en test.de test.en --search-errors
     ```
     """
-    from seqgen.data.corpus import open_text
-    from seqgen.tasks import language_model
+    from seqgen import modeldir
     from seqgen.train import runtime
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
     place = runtime.choose_device(device)
     used = runtime.set_threads(threads)
+    task = modeldir.read_config(modeldir.locate(model)).task
+    terminal.detail(f"{model}: {task}; {place}, {used} threads")
+    chosen = options.given(ctx)
+    for_text = {"tail"}
+    for_pairs = {"beam", "length_penalty", "search_errors", "min_length", "max_nodes", "max_seconds"}
+    if misplaced := chosen.keys() & (for_pairs if task != "translation" else for_text):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(misplaced))
+        raise UsageError(f"{names} does not apply to a model for {task}")
+    if task != "translation":
+        _text(model, paths, tail, place, terminal, as_json=as_json)
+        return
+    search = SearchConfig(
+        length_penalty=length_penalty,
+        min_length=min_length,
+        beam_size=beam,
+        max_nodes=max_nodes,
+        max_seconds=max_seconds,
+    )
+    _pairs(model, tuple(paths), search, place, terminal, search_errors=search_errors, as_json=as_json)
+
+
+def _text(model: str, paths: list[str], tail: float, place: torch.device, terminal: Terminal, *, as_json: bool) -> None:
+    from seqgen.data.corpus import open_text
+    from seqgen.tasks import language_model
+
     loaded = language_model.LanguageModel.load(model, place)
-    terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
     with tempfile.TemporaryDirectory() as directory:
         span = open_text(paths, loaded.tokenizer, Path(directory), tail=tail, warn=terminal.warn)
         counts = language_model.char_counts(loaded.tokenizer)
@@ -64,3 +128,60 @@ def evaluate(
         f"tokens         {measures['tokens']:.0f}\n"
         f"characters     {measures['chars']:.0f}\n"
     )
+
+
+def _pairs(
+    model: str,
+    paths: tuple[str, ...],
+    search: SearchConfig,
+    place: torch.device,
+    terminal: Terminal,
+    *,
+    search_errors: bool,
+    as_json: bool,
+) -> None:
+    from seqgen.data.parallel import read_pairs
+    from seqgen.tasks.translating import Translator
+    from seqgen.tasks.translation import TranslationModel
+    from seqgen.tasks.translation_task import judge_lines
+
+    loaded = TranslationModel.load(model, place)
+    pairs = list(read_pairs(paths))
+    if not pairs:
+        raise UsageError(f"{', '.join(paths)}: no sentence pairs")
+    if search_errors:
+        _search_errors(loaded, pairs, search, terminal, as_json=as_json)
+        return
+    with output.progress(terminal, "translating", len(pairs)) as advance:
+        measures = judge_lines(loaded, pairs, Translator([loaded], "beam", search), advance)
+    if as_json:
+        output.write_json(measures)
+        return
+    output.write(
+        f"BLEU        {measures['bleu']:.2f}   {measures['bleu_signature']}\n"
+        f"chrF2       {measures['chrf']:.2f}   {measures['chrf_signature']}\n"
+        f"loss        {measures['loss']:.4f} nats per token\n"
+        f"perplexity  {measures['perplexity']:.4f} per token\n"
+        f"sentences   {measures['sentences']}, in {measures['seconds']:.1f} s\n"
+    )
+
+
+def _search_errors(
+    model: TranslationModel, pairs: list[tuple[str, str]], search: SearchConfig, terminal: Terminal, *, as_json: bool
+) -> None:
+    from seqgen.tasks.search_errors import compare_searches
+
+    with output.progress(terminal, "proving", len(pairs)) as advance:
+        rows = compare_searches(model, pairs, search, advance)
+    if as_json:
+        output.write_json({"search_errors": [dataclasses.asdict(row) for row in rows]})
+        return
+    output.write("search      BLEU   length  errors   empty  nats/sentence  seconds\n")
+    for row in rows:
+        errors = f"{row.errors:6.1%}" if row.errors is not None else "     -"
+        output.write(
+            f"{row.search:10}  {row.bleu:5.2f}  {row.length_ratio:6.3f}  {errors}  {row.empty:6.1%}"
+            f"  {-row.log_prob:13.3f}  {row.seconds:7.1f}\n"
+        )
+    exact = rows[-1]
+    output.write(f"proved optimal: {exact.proved:.1%} of {len(pairs)}; errors are counted among these\n")

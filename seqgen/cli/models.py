@@ -72,13 +72,13 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def _last_measures(path: Path) -> dict[str, float]:
-    """The sequential pass at the end of a run, or while it is not finished its best evaluation so far."""
+    """The exact measures at the end of a run, or while it is not finished its best evaluation so far."""
     best: dict[str, float] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             record = json.loads(line)
             measures = {name: float(record[name]) for name in MEASURES}
-            final = record.get("sequential", False)
+            final = record.get("final", False)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue  # a line of a training step, or one that a kill cut short
         if final or measures["valid_loss"] < best.get("valid_loss", math.inf):

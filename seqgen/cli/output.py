@@ -17,6 +17,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from seqgen.errors import OutputError, SeqgenError, UsageError
@@ -219,3 +220,38 @@ def read_prompt() -> str:
         return sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"standard input is not UTF-8 (byte {error.start})") from None
+
+
+def stdin_is_a_person() -> bool:
+    """Whether somebody types what is read."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a picture or another result that is not for stdout.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def read_lines() -> Iterator[str]:
+    """Lines of standard input as they come, without their ends.
+
+    Raises:
+        UsageError: stdin is closed, or a line is not UTF-8; the lines before it have been given.
+    """
+    if sys.stdin is None:
+        raise UsageError("standard input is closed")
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"standard input, line {number}: not UTF-8 (byte 0x{line[error.start]:02x})",
+                hint="if its encoding is known: iconv -f ENCODING -t UTF-8",
+            ) from None

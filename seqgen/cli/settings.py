@@ -20,6 +20,7 @@ Settings = TypeVar("Settings")
 
 BUDGETS = ("steps", "epochs", "minutes")
 RENAMED = {"num_layers": "layers", "warmup_steps": "warmup"}
+OPPOSITES = {"bidirectional": "unidirectional", "joint": "separate", "tied": "untied"}
 
 # What a resumed run may change: how long and how fast it goes on, and on which machine; not what it is.
 FREE_ON_RESUME = {f.name for f in dataclasses.fields(TrainConfig)} - {"seed", "batch_size", "ema"}
@@ -81,8 +82,18 @@ def command_line(command: str, settings: object, defaults: object, paths: Sequen
     words = ["seqgen", command, *paths]
     for name, (_, value) in _differences(defaults, settings).items():
         if name != "paths" and value is not None:
-            words += [f"--{RENAMED.get(name, name).replace('_', '-')}", str(value)]
+            words += _option(name, value)
     return shlex.join([*words, "--out", str(directory)])
+
+
+def _option(name: str, value: object) -> list[str]:
+    """A field as it is typed."""
+    if value is False:
+        name = OPPOSITES.get(name, f"no-{name}")
+    if name == "valid" and isinstance(value, tuple) and len(value) == 1:
+        name = "valid-pairs"
+    values = value if isinstance(value, tuple) else () if isinstance(value, bool) else (value,)
+    return [f"--{RENAMED.get(name, name).replace('_', '-')}", *map(str, values)]
 
 
 def _read(path: Path, command: str, kind: type[Settings]) -> Settings:

@@ -94,8 +94,8 @@ def join(device: torch.device) -> Iterator[Group]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    # An optimizer imports this at its first step. Imported while a group exists, it would hold on to the group for ever,
-    # and gloo's threads would outlive the interpreter: now and then such a process is aborted as it exits.
+    # An optimizer imports this at its first step. Imported while a group exists, it would hold on to the group for
+    # ever, and gloo's threads would outlive the interpreter: now and then such a process is aborted as it exits.
     importlib.import_module("torch._dynamo")
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:

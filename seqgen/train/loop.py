@@ -52,7 +52,10 @@ class Task(Protocol):
 
     @property
     def criterion(self) -> str | None:
-        """The measure of `evaluate` that decides which model is best, smaller is better; None without one."""
+        """The measure of `evaluate` that decides which model is best, None without one.
+
+        Smaller is better, unless a minus stands before its name.
+        """
 
     def prepare(self, step: int) -> int:
         """Read the batch of a step.
@@ -238,8 +241,7 @@ class Trainer:
         if self.group.any(measures is None) or measures is None:
             return False
         progress.evaluated_step = progress.step
-        criterion = self.task.criterion
-        best = criterion is None or measures[criterion] < progress.best.get(criterion, math.inf)
+        best = self._is_best(measures)
         progress.evaluations_since_best = 0 if best else progress.evaluations_since_best + 1
         if best:
             progress.best_step, progress.best = progress.step, measures
@@ -254,6 +256,13 @@ class Trainer:
         if progress.plan is not None:
             self._plan()
         return True
+
+    def _is_best(self, measures: Mapping[str, float]) -> bool:
+        if (criterion := self.task.criterion) is None:
+            return True
+        name = criterion.removeprefix("-")
+        sign = -1.0 if name != criterion else 1.0
+        return sign * measures[name] < sign * self.progress.best.get(name, sign * math.inf)
 
     def _plan(self) -> None:
         """Make or correct the plan of a time budget."""

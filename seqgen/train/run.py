@@ -120,7 +120,7 @@ def _remove_run(directory: Path) -> None:
         with suppress(FileNotFoundError):
             (directory / name).rename(directory / f".tmp-{name}-{os.getpid()}")
     files = [METRICS, modeldir.CONFIG, modeldir.WEIGHTS, modeldir.CARD]
-    for name in [*files, "tokenizer.json", "tokenizer.model"]:
+    for name in [*files, *modeldir.TOKENIZERS]:
         (directory / name).unlink(missing_ok=True)
     for name in (f".tmp-checkpoints-{os.getpid()}", f".tmp-{DATA}-{os.getpid()}", "tensorboard"):
         shutil.rmtree(directory / name, ignore_errors=True)

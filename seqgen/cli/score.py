@@ -1,0 +1,78 @@
+"""`seqgen score`: how probable a translation model finds given translations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from seqgen.cli import options, output
+from seqgen.cli.output import Terminal
+
+DEFAULT = "multi30k-de-en"
+
+
+def score(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE TARGET]",
+            help="Two aligned files, or one .tsv or .jsonl; else source TAB target from stdin.",
+        ),
+    ] = None,
+    model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
+    per_token: Annotated[bool, typer.Option("--tokens", help="A column with each token's log-probability.")] = False,
+    as_json: options.Json = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pairs at a time.", rich_help_panel=options.MACHINE)] = 64,
+    device: options.Device = "cpu",
+    threads: options.Threads = 0,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    r"""Score given translations: log P(target | source) in nats, end symbol included, one line for each pair.
+
+    Columns are separated by tabs: log-probability, tokens, and with --tokens each token as piece=log-probability. With
+    --json each line is one object: source, target, log_prob, tokens, log_probs.
+
+    ```sh
+    seqgen score test.de test.en
+    paste test.de test.en | seqgen score --json
+    printf 'Ein Hund.\tA dog.\n' | seqgen score --tokens
+    ```
+    """
+    from seqgen.data.parallel import parse_tabs, read_pairs
+    from seqgen.tasks.translation import TranslationModel, force_decode
+    from seqgen.train import runtime
+
+    terminal = Terminal(quiet=quiet, verbose=verbose)
+    place = runtime.choose_device(device)
+    used = runtime.set_threads(threads)
+    loaded = TranslationModel.load(model, place)
+    terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
+
+    def typed() -> Iterator[tuple[str, str]]:
+        if output.stdin_is_a_person():
+            terminal.note("source TAB target, one pair a line; Ctrl-D ends")
+        for number, line in enumerate(output.read_lines(), 1):
+            yield parse_tabs(line, f"standard input, line {number}")
+
+    size = 1 if not paths and output.stdin_is_a_person() else batch_size
+    for scored in force_decode(loaded, read_pairs(tuple(paths)) if paths else typed(), size):
+        if as_json:
+            output.write_json(
+                {
+                    "source": scored.source,
+                    "target": scored.target,
+                    "log_prob": round(sum(scored.log_probs), 6),
+                    "tokens": list(scored.tokens),
+                    "log_probs": [round(log_prob, 6) for log_prob in scored.log_probs],
+                }
+            )
+        else:
+            columns = [f"{sum(scored.log_probs):.4f}", str(len(scored.log_probs))]
+            if per_token:
+                pairs = zip(scored.tokens, scored.log_probs, strict=True)
+                columns.append(" ".join(f"{token}={log_prob:.4f}" for token, log_prob in pairs))
+            output.write("\t".join(columns) + "\n")
+        output.flush()

@@ -1,0 +1,171 @@
+"""`seqgen train-seq2seq`: a recurrent encoder-decoder from sentence pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqgen.cli import options
+from seqgen.cli.output import Terminal
+from seqgen.cli.training import Command, Recipe
+from seqgen.config import Attention, Cell, Keep, LossSteps, Order, Start, TranslationSettings
+from seqgen.errors import UsageError
+
+DEFAULTS = TranslationSettings()
+TEXT, NETWORK, TRAIN = DEFAULTS.text, DEFAULTS.network, DEFAULTS.train
+
+
+def train_seq2seq(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SOURCE TARGET", help="Two aligned files, or one .tsv or .jsonl with both sides."),
+    ] = None,
+    valid: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="SOURCE TARGET", help="Validate on these; else on 2 % held out.", rich_help_panel=options.DATA
+        ),
+    ] = None,
+    valid_pairs: Annotated[
+        str | None, typer.Option(help="Validate on one file with both sides.", rich_help_panel=options.DATA)
+    ] = None,
+    vocab_size: Annotated[
+        int, typer.Option(help="Sentencepiece pieces.", rich_help_panel=options.DATA)
+    ] = TEXT.vocab_size,
+    joint: Annotated[
+        bool,
+        typer.Option("--joint/--separate", help="One vocabulary, or one for each side.", rich_help_panel=options.DATA),
+    ] = NETWORK.joint,
+    max_tokens: Annotated[
+        int, typer.Option(help="Pass over pairs with a longer side.", rich_help_panel=options.DATA)
+    ] = TEXT.max_tokens,
+    order: Annotated[
+        Order, typer.Option(help="Batches of like length, or drawn at random.", rich_help_panel=options.DATA)
+    ] = TEXT.order,
+    cell: Annotated[Cell, typer.Option(help="The recurrent cell.", rich_help_panel=options.MODEL)] = NETWORK.cell,
+    embed_size: Annotated[
+        int, typer.Option(help="Size of a token's vector.", rich_help_panel=options.MODEL)
+    ] = NETWORK.embed_size,
+    hidden_size: Annotated[
+        int, typer.Option(help="Size of the state of a layer.", rich_help_panel=options.MODEL)
+    ] = NETWORK.hidden_size,
+    num_layers: Annotated[
+        int, typer.Option("--layers", help="Recurrent layers on each side.", rich_help_panel=options.MODEL)
+    ] = NETWORK.num_layers,
+    dropout: Annotated[
+        float, typer.Option(help="Share of values dropped.", rich_help_panel=options.MODEL)
+    ] = NETWORK.dropout,
+    bidirectional: Annotated[
+        bool,
+        typer.Option("--bidirectional/--unidirectional", help="How the source is read.", rich_help_panel=options.MODEL),
+    ] = NETWORK.bidirectional,
+    attention: Annotated[
+        Attention, typer.Option(help="How the decoder looks back at the source.", rich_help_panel=options.MODEL)
+    ] = NETWORK.attention,
+    attention_size: Annotated[
+        int, typer.Option(help="Hidden size of additive attention.", rich_help_panel=options.MODEL)
+    ] = NETWORK.attention_size,
+    input_feeding: Annotated[
+        bool, typer.Option(help="Give the decoder what it attended to last.", rich_help_panel=options.MODEL)
+    ] = NETWORK.input_feeding,
+    tied: Annotated[
+        bool,
+        typer.Option("--tied/--untied", help="Embeddings serve as output layer too.", rich_help_panel=options.MODEL),
+    ] = NETWORK.tied,
+    reverse_source: Annotated[
+        bool, typer.Option("--reverse-source", help="Read the source backwards.", rich_help_panel=options.MODEL)
+    ] = NETWORK.reverse_source,
+    start: Annotated[
+        Start, typer.Option(help="What the decoder is given first.", rich_help_panel=options.MODEL)
+    ] = NETWORK.start,
+    label_smoothing: Annotated[
+        float, typer.Option(help="Probability spread over all tokens.", rich_help_panel=options.TRAINING)
+    ] = TEXT.label_smoothing,
+    loss_steps: Annotated[
+        LossSteps, typer.Option(help="Positions of a target that count.", rich_help_panel=options.TRAINING)
+    ] = TEXT.loss_steps,
+    keep: Annotated[
+        Keep, typer.Option(help="What makes a model the best.", rich_help_panel=options.TRAINING)
+    ] = TEXT.keep,
+    steps: options.Steps = TRAIN.steps,
+    epochs: options.Epochs = TRAIN.epochs,
+    minutes: options.Minutes = TRAIN.minutes,
+    batch_size: options.BatchSize = TRAIN.batch_size,
+    grad_accumulation: options.GradAccumulation = TRAIN.grad_accumulation,
+    lr: options.LearningRate = TRAIN.lr,
+    schedule: options.ScheduleOption = TRAIN.schedule,
+    warmup_steps: options.Warmup = TRAIN.warmup_steps,
+    weight_decay: options.WeightDecay = TRAIN.weight_decay,
+    clip: options.Clip = TRAIN.clip,
+    ema: options.Ema = TRAIN.ema,
+    eval_every: options.EvalEvery = TRAIN.eval_every,
+    patience: options.Patience = TRAIN.patience,
+    seed: options.TrainingSeed = TRAIN.seed,
+    out: options.Out = None,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    config: options.Config = None,
+    save_every: options.SaveEvery = TRAIN.save_every,
+    log_every: options.LogEvery = TRAIN.log_every,
+    weights: options.WeightsOption = TRAIN.weights,
+    tensorboard: options.TensorBoard = False,
+    precision: options.PrecisionOption = TRAIN.precision,
+    device: options.Device = TRAIN.device,
+    threads: options.Threads = TRAIN.threads,
+    processes: options.Processes = 1,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Train an encoder-decoder on sentence pairs, watch it translate, and keep the best.
+
+    Line i of SOURCE is translated by line i of TARGET. Without a bound it trains for thirty minutes. Ctrl-C saves and
+    stops; --resume goes on bit for bit.
+
+    ```sh
+    seqgen train-seq2seq train.de train.en --valid val.de val.en
+    seqgen train-seq2seq pairs.tsv --attention additive --minutes 10 --out m
+    seqgen train-seq2seq train.de train.en --attention none --reverse-source
+    ```
+    """
+    chosen = options.given(ctx)
+    if valid and valid_pairs:
+        raise UsageError("--valid and --valid-pairs exclude each other")
+    if valid or valid_pairs:
+        chosen["valid"] = valid or (valid_pairs,)
+    COMMAND.run(
+        chosen,
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        config=config,
+        tensorboard=tensorboard,
+        processes=processes,
+        quiet=quiet,
+        verbose=verbose,
+    )
+
+
+def _directory(settings: TranslationSettings) -> Path:
+    first, *others = (Path(path).name for path in settings.text.paths)
+    languages = "-".join(Path(name).suffix[1:] or name for name in (first, *others))
+    name = f"{Path(first).stem}-{languages}" if others else Path(first).stem
+    return Path("models") / f"{name}-seq2seq"
+
+
+def _recipe(settings: TranslationSettings, terminal: Terminal) -> Recipe:
+    from seqgen.tasks.translation_recipe import TranslationRecipe
+
+    return TranslationRecipe(settings, terminal.warn)
+
+
+COMMAND = Command(
+    name="train-seq2seq",
+    defaults=DEFAULTS,
+    missing=UsageError("no sentence pairs to train on", hint="seqgen train-seq2seq SOURCE TARGET, or one TSV or JSONL"),
+    directory=_directory,
+    recipe=_recipe,
+    try_it="seqgen translate",
+)

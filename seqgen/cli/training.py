@@ -1,0 +1,254 @@
+"""A training command from settings to finished model: what all of them share. Each brings a `Recipe`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from seqgen.cli.output import Terminal
+from seqgen.cli.settings import command_line, replace, settle
+from seqgen.config import TrainConfig, to_json
+from seqgen.errors import Interrupted, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from seqgen.tasks.card import Made
+    from seqgen.train.checkpoint import CheckpointStore
+    from seqgen.train.log import Listener, MetricsLog
+    from seqgen.train.loop import Progress, Task
+    from seqgen.train.runtime import StopRequest
+
+
+class _Text(Protocol):
+    @property
+    def paths(self) -> tuple[str, ...]: ...
+
+
+class Settings(Protocol):
+    """What the settings of all training commands have: frozen dataclasses of `seqgen.config`."""
+
+    @property
+    def text(self) -> _Text:
+        """Where the data is."""
+
+    @property
+    def train(self) -> TrainConfig:
+        """The loop."""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class Recipe(Protocol):
+    """What one kind of model brings to its training."""
+
+    def prepare(self, folder: Path) -> None:
+        """Make the data in a folder, or reopen what stands there."""
+
+    def build(self) -> nn.Module:
+        """An untrained network, after `prepare`."""
+
+    def task(self, share: Callable[[int], slice]) -> Task:
+        """What the loop runs, after `build` and once the network is on its device.
+
+        Args:
+            share (Callable[[int], slice]): which of so many examples are computed in this process.
+        """
+
+    def model_files(self) -> dict[str, bytes]:
+        """What turns weights into a model directory."""
+
+    def described(self) -> tuple[str, str]:
+        """The data and the network in one line, and what `--verbose` adds."""
+
+    def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:
+        """The exact measures of the network as it is now; empty without validation data, None when stopped."""
+
+    def summary(self, measures: Mapping[str, float]) -> str:
+        """Measures in a few words."""
+
+    def card(self, made: Made, measures: Mapping[str, float]) -> str:
+        """The model card."""
+
+
+@dataclass(frozen=True)
+class Command(Generic[S]):
+    """A training command.
+
+    Args:
+        name (str): as it is typed.
+        defaults (S): its settings when nothing is said.
+        missing (UsageError): what to say when there is no data.
+        directory (Callable[[S], Path]): the default run directory.
+        recipe (Callable[[S, Terminal], Recipe]): what it trains.
+        try_it (str): the command that uses the model, without the model.
+    """
+
+    name: str
+    defaults: S
+    missing: UsageError
+    directory: Callable[[S], Path]
+    recipe: Callable[[S, Terminal], Recipe]
+    try_it: str
+
+    def run(
+        self,
+        chosen: dict[str, Any],
+        *,
+        out: Path | None,
+        resume: bool,
+        overwrite: bool,
+        config: Path | None,
+        tensorboard: bool,
+        processes: int,
+        quiet: bool,
+        verbose: bool,
+    ) -> None:
+        """Settle what is wanted, then train.
+
+        Args:
+            chosen (dict[str, Any]): the options that were typed, by field of the settings.
+            out (Path | None): the run directory.
+            resume (bool): go on with the run there.
+            overwrite (bool): replace the run there.
+            config (Path | None): a settings file to replay.
+            tensorboard (bool): write event files too.
+            processes (int): how many share each batch.
+            quiet (bool): say nothing but errors.
+            verbose (bool): say more.
+        """
+        if processes > 1 and "LOCAL_RANK" not in os.environ:
+            from seqgen.train.distributed import launch
+
+            launch(processes, sys.argv[1:])
+        terminal = Terminal(quiet=quiet or os.environ.get("RANK", "0") != "0", verbose=verbose)
+        if not (chosen.get("paths") or resume or config):
+            raise self.missing
+        if resume and not (chosen.get("paths") or out):
+            raise UsageError("which run? --resume without data needs --out", hint=self.resume_line(Path("DIRECTORY")))
+        resumed = (out or self.directory(replace(self.defaults, chosen))) if resume else None
+        settings = settle(self.name, self.defaults, chosen, resumed=resumed, config=config, note=terminal.note)
+        if not resume and "-" in settings.text.paths and sys.stdin is not None and sys.stdin.isatty():
+            terminal.note("reading text from the terminal; end it with Ctrl-D")
+        directory = resumed or out or self.directory(settings)
+        self.train(settings, directory, terminal, resume=resume, overwrite=overwrite, tensorboard=tensorboard)
+
+    def resume_line(self, directory: Path) -> str:
+        """What a person types to go on."""
+        return shlex.join(["seqgen", self.name, "--resume", "--out", str(directory)])
+
+    def train(
+        self, settings: S, directory: Path, terminal: Terminal, *, resume: bool, overwrite: bool, tensorboard: bool
+    ) -> None:
+        """Train with settled settings, as far as a signal or the budget lets it, and publish what is finished."""
+        from seqgen import modeldir
+        from seqgen.cli.display import display
+        from seqgen.train import distributed, run, runtime
+        from seqgen.train.checkpoint import CheckpointStore
+        from seqgen.train.log import MetricsLog, TensorBoardLog
+        from seqgen.train.loop import Trainer
+
+        device = runtime.choose_device(settings.train.device)
+        threads = runtime.set_threads(settings.train.threads)
+        precision = runtime.choose_precision(settings.train.precision, device)
+        settings = replace(settings, {"precision": precision})
+        recipe = self.recipe(settings, terminal)
+        with ExitStack() as held:
+            group = held.enter_context(distributed.join(device))
+            if group.first:
+                held.enter_context(run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note))
+                described = modeldir.json_bytes({"command": self.name, "settings": to_json(settings)})
+                if resume:
+                    modeldir.write_file(directory / run.SETTINGS, described)
+                else:
+                    run.begin(directory, described, recipe.prepare)
+            group.wait()
+            recipe.prepare(directory / run.DATA)
+            stop = held.enter_context(runtime.StopRequest(terminal.note))
+            network = recipe.build().to(group.device)
+            store = CheckpointStore(directory, recipe.model_files())
+            checkpoint = store.newest(terminal.warn) if resume else None
+            if resume:
+                found = f"from step {checkpoint.state['step']}" if checkpoint else "from the start: nothing was saved"
+                terminal.note(f"going on {found}")
+            line, more = recipe.described()
+            terminal.note(f"{line}; {directory}")
+            terminal.detail(f"{group.device}, {threads} threads, {precision}; {more}")
+            log = None
+            listeners: list[Listener] = []
+            if group.first:
+                size = int(checkpoint.state["log_size"]) if checkpoint else 0
+                path, every = directory / run.METRICS, settings.train.log_every
+                log = held.enter_context(closing(MetricsLog(path, every=every, size=size)))
+                if tensorboard:
+                    listeners.append(held.enter_context(closing(TensorBoardLog(directory / "tensorboard"))))
+            with display(terminal) as shown:
+                trainer = Trainer(
+                    recipe.task(group.share),
+                    settings.train,
+                    store,
+                    log,
+                    listeners=[*listeners, *shown],
+                    stop=stop,
+                    group=group,
+                    resume_command=self.resume_line(directory),
+                )
+                if checkpoint:
+                    trainer.restore(checkpoint)
+                progress = trainer.run()
+            if log is not None:
+                self._finish(settings, directory, recipe, network, store, log, progress, stop, terminal)
+
+    def _finish(
+        self,
+        settings: S,
+        directory: Path,
+        recipe: Recipe,
+        network: nn.Module,
+        store: CheckpointStore,
+        log: MetricsLog,
+        progress: Progress,
+        stop: StopRequest,
+        terminal: Terminal,
+    ) -> None:
+        """Judge the best weights exactly, and turn the run directory into a model directory."""
+        from seqgen.tasks.card import Made
+        from seqgen.train import run
+
+        step = progress.best_step if progress.best_step is not None else progress.step
+        try:
+            weights = store.weights(step)
+        except ModelError as error:
+            terminal.warn(f"{error.message}; publishing the last weights instead of the best")
+            step = progress.step
+            weights = store.weights(step)
+        if settings.train.weights == "fp16":
+            weights = {name: value.half() for name, value in weights.items()}
+        network.load_state_dict(weights)  # rounded where they are published so: it is these that are judged
+        measures = recipe.judge(terminal.note, stop)
+        if measures is None:
+            raise Interrupted(
+                "stopped before the model was written; the training is done and saved",
+                hint=f"finish with: {self.resume_line(directory)}",
+                exit_code=stop.exit_code,
+            )
+        if measures:
+            log.evaluated({"step": step, **{f"valid_{k}": v for k, v in measures.items()}, "final": True}, best=True)
+        log.flush()
+        made = Made(
+            name=directory.resolve().name,
+            step=step,
+            minutes=progress.seconds / 60,
+            command=command_line(self.name, settings, self.defaults, settings.text.paths, directory),
+        )
+        run.publish(directory, weights, recipe.model_files(), recipe.card(made, measures))
+        judged = recipe.summary(measures) if measures else "not validated"
+        use = f"{self.try_it} -m {shlex.quote(str(directory))}"
+        terminal.note(f"done: step {step} is the best, {judged}\ntry: {use}")

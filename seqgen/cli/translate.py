@@ -1,0 +1,296 @@
+"""`seqgen translate`: sentences in, sentences out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgen.cli import options, output
+from seqgen.cli.output import Terminal
+from seqgen.config import SamplingConfig, SearchConfig
+from seqgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqgen.tasks.translating import Method, Output, Translation
+    from seqgen.tasks.translation import TranslationModel
+
+    Show = Callable[[Translation, int, int, TranslationModel], Iterator[str]]
+
+DEFAULT = "multi30k-de-en"
+SEARCH, SAMPLING = SearchConfig(), SamplingConfig()
+METHOD, WANTED, SHOWN = "How to search", "Which output", "What to show"
+
+
+def translate(
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="[SENTENCE]...", help="One sentence each; else lines of stdin.")
+    ] = None,
+    model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
+    ensemble: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="Another model, to average with; may be repeated.")
+    ] = None,
+    greedy: Annotated[
+        bool, typer.Option("--greedy", help="The most probable token at each step.", rich_help_panel=METHOD)
+    ] = False,
+    beam: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="K", help=f"Beam search, the default with K = {SEARCH.beam_size}.", rich_help_panel=METHOD
+        ),
+    ] = None,
+    exhaustive: Annotated[
+        bool,
+        typer.Option("--exhaustive", help="Prove the best of all outputs, within a budget.", rich_help_panel=METHOD),
+    ] = False,
+    sampled: Annotated[
+        bool, typer.Option("--sample", help="Draw each token at random.", rich_help_panel=METHOD)
+    ] = False,
+    max_hypotheses: Annotated[
+        int, typer.Option(help="Stop a beam at so many whole outputs; 0: when none can win.", rich_help_panel=METHOD)
+    ] = SEARCH.max_hypotheses,
+    max_nodes: Annotated[
+        int, typer.Option(help="Prefixes an exhaustive search may expand for a sentence.", rich_help_panel=METHOD)
+    ] = SEARCH.max_nodes,
+    max_seconds: Annotated[
+        float, typer.Option(help="Seconds it may take for a sentence; 0: no limit.", rich_help_panel=METHOD)
+    ] = SEARCH.max_seconds,
+    temperature: Annotated[
+        float, typer.Option("--temperature", "-t", min=0, help="Of --sample.", rich_help_panel=METHOD)
+    ] = SAMPLING.temperature,
+    top_k: Annotated[int, typer.Option(min=0, help="Of --sample.", rich_help_panel=METHOD)] = SAMPLING.top_k,
+    top_p: Annotated[float, typer.Option(min=0, max=1, help="Of --sample.", rich_help_panel=METHOD)] = SAMPLING.top_p,
+    seed: options.SamplingSeed = None,
+    length_penalty: Annotated[
+        float, typer.Option(help="Divide by ((5 + n) / 6) ** A: favours long outputs.", rich_help_panel=WANTED)
+    ] = SEARCH.length_penalty,
+    coverage_penalty: Annotated[
+        float, typer.Option(help="Weight of source tokens that were not attended to.", rich_help_panel=WANTED)
+    ] = SEARCH.coverage_penalty,
+    max_length: Annotated[
+        int, typer.Option(min=0, help="Tokens at most; 0: twice the source's and ten more.", rich_help_panel=WANTED)
+    ] = 0,
+    min_length: Annotated[int, typer.Option(help="Tokens at least.", rich_help_panel=WANTED)] = SEARCH.min_length,
+    no_repeat_ngram: Annotated[
+        int, typer.Option(metavar="N", help="No N tokens in a row twice; 0: any.", rich_help_panel=WANTED)
+    ] = SEARCH.no_repeat_ngram,
+    prefix: Annotated[str, typer.Option(help="What each output begins with.", rich_help_panel=WANTED)] = "",
+    n_best: Annotated[
+        int, typer.Option(metavar="N", help="The best N outputs, after the line's number.", rich_help_panel=SHOWN)
+    ] = SEARCH.n_best,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="A column with the score, in nats.", rich_help_panel=SHOWN)
+    ] = False,
+    alignments: Annotated[
+        bool,
+        typer.Option(
+            "--alignments", help="A column source-target: where each token looked most.", rich_help_panel=SHOWN
+        ),
+    ] = False,
+    show_beams: Annotated[
+        bool, typer.Option("--show-beams", help="Draw the tree of the search on stderr.", rich_help_panel=SHOWN)
+    ] = False,
+    beam_svg: Annotated[
+        Path | None, typer.Option(help="Draw the first sentence's search as a picture.", rich_help_panel=SHOWN)
+    ] = None,
+    attention_png: Annotated[
+        Path | None, typer.Option(help="Draw the first sentence's attention as a picture.", rich_help_panel=SHOWN)
+    ] = None,
+    as_json: options.Json = False,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Sentences at a time; 1 on a terminal, else 64.", rich_help_panel=options.MACHINE),
+    ] = None,
+    batch_tokens: Annotated[
+        int, typer.Option(min=0, help="Source tokens at a time; 0: no limit.", rich_help_panel=options.MACHINE)
+    ] = 0,
+    device: options.Device = "cpu",
+    threads: options.Threads = 0,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Translate: n lines in, n lines out, in order; an empty line stays empty.
+
+    Columns are separated by tabs. With --json each line is one object: source, text, score and log_prob (nats), tokens
+    with log_probs, hypotheses with --n-best, alignment, and of --exhaustive: optimal, gap, nodes.
+
+    ```sh
+    seqgen translate --beam 5 < in.de > out.en
+    echo "Ein Hund rennt durch den Schnee." | seqgen translate --show-beams
+    seqgen translate --exhaustive --json "Ein Mann schläft."
+    ```
+    """
+    terminal = Terminal(quiet=quiet, verbose=verbose)
+    method = _method(greedy=greedy, beam=beam, exhaustive=exhaustive, sampled=sampled)
+    search = SearchConfig(
+        length_penalty=length_penalty,
+        coverage_penalty=coverage_penalty,
+        min_length=min_length,
+        no_repeat_ngram=no_repeat_ngram,
+        n_best=n_best,
+        beam_size=beam or max(SEARCH.beam_size, n_best),
+        max_hypotheses=max_hypotheses,
+        max_nodes=max_nodes,
+        max_seconds=max_seconds,
+    )
+    drawn = show_beams or beam_svg is not None
+    _check(method, search, SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p), drawn=drawn)
+
+    from seqgen.seeds import fresh
+    from seqgen.tasks.translating import Translator
+    from seqgen.tasks.translation import TranslationModel
+    from seqgen.train import runtime
+
+    place = runtime.choose_device(device)
+    used = runtime.set_threads(threads)
+    models = [TranslationModel.load(name, place) for name in (model, *(ensemble or ()))]
+    terminal.detail(
+        f"{', '.join(str(m.directory) for m in models)}; {place}, {used} threads; {models[0].network.config}"
+    )
+    if seed is None:
+        seed = fresh()
+        if method == "sample":
+            terminal.note(f"seed {seed}")
+    live = not texts and output.stdin_is_a_person()
+    translator = Translator(
+        models,
+        method,
+        search,
+        SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p),
+        seed=seed,
+        prefix=output.typed(prefix, "the prefix"),
+        max_length=max_length,
+        batch_size=batch_size or (1 if live else 64),
+        batch_tokens=batch_tokens,
+        trees=drawn,
+        attention=alignments or as_json or attention_png is not None,
+    )
+    if (alignments or attention_png) and not translator.aligned:
+        why = "they do not read sources alike" if ensemble else f"{models[0].directory} has none"
+        raise UsageError(f"there is no attention to show: {why}")
+    if live:
+        terminal.note("one sentence a line; Ctrl-D ends")
+    lines = [output.typed(text, "the sentence") for text in texts] if texts else output.read_lines()
+    show = _json if as_json else _columns(scores=scores, alignments=alignments)
+    for number, translation in enumerate(translator.stream(lines), 1):
+        if translation.cut:
+            terminal.warn(f"line {number} is too long: only its beginning was translated")
+        if show_beams and translation.outputs:
+            _draw_tree(translation, models[0])
+        if number == 1 and (beam_svg or attention_png):
+            _draw_pictures(translation, models[0], beam_svg, attention_png)
+        for row in show(translation, number, n_best, models[0]):
+            output.write(row + "\n")
+        output.flush()
+
+
+def _method(*, greedy: bool, beam: int | None, exhaustive: bool, sampled: bool) -> Method:
+    """The one search that was asked for; `--exhaustive --beam K` says how wide its first beam is."""
+    chosen = [name for name, asked in (("greedy", greedy), ("exhaustive", exhaustive), ("sample", sampled)) if asked]
+    if len(chosen) > 1 or (beam and chosen and chosen != ["exhaustive"]):
+        raise UsageError(f"{' and '.join(f'--{name}' for name in [*chosen, *(['beam'] if beam else [])])}: choose one")
+    match chosen:
+        case ["greedy"]:
+            return "greedy"
+        case ["exhaustive"]:
+            return "exhaustive"
+        case ["sample"]:
+            return "sample"
+        case _:
+            return "beam"
+
+
+def _check(method: Method, search: SearchConfig, sampling: SamplingConfig, *, drawn: bool) -> None:
+    """Refuse options that the chosen search would ignore."""
+    if method != "sample" and sampling != SAMPLING:
+        raise UsageError("--temperature, --top-k and --top-p belong to --sample")
+    if method in ("greedy", "sample"):
+        if search.n_best > 1:
+            raise UsageError(f"--{method} finds one output, not --n-best {search.n_best}", hint="use --beam")
+        if drawn:
+            raise UsageError(f"--{method} has no beam to draw", hint="use --beam")
+    if method != "beam" and search.max_hypotheses:
+        raise UsageError("--max-hypotheses belongs to --beam")
+    if search.n_best > search.beam_size and method == "beam":
+        raise UsageError(f"a beam of {search.beam_size} has no {search.n_best} best", hint="use a larger --beam")
+
+
+def _columns(*, scores: bool, alignments: bool) -> Show:
+    def show(translation: Translation, number: int, n_best: int, model: TranslationModel) -> Iterator[str]:
+        for result in translation.outputs:
+            columns = [str(number)] if n_best > 1 else []
+            columns.append(result.text)
+            if scores:
+                columns.append(f"{result.hypothesis.score:.4f}")
+            if alignments:
+                columns.append(" ".join(f"{s}-{t}" for s, t in _alignment(translation, result, model)))
+            yield "\t".join(columns)
+        if not translation.outputs:
+            yield "\t".join(([str(number)] if n_best > 1 else []) + [""] * (1 + scores + alignments))
+
+    return show
+
+
+def _json(translation: Translation, number: int, n_best: int, model: TranslationModel) -> Iterator[str]:
+    """One line; numbers are rounded to what fp32 holds."""
+    import json
+
+    value: dict[str, Any] = {"source": translation.source, "source_tokens": list(translation.source_tokens)}
+    results = [_described(translation, result, model) for result in translation.outputs]
+    value |= results[0] if results else {"text": "", "score": 0.0, "log_prob": 0.0, "tokens": [], "log_probs": []}
+    if n_best > 1:
+        value["hypotheses"] = results
+    if (proof := translation.proof) is not None:
+        value |= {"optimal": proof.optimal, "gap": round(proof.gap, 6), "nodes": proof.nodes}
+    yield json.dumps(value, ensure_ascii=False)
+
+
+def _described(translation: Translation, result: Output, model: TranslationModel) -> dict[str, Any]:
+    hypothesis = result.hypothesis
+    value = {
+        "text": result.text,
+        "score": round(hypothesis.score, 6),
+        "log_prob": round(hypothesis.log_prob, 6),
+        "tokens": list(result.tokens),
+        "log_probs": [round(log_prob, 6) for log_prob in hypothesis.log_probs],
+    }
+    if hypothesis.attention is not None:
+        value["alignment"] = _alignment(translation, result, model)
+    return value
+
+
+def _alignment(translation: Translation, result: Output, model: TranslationModel) -> list[tuple[int, int]]:
+    """For each target token the source token that it looked at most, both counted from 0 and without end symbols."""
+    assert result.hypothesis.attention is not None
+    words = len(translation.source_tokens) - 1
+    looked = result.hypothesis.attention[:-1, :words].argmax(dim=1).tolist()
+    backwards = model.network.config.reverse_source
+    return [(words - 1 - s if backwards else s, t) for t, s in enumerate(looked)]
+
+
+def _draw_tree(translation: Translation, model: TranslationModel) -> None:
+    from seqgen.figures.beam_tree import beam_tree
+
+    best = translation.outputs[0].hypothesis
+    piece = model.target_tokenizer.piece
+    output.console().print(beam_tree(translation.tree, piece, best=best, title=translation.source))
+
+
+def _draw_pictures(
+    translation: Translation, model: TranslationModel, beam_svg: Path | None, attention_png: Path | None
+) -> None:
+    from seqgen.figures import attention_png as matrix
+    from seqgen.figures import beam_svg as tree
+
+    if not translation.outputs:
+        raise UsageError("the first line is empty: there is nothing to draw")
+    best = translation.outputs[0]
+    if beam_svg:
+        piece, ids, score = model.target_tokenizer.piece, best.hypothesis.token_ids, best.hypothesis.score
+        svg = tree.beam_svg(translation.tree, piece, winner=ids, source=translation.source, score=score)
+        output.write_file(beam_svg, svg.encode())
+    if attention_png and best.hypothesis.attention is not None:
+        weights = best.hypothesis.attention.tolist()
+        output.write_file(attention_png, matrix.attention_png(weights, translation.source_tokens, best.tokens))

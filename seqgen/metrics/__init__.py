@@ -1,0 +1,1 @@
+"""How good something is: pure functions of outputs and references."""

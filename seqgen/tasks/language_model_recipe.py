@@ -1,0 +1,108 @@
+"""What `train-lm` brings to the training: its data, network, task, measures and card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from seqgen.config import LanguageModelSettings
+from seqgen.data.corpus import Corpus, build_corpus
+from seqgen.nets.recurrent import RecurrentNetwork
+from seqgen.tasks.card import Made, model_card, table
+from seqgen.tasks.language_model import LanguageModelTask, char_counts, evaluate, model_files, new_network
+
+
+class LanguageModelRecipe:
+    """See `seqgen.cli.training.Recipe`.
+
+    Args:
+        settings (LanguageModelSettings): what is wanted.
+        warn (Callable[[str], None]): told about text that was passed over.
+    """
+
+    _corpus: Corpus
+    _network: RecurrentNetwork
+
+    def __init__(self, settings: LanguageModelSettings, warn: Callable[[str], None]) -> None:
+        self._settings, self._warn = settings, warn
+
+    def prepare(self, folder: Path) -> None:
+        """Tokenise the text, or reopen it."""
+        self._corpus = build_corpus(self._settings.text, folder, self._warn)
+
+    def build(self) -> RecurrentNetwork:
+        """An untrained network, its weights a function of the seed."""
+        self._network = new_network(self._settings.network, self._corpus.tokenizer, self._settings.train.seed)
+        return self._network
+
+    def task(self, share: Callable[[int], slice]) -> LanguageModelTask:
+        """Lanes of text, a chunk at a time."""
+        train = self._settings.train
+        return LanguageModelTask(
+            self._network,
+            self._corpus,
+            self._settings.text,
+            batch_size=train.batch_size,
+            seed=train.seed,
+            share=share,
+        )
+
+    def model_files(self) -> dict[str, bytes]:
+        """`config.json` and the tokenizer."""
+        return model_files(self._network, self._corpus.tokenizer)
+
+    def described(self) -> tuple[str, str]:
+        """Tokens and parameters; operations and sizes."""
+        network, corpus = self._network, self._corpus
+        held = len(corpus.valid) if corpus.valid else 0
+        parameters = sum(p.numel() for p in network.parameters())
+        return (
+            f"{len(corpus.train):,} tokens to train on, {held:,} to validate on, {network.vocab_size} different; "
+            f"{parameters:,} parameters",
+            f"{network.operations_per_token / 1e6:.2f} MFLOP per token forward; {network.config}",
+        )
+
+    def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:
+        """One sequential pass over the validation part."""
+        if self._corpus.valid is None:
+            return {}
+        note("judging the best weights: one sequential pass over the validation part")
+        return evaluate(self._network.eval(), self._corpus.valid, char_counts(self._corpus.tokenizer), stop=stop)
+
+    def summary(self, measures: Mapping[str, float]) -> str:
+        """Nats and bits."""
+        return f"{measures['loss']:.4f} nats, {measures['bits_per_char']:.3f} bits/char"
+
+    def card(self, made: Made, measures: Mapping[str, float]) -> str:
+        """The model card."""
+        text, network = self._settings.text, self._settings.network
+        tokens = "character" if text.tokens == "char" else "subword (sentencepiece)"
+        parameters = sum(p.numel() for p in self._network.parameters())
+        paths = ", ".join(f"`{path}`" for path in text.paths)
+        held_out = f"validated on `{text.valid}`"
+        if text.valid_fraction is not None:
+            held_out = f"the last {text.valid_fraction:.0%} held out" if text.valid_fraction else "nothing held out"
+        return model_card(
+            made,
+            kind=(
+                f"A {tokens} language model: {network.num_layers} {network.cell.upper()} layers of "
+                f"{network.hidden_size}, embedding {network.embed_size}, {parameters:,} parameters.\n"
+                "It continues text in the manner of what it was trained on, and knows nothing else."
+            ),
+            use=f"seqgen sample -m {made.name} --length 300",
+            data=(
+                f"Trained on {paths}; {held_out}. The text and its licence are its owner's; the weights may repeat "
+                "parts of it."
+            ),
+            measures=_measured(measures) if measures else "None: there was no validation part.",
+        )
+
+
+def _measured(measures: Mapping[str, float]) -> str:
+    columns = {
+        "nats per token": f"{measures['loss']:.4f}",
+        "bits per character": f"{measures['bits_per_char']:.4f}",
+        "perplexity per token": f"{measures['perplexity']:.3f}",
+        "tokens": f"{measures['tokens']:,}",
+    }
+    return f"One sequential pass over the whole validation part, state carried throughout:\n\n{table(columns)}"

@@ -1,0 +1,190 @@
+"""How a translation model is trained, and by what it is judged.
+
+Training forces the decoder: every position of a true target is predicted from the true tokens before it. Judging lets
+it go: BLEU and chrF are those of translations that the model writes itself.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seqgen.config import ParallelConfig
+from seqgen.data.buckets import Batches
+from seqgen.data.parallel import ParallelCorpus
+from seqgen.metrics.text import signatures, text_scores
+from seqgen.seeds import derive
+from seqgen.tasks.translating import Translator
+from seqgen.tasks.translation import VALIDATION_PAIRS, TranslationModel, force_decode, pair_loss
+
+
+def judge(
+    model: TranslationModel, corpus: ParallelCorpus, translator: Translator, stop: Callable[[], bool]
+) -> dict[str, float] | None:
+    """Loss and perplexity per target token, and BLEU and chrF of what a translator makes of the validation part.
+
+    Returns:
+        dict[str, float] | None: `loss`, `perplexity`, `bleu`, `chrf`; None when stopped.
+    """
+    assert corpus.valid is not None
+    measures = pair_loss(model, corpus.valid, stop)
+    if measures is None:
+        return None
+    outputs = []
+    for translation in translator.stream(corpus.valid_source_lines()):
+        if stop():
+            return None
+        outputs.append(translation.text)
+    scores = text_scores(outputs, corpus.valid_target_lines())
+    return measures | {"bleu": scores.bleu, "chrf": scores.chrf}
+
+
+def judge_lines(
+    model: TranslationModel,
+    pairs: Sequence[tuple[str, str]],
+    translator: Translator,
+    advance: Callable[[int], None] = lambda sentences: None,
+) -> dict[str, float | int | str]:
+    """The measures of `judge` for pairs of lines, with what makes them comparable.
+
+    Args:
+        model (TranslationModel): whose loss is measured.
+        pairs (Sequence[tuple[str, str]]): sources and references, at least one pair.
+        translator (Translator): whose translations are scored.
+        advance (Callable[[int], None]): told how many more sentences were translated.
+
+    Returns:
+        dict[str, float | int | str]: `bleu`, `chrf`, their signatures, `loss`, `perplexity`, `sentences`, and
+        `seconds` of translating.
+    """
+    begin, outputs = time.perf_counter(), []
+    for translation in translator.stream(source for source, _ in pairs):
+        outputs.append(translation.text)
+        advance(1)
+    seconds = time.perf_counter() - begin
+    scores = text_scores(outputs, [target for _, target in pairs])
+    log_probs = [x for scored in force_decode(model, pairs, VALIDATION_PAIRS) for x in scored.log_probs]
+    loss = -sum(log_probs) / len(log_probs)
+    bleu_signature, chrf_signature = signatures()
+    return {
+        "bleu": scores.bleu,
+        "chrf": scores.chrf,
+        "bleu_signature": bleu_signature,
+        "chrf_signature": chrf_signature,
+        "loss": loss,
+        "perplexity": math.exp(min(loss, 700.0)),
+        "sentences": len(pairs),
+        "seconds": seconds,
+    }
+
+
+class TranslationTask:
+    """Trains a network on sentence pairs (see `seqgen.train.loop.Task`).
+
+    Args:
+        model (TranslationModel): its network on its device already.
+        corpus (ParallelCorpus): the pairs.
+        config (ParallelConfig): order, smoothing, and what is best.
+        batch_size (int): pairs per step, on average.
+        seed (int): the run's.
+        share (Callable[[int], slice]): which of so many pairs are computed here.
+    """
+
+    def __init__(
+        self,
+        model: TranslationModel,
+        corpus: ParallelCorpus,
+        config: ParallelConfig,
+        *,
+        batch_size: int,
+        seed: int,
+        share: Callable[[int], slice] = slice,
+    ) -> None:
+        self.players: Mapping[str, nn.Module] = {"model": model.network}
+        self._model, self._corpus, self._config, self._share = model, corpus, config, share
+        self._seed = seed
+        self._target_lengths = corpus.train.target_lengths
+        self._batches = Batches(corpus.train.source_lengths, self._target_lengths, batch_size, config.order, seed)
+        self.steps_per_epoch = self._batches.steps_per_epoch
+        self.criterion = None
+        if corpus.valid is not None:
+            self.criterion = "valid_loss" if config.keep == "loss" else "-valid_bleu"
+        self._batch: tuple[Tensor, ...] = ()
+        self._positions = 0
+
+    def prepare(self, step: int) -> int:
+        """Read this process's share of the pairs of a step."""
+        indices = self._batches.batch(step)
+        rows = self._share(len(indices))
+        tokens = int(self._target_lengths[indices].sum()) + len(indices)
+        if self._config.loss_steps == "random":
+            self._positions = len(indices)
+            drawn = self._drawn_positions(step, indices)[rows]
+        else:
+            self._positions = tokens
+            drawn = None
+        self._batch = ()
+        if rows.start == rows.stop:  # fewer pairs than processes
+            return tokens
+        sources, targets = self._corpus.train.read(indices[rows])
+        given, said, where = self._model.target_tensors(targets)
+        if drawn is not None:
+            where = functional.one_hot(torch.from_numpy(drawn), where.shape[1]).bool().to(where.device)
+        self._batch = (*self._model.source_tensors(sources), given, said, where)
+        return tokens
+
+    def _drawn_positions(self, step: int, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """One position of each target, the end symbol's among them."""
+        generator = np.random.Generator(np.random.PCG64(derive(self._seed, "positions", step)))
+        return generator.integers(0, self._target_lengths[indices] + 1)
+
+    def loss(self, player: str, part: int, parts: int) -> Tensor:
+        """The part's share of the mean cross-entropy in nats per position, smoothed.
+
+        Label smoothing asks for the true token with probability `1 - label_smoothing`, and for each token with
+        `label_smoothing / vocab_size` (Szegedy et al. 2016, section 7).
+        """
+        here = len(self._batch[0]) if self._batch else 0
+        rows = slice(part * here // parts, (part + 1) * here // parts)
+        if rows.start == rows.stop:
+            return 0.0 * self._model.network.output_bias.sum()
+        source, lengths, given, said, where = (tensor[rows] for tensor in self._batch)
+        logits = self._model.network(source, lengths, given, where)
+        nats = functional.cross_entropy(
+            logits.float(), said[where], reduction="sum", label_smoothing=self._config.label_smoothing
+        )
+        return nats / self._positions
+
+    def measures(self, losses: Mapping[str, float]) -> dict[str, float]:
+        """Nats per position, smoothing included."""
+        return {"loss": losses["model"]}
+
+    def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+        """Validation loss, and BLEU and chrF of greedy translations; empty without a validation part."""
+        if self._corpus.valid is None:
+            return {}
+        measures = judge(self._model, self._corpus, Translator([self._model], "greedy"), stop)
+        return None if measures is None else {f"valid_{name}": value for name, value in measures.items()}
+
+    def sample(self, seed: int) -> str | None:
+        """A validation sentence, its greedy translation and its reference."""
+        if self._corpus.valid is None:
+            return None
+        chosen = seed % len(self._corpus.valid)
+        source = self._corpus.valid_source_lines()[chosen]
+        [translation] = Translator([self._model], "greedy").stream([source])
+        return f"{source}\n{translation.text}\n(reference: {self._corpus.valid_target_lines()[chosen]})"
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing is carried from step to step."""
+        return {}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""
