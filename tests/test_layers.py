@@ -18,13 +18,21 @@ HEAVY = ("torch", "numpy", "rich.progress", "safetensors", "sentencepiece")
 
 # Which parts of seqgen a layer must not know of.
 FORBIDDEN = {
-    "data": {"nets", "decode", "tasks", "train", "cli"},
-    "nets": {"data", "decode", "tasks", "train", "cli"},
-    "decode": {"data", "nets", "tasks", "train", "cli"},
+    "data": {"nets", "decode", "figures", "tasks", "train", "cli"},
+    "nets": {"data", "decode", "figures", "tasks", "train", "cli"},
+    "decode": {"data", "nets", "figures", "tasks", "train", "cli"},
+    "metrics": {"data", "nets", "decode", "figures", "tasks", "train", "cli"},
+    "figures": {"config", "data", "nets", "metrics", "tasks", "train", "cli"},
     "tasks": {"train", "cli"},
     "train": {"tasks", "cli"},
 }
-THIRD_PARTY = {"nets": {"torch"}, "decode": {"torch"}, "data": {"torch", "numpy", "sentencepiece"}}
+THIRD_PARTY = {
+    "nets": {"torch"},
+    "decode": {"torch"},
+    "data": {"torch", "numpy", "sentencepiece"},
+    "metrics": {"sacrebleu"},
+    "figures": {"rich", "PIL"},
+}
 
 
 def parse(file: str) -> ast.Module:
@@ -117,6 +125,15 @@ def test_a_layer_knows_nothing_of_those_above_it(file: str) -> None:
 @pytest.mark.parametrize("file", [file for file in FILES if file.startswith("decode/")])
 def test_decoding_sees_settings_and_seeds_and_no_network(file: str) -> None:
     assert parts_of_seqgen(file) <= {"config", "errors", "seeds", "decode"}
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith("figures/")])
+def test_a_picture_is_drawn_of_what_a_search_returned_by_whoever_needs_it(file: str) -> None:
+    known = {name.rpartition(".")[0] for name in imported(parse(file)) if name.startswith("seqgen.decode.")}
+    assert known <= {"seqgen.decode.hypothesis"}
+    loaded = set(imported(parse(file), at_import=True))
+    assert not any(below(name, ("PIL", "seqgen.decode")) for name in loaded)
+    assert file == "figures/beam_tree.py" or not any(below(name, ("rich",)) for name in loaded)
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.split("/")[0] in THIRD_PARTY])

@@ -12,7 +12,7 @@ import typer
 from seqgen.cli import options, output
 from seqgen.errors import ModelError
 
-MEASURES = ("valid_loss", "valid_bits_per_char", "valid_perplexity")
+MEASURES = ("valid_loss", "valid_bits_per_char", "valid_perplexity", "valid_bleu", "valid_chrf")
 
 
 def models(
@@ -77,10 +77,11 @@ def _last_measures(path: Path) -> dict[str, float]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             record = json.loads(line)
-            measures = {name: float(record[name]) for name in MEASURES}
+            measures = {name: float(record[name]) for name in MEASURES if name in record}
+            loss = measures["valid_loss"]
             final = record.get("final", False)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue  # a line of a training step, or one that a kill cut short
-        if final or measures["valid_loss"] < best.get("valid_loss", math.inf):
+        if final or loss < best.get("valid_loss", math.inf):
             best = measures
     return best

@@ -17,7 +17,7 @@ def score(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SOURCE TARGET]",
+            metavar="SOURCE TARGET",
             help="Two aligned files, or one .tsv or .jsonl; else source TAB target from stdin.",
         ),
     ] = None,

@@ -26,7 +26,7 @@ METHOD, WANTED, SHOWN = "How to search", "Which output", "What to show"
 
 def translate(
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[SENTENCE]...", help="One sentence each; else lines of stdin.")
+        list[str] | None, typer.Argument(metavar="SENTENCE", help="One sentence each; else lines of stdin.")
     ] = None,
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     ensemble: Annotated[
@@ -136,7 +136,10 @@ def translate(
         max_seconds=max_seconds,
     )
     drawn = show_beams or beam_svg is not None
-    _check(method, search, SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p), drawn=drawn)
+    sampling = SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p)
+    _check(method, search, sampling, seed, drawn=drawn)
+    if as_json and (scores or alignments):
+        raise UsageError("--scores and --alignments are columns; --json shows both anyway")
 
     from seqgen.seeds import fresh
     from seqgen.tasks.translating import Translator
@@ -158,7 +161,7 @@ def translate(
         models,
         method,
         search,
-        SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p),
+        sampling,
         seed=seed,
         prefix=output.typed(prefix, "the prefix"),
         max_length=max_length,
@@ -202,10 +205,12 @@ def _method(*, greedy: bool, beam: int | None, exhaustive: bool, sampled: bool) 
             return "beam"
 
 
-def _check(method: Method, search: SearchConfig, sampling: SamplingConfig, *, drawn: bool) -> None:
+def _check(method: Method, search: SearchConfig, sampling: SamplingConfig, seed: int | None, *, drawn: bool) -> None:
     """Refuse options that the chosen search would ignore."""
-    if method != "sample" and sampling != SAMPLING:
-        raise UsageError("--temperature, --top-k and --top-p belong to --sample")
+    if method != "sample" and (sampling != SAMPLING or seed is not None):
+        raise UsageError("--temperature, --top-k, --top-p and --seed belong to --sample")
+    if method != "exhaustive" and (search.max_nodes, search.max_seconds) != (SEARCH.max_nodes, SEARCH.max_seconds):
+        raise UsageError("--max-nodes and --max-seconds belong to --exhaustive")
     if method in ("greedy", "sample"):
         if search.n_best > 1:
             raise UsageError(f"--{method} finds one output, not --n-best {search.n_best}", hint="use --beam")

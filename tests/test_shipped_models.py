@@ -1,0 +1,135 @@
+"""The models that come with the package: small, whole, and as good as their cards say."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqgen import modeldir
+from seqgen.config import SamplingConfig, SearchConfig, TextConfig
+from seqgen.data.corpus import build_corpus
+from seqgen.metrics.text import text_scores
+from seqgen.tasks.language_model import LanguageModel, char_counts, evaluate
+from seqgen.tasks.translating import Method, Translator
+from seqgen.tasks.translation import TranslationModel
+from seqgen.tasks.writing import Writer
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("SEQGEN_TEST_DATA", ROOT.parent / "shared" / "data"))
+SHAKESPEARE = DATA / "tinyshakespeare" / "input.txt"
+MULTI30K = DATA / "multi30k"
+NAMES = ("shakespeare-lstm", "multi30k-de-en")
+
+needs_shakespeare = pytest.mark.skipif(not SHAKESPEARE.is_file(), reason="tiny Shakespeare is not here")
+needs_multi30k = pytest.mark.skipif(not MULTI30K.is_dir(), reason="Multi30k is not here")
+
+
+def shipped(name: str) -> Path:
+    directory = modeldir.shipped_directory()
+    assert directory is not None
+    return directory / name
+
+
+def card_figure(name: str) -> float:
+    """The first figure of the card's table."""
+    card = (shipped(name) / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"^\| (\d+\.\d+) \|", card, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_whole_and_small(name: str) -> None:
+    modeldir.verify(shipped(name))
+    assert sum(path.stat().st_size for path in shipped(name).iterdir()) < 16 * 2**20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_names_no_path_of_the_machine_that_made_it(name: str) -> None:
+    settings = json.loads((shipped(name) / "training.json").read_text())["settings"]
+    assert all(Path(path).name == path for path in settings["text"]["paths"])
+
+
+# shakespeare-lstm ---------------------------------------------------------------------------------------------
+
+
+def test_it_writes_words() -> None:
+    model = LanguageModel.load("shakespeare-lstm", torch.device("cpu"))
+    writer = Writer(model.network, model.tokenizer, SamplingConfig(temperature=0.5))
+    text = "".join(piece for _, piece in writer.write("ROMEO:\n", length=400, seeds=[1]))
+    words = re.findall(r"[a-z]+", text.lower())
+    assert len({"the", "and", "i", "to", "of", "my", "you", "a", "in", "that"} & set(words)) >= 4
+
+
+@needs_shakespeare
+def test_the_split_is_that_of_nanogpt(tmp_path: Path) -> None:
+    corpus = build_corpus(TextConfig(paths=(str(SHAKESPEARE),), valid="0.1"), tmp_path / "data", lambda message: None)
+    assert corpus.valid is not None
+    assert (len(corpus.train), len(corpus.valid)) == (1_003_854, 111_540)
+
+
+@pytest.mark.slow
+@needs_shakespeare
+def test_it_predicts_as_well_as_its_card_says(tmp_path: Path) -> None:
+    corpus = build_corpus(TextConfig(paths=(str(SHAKESPEARE),), valid="0.1"), tmp_path / "data", lambda message: None)
+    model = LanguageModel.load("shakespeare-lstm", torch.device("cpu"))
+    assert corpus.valid is not None
+    assert corpus.tokenizer.to_bytes() == model.tokenizer.to_bytes()
+    measures = evaluate(model.network, corpus.valid, char_counts(model.tokenizer))
+    assert measures is not None
+    assert measures["loss"] == pytest.approx(card_figure("shakespeare-lstm"), abs=2e-4)
+    assert measures["loss"] <= 1.44
+
+
+# multi30k-de-en -----------------------------------------------------------------------------------------------
+
+
+def read(name: str) -> list[str]:
+    return (MULTI30K / name).read_text(encoding="utf-8").splitlines()
+
+
+def translations(translator: Translator, lines: list[str]) -> list[str]:
+    return [translation.text for translation in translator.stream(lines)]
+
+
+@pytest.fixture(scope="module")
+def translation_model() -> TranslationModel:
+    return TranslationModel.load("multi30k-de-en", torch.device("cpu"))
+
+
+def test_it_translates(translation_model: TranslationModel) -> None:
+    [text] = translations(Translator([translation_model]), ["Ein Hund rennt durch den Schnee."])
+    assert text in ("A dog runs through the snow.", "A dog is running through the snow.")
+
+
+@pytest.mark.slow
+@needs_multi30k
+def test_it_translates_as_well_as_its_card_says(translation_model: TranslationModel) -> None:
+    translator = Translator([translation_model], "beam")
+    valid = text_scores(translations(translator, read("val.de")), read("val.en"))
+    assert valid.bleu == pytest.approx(card_figure("multi30k-de-en"), abs=0.05)
+    test = text_scores(translations(translator, read("test_2016_flickr.de")), read("test_2016_flickr.en"))
+    assert test.bleu >= 35.0
+
+
+@pytest.mark.slow
+@needs_multi30k
+@pytest.mark.parametrize("method", ["greedy", "beam", "exhaustive"])
+def test_company_changes_no_translation(translation_model: TranslationModel, method: Method) -> None:
+    """The same hypotheses at any batch size, in any order, with long or short neighbours, up to near-ties."""
+    lines = read("test_2016_flickr.de")[:210]
+    longest = " ".join(lines[:6])
+    # Two hypotheses this close may change places: sums of fp32 products depend on the shape of the batch.
+    search = SearchConfig(max_nodes=2000, max_seconds=0.0)
+    alone = list(Translator([translation_model], method, search, batch_size=1).stream(lines))
+    for batch_size, company in ((7, lines), (64, lines), (64, lines[::-1]), (64, [longest, *lines, "Hund"])):
+        together = Translator([translation_model], method, search, batch_size=batch_size).stream(company)
+        found = {translation.source: translation for translation in together}
+        for one in alone:
+            first, second = one.outputs[0].hypothesis, found[one.source].outputs[0].hypothesis
+            assert first.score == pytest.approx(second.score, abs=1e-4), one.source
+            if one.proof is None or one.proof.optimal:
+                assert first.token_ids == second.token_ids, one.source
