@@ -3,11 +3,11 @@
 A sentence keeps K live hypotheses. Of all their extensions the best K count: one by the end symbol ends a hypothesis,
 and as many others go on as there are places, also from below the best K, so that K stay live (as fairseq does; the
 2K best are looked at, for at most K of them can end). A sentence stops at its greatest length, at enough ended
-hypotheses, or when no live one can still get among the n best (Yang, Huang and Ma 2018 call the rule optimal
-stopping). It leaves the batch then.
+hypotheses, or when no live one can still get among the n best (the optimal stopping of Huang, Zhao and Ma 2017). It
+leaves the batch then.
 
-The network sees all live hypotheses of all sentences as one batch. Only each row's best candidates come to the CPU,
-where all else happens, in a few tensor operations for the whole batch.
+The network sees all live hypotheses of all sentences as one batch. Only the best candidates come to the CPU, where all
+else happens, in a few tensor operations for the whole batch.
 """
 
 from __future__ import annotations

@@ -131,7 +131,6 @@ class NBest:
 
     def add(self, hypothesis: Hypothesis) -> None:
         """Keep an output if it is good enough and not known yet."""
-        known = any(hypothesis.token_ids == other.token_ids for other in self.hypotheses)
-        if hypothesis.score > self.threshold and not known:
+        if hypothesis.score > self.threshold and all(h.token_ids != hypothesis.token_ids for h in self.hypotheses):
             bisect.insort(self.hypotheses, hypothesis, key=lambda other: -other.score)
             del self.hypotheses[self._size :]

@@ -174,6 +174,12 @@ def test_it_stops_when_nothing_live_can_win() -> None:
     assert (found.token_ids, step.calls) == ((), 1)
 
 
+def test_what_can_only_be_as_good_does_not_keep_it_going() -> None:
+    step = Table(_=[0.5, 0.5, 0.0], _1=[1.0, 0.0, 0.0])
+    ((found,),) = beam_search(step.problem(50), SearchConfig(beam_size=2))
+    assert (found.token_ids, step.calls) == ((), 1)
+
+
 def test_with_a_length_penalty_a_worse_beginning_may_still_win() -> None:
     # The end at once: log 0.5 = -0.693. Later: (log 0.45 + log 0.99 + log 0.99) / (8 / 6) = -0.614.
     step = Table(_=[0.5, 0.45, 0.05], _1=[0.005, 0.99, 0.005], _11=[0.99, 0.005, 0.005])

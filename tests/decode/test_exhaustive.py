@@ -113,13 +113,15 @@ def test_a_certain_incumbent_needs_no_node() -> None:
     assert (answer.hypotheses, answer.optimal, answer.nodes) == ([certain], True, 0)
 
 
-def test_best_first_visits_only_what_may_win() -> None:
-    # 1 / p prefixes of one length at most are more probable than the best output.
-    step = Toy(6)
-    problem = toy_problem(step, range(6), [7] * 6)
-    for answer in exhaustive_search(problem, FREE, beam_search(problem, FREE)):
-        best = math.exp(answer.hypotheses[0].score)
-        assert answer.nodes <= 7 / best
+@pytest.mark.parametrize("begun", [False, True])
+def test_best_first_visits_only_what_is_more_probable_than_the_best(begun: bool) -> None:
+    problem = toy_problem(Toy(5), range(6), [6] * 6)
+    incumbents = beam_search(problem, FREE) if begun else [[] for _ in range(6)]
+    for sentence, answer in enumerate(exhaustive_search(problem, FREE, incumbents, batch_rows=1)):
+        totals = {
+            o.token_ids[:n]: sum(o.log_probs[:n]) for o in every_output(problem, sentence, FREE) for n in range(6)
+        }
+        assert answer.nodes == sum(total > answer.hypotheses[0].score for total in totals.values())
 
 
 def test_better_incumbents_save_nodes() -> None:
@@ -267,6 +269,17 @@ def test_states_keep_what_is_used_and_let_go_of_the_rest() -> None:
     states.add(torch.zeros(50, 2, dtype=torch.long), [opened(0, 0.0, 0, []) for _ in range(50)])
     states.tidy()
     assert states.rows == 0
+
+
+def test_a_state_that_is_mostly_unused_shrinks() -> None:
+    states = States(Toy(3), torch.device("cpu"))
+    prefixes = [opened(0, 0.0, 0, [-1.0]) for _ in range(100)]
+    states.add(torch.arange(100)[:, None].repeat(1, 2), prefixes)
+    for prefix in prefixes[:60]:
+        prefix.give_up()
+    states.tidy()
+    assert states.rows == 40
+    assert states.gather(prefixes[60:])[:, 0].tolist() == list(range(60, 100))
 
 
 def test_the_first_of_equal_children_is_visited_first() -> None:

@@ -130,6 +130,6 @@ def test_draws_are_as_frequent_as_they_are_probable() -> None:
 
 
 def test_a_prefix_of_no_probability_can_be_drawn() -> None:
-    problem = toy_problem(Toy(4, sharpness=400.0), range(8), [4] * 8, prefixes=[(1, 2)] * 8)
+    problem = toy_problem(Toy(4, sharpness=4000.0), range(8), [4] * 8, prefixes=[(1, 2)] * 8)
     for found in sample_search(problem, SearchConfig(), PLAIN, range(8)):
         assert found.token_ids[:2] == (1, 2)
