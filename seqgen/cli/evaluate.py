@@ -94,6 +94,8 @@ def evaluate(
     if misplaced := chosen.keys() & (for_pairs if task != "translation" else for_text):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(misplaced))
         raise UsageError(f"{names} does not apply to a model for {task}")
+    if chosen.keys() & {"max_nodes", "max_seconds"} and not search_errors:
+        raise UsageError("--max-nodes and --max-seconds belong to --search-errors")
     if task != "translation":
         _text(model, paths, tail, place, terminal, as_json=as_json)
         return

@@ -1,7 +1,8 @@
-"""One tiny model for the whole session, and seqgen called in this process, where torch is loaded already."""
+"""Two tiny models for the whole session, and seqgen called in this process, where torch is loaded already."""
 
 from __future__ import annotations
 
+import io
 import random
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from running import Call, Ended, TinyModel, seqgen
+from running import TRAIN_PAIRS, Call, Ended, TinyModel, digit_pairs, seqgen, write_pairs
 
 from seqgen.cli import main
 
@@ -40,6 +41,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
     return TinyModel(folder / "tiny", folder, folder / "data.txt")
 
 
+@pytest.fixture(scope="session")
+def tiny_translation(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
+    """A translation model trained by the real command; `data` is its test source, the references end in .en."""
+    folder = tmp_path_factory.mktemp("tiny-translation")
+    write_pairs(folder, "train", digit_pairs(300, seed=0))
+    write_pairs(folder, "val", digit_pairs(20, seed=1))
+    write_pairs(folder, "test", digit_pairs(12, seed=2))
+    done = seqgen(*TRAIN_PAIRS.split(), cwd=folder)
+    assert (done.code, done.out) == (0, b""), done.err
+    return TinyModel(folder / "tiny", folder, folder / "test.de")
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current directory, and no settings from outside."""
@@ -67,3 +80,14 @@ def call(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byt
 
     yield run
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def piped(call: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """The same with standard input from a pipe: `piped(b"...", "translate", ...)`."""
+
+    def run(stdin: bytes, *words: str) -> Ended:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        return call(*words)
+
+    return run

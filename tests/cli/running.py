@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,18 @@ from pathlib import Path
 
 SECONDS = 120
 SMALL = "--threads 1 --hidden-size 8 --embed-size 4 --batch-size 4 --bptt 16 --warmup 1".split()
+SMALL_PAIRS = (
+    "--threads 1 --vocab-size 300 --hidden-size 32 --embed-size 16 --attention-size 8 --batch-size 16 --warmup 5"
+    " --precision fp32"
+).split()
+TRAIN_PAIRS = (
+    "train-seq2seq train.de train.en --valid val.de val.en --unidirectional --separate --untied --cell gru --steps 150"
+    " --threads 1 --vocab-size 286 --hidden-size 32 --embed-size 16 --attention dot --batch-size 16 --warmup 5"
+    " --lr 0.02 --precision fp32 --ema 0.9 --dropout 0.0 --seed 3 --eval-every 40"
+    " --start eos --no-input-feeding --keep loss --out tiny"
+)
+GERMAN = "null eins zwei drei vier elf sechs sieben acht neun".split()
+ENGLISH = "zero one two three four eleven six seven eight nine".split()
 ESCAPE = "\x1b"
 
 # What would change how the output looks on the machine of whoever runs the tests.
@@ -126,6 +139,20 @@ def stderr_on_terminal(words: Sequence[str], *, cwd: Path, env: Mapping[str, str
     shown = read_terminal(ours)
     os.close(ours)
     return Ended(process.wait(SECONDS), (cwd / "stdout").read_bytes(), shown.decode())
+
+
+def digit_pairs(count: int, seed: int) -> list[tuple[str, str]]:
+    """Some numbers in German, and the same in English."""
+    draw = random.Random(seed)
+    rows = [draw.choices(range(10), k=draw.randint(1, 5)) for _ in range(count)]
+    return [(" ".join(GERMAN[i] for i in row), " ".join(ENGLISH[i] for i in row)) for row in rows]
+
+
+def write_pairs(folder: Path, name: str, pairs: Sequence[tuple[str, str]]) -> None:
+    """The two aligned files NAME.de and NAME.en."""
+    for side, language in enumerate(("de", "en")):
+        text = "".join(pair[side] + "\n" for pair in pairs)
+        (folder / f"{name}.{language}").write_text(text, encoding="utf-8")
 
 
 def snapshot(directory: Path) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import SMALL, Call, TinyModel, shell, snapshot
+from running import SMALL, SMALL_PAIRS, Call, TinyModel, shell, snapshot
 
 from seqgen import modeldir
 from seqgen.cli import app
@@ -72,17 +72,26 @@ def test_version_is_one_line(call: Call) -> None:
 
 
 @pytest.mark.parametrize("line", [line for _, line in _examples()])
-def test_an_example_of_the_help_runs(line: str, tiny: TinyModel, folder: Path, call: Call) -> None:
-    """As it stands, but for shorter training; the tiny model stands in for the shipped one."""
+def test_an_example_of_the_help_runs(
+    line: str, tiny: TinyModel, tiny_translation: TinyModel, folder: Path, call: Call
+) -> None:
+    """As it stands, but for shorter training; the tiny models stand in for the shipped ones."""
     for name in ("data.txt", "chapter.txt"):
         shutil.copy(tiny.data, name)
+    for name in ("train.de", "train.en", "val.de", "val.en", "test.de", "test.en"):
+        shutil.copy(tiny_translation.folder / name, name)
+    shutil.copy("test.de", "in.de")
+    sides = (Path(name).read_text().splitlines() for name in ("train.de", "train.en"))
+    Path("pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in zip(*sides, strict=True)))
     shutil.copytree(tiny.path, "models/shakespeare-lstm")
-    train = "train-lm" in line
-    shortened = re.sub(r" --minutes \S+", "", line) + (" " + shlex.join(SHORTER) if train else "")
-    in_shell = "|" in line
+    shutil.copytree(tiny_translation.path, "models/multi30k-de-en")
+    kinds = {"train-lm": SHORTER, "train-seq2seq": [*SMALL_PAIRS, "--steps", "2"]}
+    shorter = next((words for name, words in kinds.items() if name in line), [])
+    shortened = re.sub(r" --minutes \S+", "", line) + (" " + shlex.join(shorter) if shorter else "")
+    in_shell = "|" in line or "<" in line
     ended = shell(f"set -o pipefail\n{shortened}", cwd=folder) if in_shell else call(*shlex.split(shortened)[1:])
     assert ended.code in ((0, 141) if "| head" in line else (0,)), ended.err
-    assert train != bool(ended.out)
+    assert bool(ended.out) == (not shorter and ">" not in line)
 
 
 # train-lm -----------------------------------------------------------------------------------------------------

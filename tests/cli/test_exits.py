@@ -54,7 +54,7 @@ def run(texts: Path, tiny: TinyModel) -> Path:
         ("evaluate", "Missing argument"),
         ("sample -q -v", "--quiet and --verbose exclude each other"),
         ("sample --greedy --temperature 0.5", "--greedy leaves nothing to --temperature"),
-        ("train-lm --resume", "--resume without DATA needs --out"),
+        ("train-lm --resume", "--resume without data needs --out"),
         ("train-lm data.txt --resume --config x.json", "--resume and --config exclude each other"),
         ("train-lm data.txt --resume --overwrite --out run", "--resume and --overwrite exclude each other"),
         ("train-lm data.txt --steps 3 --minutes 2", "one of steps, epochs and minutes bounds a run"),

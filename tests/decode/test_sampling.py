@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -25,6 +26,9 @@ class Ledger:
 
     def reorder(self, state: Tensor, index: Tensor) -> Tensor:
         return state[index]
+
+    def join(self, states: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(states))
 
 
 def log_of(*rows: list[float]) -> Tensor:

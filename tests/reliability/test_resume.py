@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_runs import STEPS, Run, SignalAt, assert_same_run, checkpoint_paths, records, settings_for, write_text
 
 from seqgen import modeldir
 from seqgen.config import Cell, LanguageModelSettings, Precision, SamplingConfig
 from seqgen.errors import Interrupted, UsageError
+from seqgen.tasks import language_model, language_model_recipe
 from seqgen.tasks.language_model import LanguageModel
 from seqgen.tasks.writing import Writer
 from seqgen.train import runtime
@@ -97,6 +99,8 @@ def test_interrupted_and_resumed_equals_undisturbed(
 
 def test_the_runs_compared_here_learn_and_pass_an_epoch(undisturbed: Callable[[Kind], Run]) -> None:
     """Otherwise the tests above would say nothing about the order of a second epoch."""
+    last = checkpoint_paths(undisturbed(KINDS[0]).directory)[-1]
+    assert "task/state" in load_file(last / "training.safetensors")
     steps = [record for record in records(undisturbed(KINDS[0]).directory) if "epoch" in record]
     assert [record["step"] for record in steps] == list(range(1, STEPS + 1))
     assert steps[MOMENTS[-2] - 1]["epoch"] > 1.0
@@ -167,16 +171,13 @@ class _FinalPass:
     """Sends INT when the pass that judges the finished model begins."""
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        from seqgen.tasks import language_model
-
         original = language_model.evaluate
 
         def evaluate(*args: Any, **kwargs: Any) -> dict[str, float] | None:
-            if kwargs.get("lanes", 1) == 1:
-                signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             return original(*args, **kwargs)
 
-        patch.setattr(language_model, "evaluate", evaluate)
+        patch.setattr(language_model_recipe, "evaluate", evaluate)
 
 
 def test_resuming_a_finished_run_changes_nothing(

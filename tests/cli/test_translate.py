@@ -1,0 +1,285 @@
+"""`seqgen translate` from end to end: n lines in, n lines out, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from running import Call, TinyModel, command, environment, seqgen, shell
+
+JSON_KEYS = ["source", "source_tokens", "text", "score", "log_prob", "tokens", "log_probs"]
+
+
+def lines_of(tiny: TinyModel) -> list[str]:
+    return tiny.data.read_text().splitlines()
+
+
+@pytest.fixture
+def model(tiny_translation: TinyModel, folder: Path) -> list[str]:
+    return ["-m", tiny_translation.name, "--threads", "1"]
+
+
+# Lines --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["--greedy", "--beam=3", "--exhaustive", "--sample"])
+@pytest.mark.parametrize("batch_size", ["1", "64"])
+def test_n_lines_in_n_lines_out(
+    method: str, batch_size: str, tiny_translation: TinyModel, model: list[str], piped: Call
+) -> None:
+    sources = ["", *lines_of(tiny_translation)[:4], "   ", "", "Zürich 🙂 \t ?", "eins\r"]
+    words = [
+        "translate",
+        *model,
+        method,
+        "--batch-size",
+        batch_size,
+        "--max-length=12",
+        "--min-length=1",
+        "--max-nodes=50",
+    ]
+    if method != "--exhaustive":
+        words = words[:-1]
+    ended = piped("\n".join([*sources, "zwei"]).encode(), *words)  # no line feed at the end
+    assert ended.code == 0, ended.err
+    assert ended.text.endswith("\n")
+    outputs = ended.text[:-1].split("\n")
+    assert len(outputs) == len(sources) + 1
+    assert [bool(o) for o in outputs[:7]] == [False, *[True] * 4, False, False]
+
+
+def test_the_model_has_learned_something(tiny_translation: TinyModel, model: list[str], piped: Call) -> None:
+    """Otherwise these tests would say little."""
+    ended = piped(tiny_translation.data.read_bytes(), "translate", *model)
+    references = tiny_translation.data.with_suffix(".en").read_text().split()
+    outputs = ended.text.split()
+    assert len(set(outputs) & set(references)) >= 5
+
+
+def test_arguments_are_sentences(tiny_translation: TinyModel, model: list[str], call: Call, piped: Call) -> None:
+    sources = lines_of(tiny_translation)[:3]
+    through = piped("".join(f"{s}\n" for s in sources).encode(), "translate", *model)
+    assert call("translate", *model, *sources).out == through.out
+    assert call("translate", *model, "").out == b"\n"
+
+
+def test_no_lines_are_no_lines(model: list[str], piped: Call) -> None:
+    assert (piped(b"", "translate", *model).out, piped(b"\n", "translate", *model).out) == (b"", b"\n")
+
+
+def test_the_batch_changes_nothing(tiny_translation: TinyModel, model: list[str], piped: Call) -> None:
+    text = tiny_translation.data.read_bytes()
+    outs = {
+        piped(text, "translate", *model, *words).out
+        for words in (["--batch-size", "1"], ["--batch-size", "7"], ["--batch-tokens", "12"], [], ["--beam", "5"])
+    }
+    assert len(outs) == 1
+
+
+def test_what_is_not_utf8_is_named_and_what_came_before_is_out(model: list[str], piped: Call) -> None:
+    ended = piped(b"eins\nzwei \xff drei\n", "translate", *model, "--batch-size", "1")
+    assert ended.code == 2
+    assert ended.error == "standard input, line 2: not UTF-8 (byte 0xff)"
+    assert ended.out.count(b"\n") == 1
+
+
+def test_utf8_whatever_the_locale(tiny_translation: TinyModel, folder: Path) -> None:
+    ended = seqgen("translate", "-m", tiny_translation.name, "--json", "Mädchen", cwd=folder, LC_ALL="C")
+    assert json.loads(ended.out)["source"] == "Mädchen"
+
+
+def test_a_reader_that_goes_away_ends_it(tiny_translation: TinyModel, folder: Path) -> None:
+    words = f"seqgen translate -m '{tiny_translation.name}' --greedy --batch-size 1"
+    ended = shell(f"set -o pipefail\nyes eins | head -300 | {words} | head -2", cwd=folder)
+    assert (ended.code, ended.err) == (141, "")
+    assert ended.out.count(b"\n") == 2
+
+
+def test_an_answer_is_there_before_the_next_line_is_written(tiny_translation: TinyModel, folder: Path) -> None:
+    words = command("translate", "-m", tiny_translation.name, "--batch-size", "1", "--greedy", "--threads", "1")
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), cwd=folder
+    ) as process:
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for source in (b"eins\n", b"\n", b"zwei drei\n"):
+                process.stdin.write(source)
+                process.stdin.flush()
+                assert process.stdout.readline().endswith(b"\n")
+            process.stdin.close()
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+
+
+# What is shown ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        ([], ["alignment"]),
+        (["--greedy"], ["alignment"]),
+        (["--n-best", "2"], ["alignment", "hypotheses"]),
+        (["--exhaustive", "--max-nodes", "200"], ["alignment", "optimal", "gap", "nodes"]),
+    ],
+)
+def test_json_keys(words: list[str], more: list[str], model: list[str], piped: Call) -> None:
+    ended = piped(b"eins zwei\n\n", "translate", *model, "--json", *words)
+    first, second = map(json.loads, ended.out.splitlines())
+    assert list(first) == JSON_KEYS + more
+    assert [key for key in second if key in JSON_KEYS] == JSON_KEYS
+    assert second["text"] == ""
+    assert first["source_tokens"][-1] == first["tokens"][-1] == "</s>"
+    assert len(first["tokens"]) == len(first["log_probs"])
+    assert first["log_prob"] == pytest.approx(sum(first["log_probs"]), abs=1e-4)
+    assert first["score"] == pytest.approx(first["log_prob"], abs=1e-5)
+    assert len(first["alignment"]) == len(first["tokens"]) - 1
+    for source, target in first["alignment"]:
+        assert 0 <= source < len(first["source_tokens"]) - 1
+        assert 0 <= target < len(first["tokens"]) - 1
+    if "hypotheses" in more:
+        scores = [hypothesis["score"] for hypothesis in first["hypotheses"]]
+        assert scores == sorted(scores, reverse=True)
+        assert first["hypotheses"][0]["text"] == first["text"]
+        assert second["hypotheses"] == []
+
+
+def test_columns(model: list[str], piped: Call) -> None:
+    text = b"eins zwei\n\ndrei\n"
+    plain = piped(text, "translate", *model).text.splitlines()
+    told = [json.loads(line) for line in piped(text, "translate", *model, "--json").out.splitlines()]
+    columns = piped(text, "translate", *model, "--scores", "--alignments").text
+    shown = [line.split("\t") for line in columns.splitlines()]
+    assert [row[0] for row in shown] == plain
+    assert shown[1] == ["", "", ""]
+    for row, value in zip(shown, told, strict=True):
+        if value["text"]:
+            assert float(row[1]) == pytest.approx(value["score"], abs=1e-4)
+            assert row[2] == " ".join(f"{s}-{t}" for s, t in value["alignment"])
+
+
+def test_the_n_best_stand_behind_the_number_of_their_line(model: list[str], piped: Call) -> None:
+    ended = piped(b"eins zwei\n\ndrei\n", "translate", *model, "--n-best", "3", "--scores")
+    rows = [line.split("\t") for line in ended.text.splitlines()]
+    assert [row[0] for row in rows] == ["1", "1", "1", "2", "3", "3", "3"]
+    assert rows[3] == ["2", "", ""]
+    assert float(rows[0][2]) >= float(rows[1][2]) >= float(rows[2][2])
+
+
+def test_a_prefix_begins_each_output(model: list[str], piped: Call) -> None:
+    ended = piped(b"eins zwei\n\ndrei\n", "translate", *model, "--prefix", "seven eight")
+    first, second, third = ended.text[:-1].split("\n")
+    assert first.startswith("seven eight")
+    assert second == ""
+    assert third.startswith("seven eight")
+
+
+def test_a_seed_repeats_a_sample_and_one_that_was_drawn_is_told(model: list[str], piped: Call) -> None:
+    words = ["translate", *model, "--sample", "--temperature", "2"]
+    drawn = piped(b"eins zwei drei\n" * 5, *words)
+    (line,) = drawn.err.splitlines()
+    assert line.startswith("seed ")
+    again = piped(b"eins zwei drei\n" * 5, *words, "--seed", line.removeprefix("seed "))
+    assert (again.out, again.err) == (drawn.out, "")
+    assert len(set(drawn.text.splitlines())) > 1
+
+
+def test_a_line_that_is_too_long_is_told(model: list[str], piped: Call) -> None:
+    ended = piped(b"eins\n" + b"eins zwei " * 600 + b"\n", "translate", *model, "--greedy", "--max-length", "5")
+    assert ended.code == 0
+    assert ended.out.count(b"\n") == 2
+    assert ended.err == "warning: line 2 is too long: only its beginning was translated\n"
+
+
+def test_an_ensemble_of_a_model_with_itself_is_the_model(
+    tiny_translation: TinyModel, model: list[str], piped: Call
+) -> None:
+    text = tiny_translation.data.read_bytes()
+    alone = piped(text, "translate", *model)
+    assert piped(text, "translate", *model, "--ensemble", tiny_translation.name).out == alone.out
+
+
+def test_trees_and_pictures(model: list[str], piped: Call, folder: Path) -> None:
+    plain = piped(b"eins zwei\n\n", "translate", *model)
+    words = ["--show-beams", "--beam-svg", "beam.svg", "--attention-png", "attention.png"]
+    ended = piped(b"eins zwei\n\n", "translate", *model, *words)
+    assert ended.code == 0, ended.err
+    assert ended.out == plain.out
+    assert ended.err
+    assert Path("beam.svg").read_text().lstrip().startswith(("<svg", "<?xml"))
+    assert Path("attention.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_empty_line_has_no_picture(model: list[str], piped: Call, folder: Path) -> None:
+    for picture in ("--beam-svg=b.svg", "--attention-png=a.png"):
+        ended = piped(b"\neins\n", "translate", *model, picture)
+        assert (ended.code, ended.out) == (2, b"")
+        assert ended.error == "the first line is empty: there is nothing to draw"
+    assert list(folder.iterdir()) == []
+    assert piped(b"\neins\n", "translate", *model, "--show-beams").out.count(b"\n") == 2
+
+
+# What is refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--greedy --exhaustive", "choose one"),
+        ("--greedy --beam 3", "choose one"),
+        ("--sample --beam 3", "choose one"),
+        ("--sample --greedy", "choose one"),
+        ("--exhaustive --sample", "choose one"),
+        ("--beam 0", "--beam"),
+        ("--beam 2 --n-best 3", "no 3 best"),
+        ("--greedy --n-best 2", "one output"),
+        ("--sample --n-best 2", "one output"),
+        ("--n-best 0", "n-best"),
+        ("--temperature 0.5", "belong to --sample"),
+        ("--top-k 3 --greedy", "belong to --sample"),
+        ("--seed 3", "--sample"),
+        ("--greedy --max-hypotheses 3", "--max-hypotheses"),
+        ("--exhaustive --max-hypotheses 3", "--max-hypotheses"),
+        ("--beam 3 --max-nodes 7", "--exhaustive"),
+        ("--greedy --max-seconds 7", "--exhaustive"),
+        ("--greedy --show-beams", "no beam to draw"),
+        ("--sample --beam-svg x.svg", "no beam to draw"),
+        ("--length-penalty -1", "length-penalty"),
+        ("--length-penalty nan", "length-penalty"),
+        ("--json --scores", "--json"),
+        ("--json --alignments", "--json"),
+        ("--batch-size 0", "--batch-size"),
+        ("-m no-such-model", "no-such-model"),
+        ("-q -v", "exclude each other"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused(line: str, said: str, model: list[str], piped: Call) -> None:
+    ended = piped(b"eins\n", "translate", *([] if line.startswith("-m ") else model), *line.split())
+    assert (ended.code, ended.out) == (2, b""), ended.err
+    assert said in ended.err
+
+
+def test_a_language_model_does_not_translate(tiny: TinyModel, folder: Path, piped: Call) -> None:
+    ended = piped(b"eins\n", "translate", "-m", tiny.name)
+    assert ended.code == 2
+    assert "not for translation" in ended.error
+
+
+def test_a_translation_model_does_not_write(tiny_translation: TinyModel, folder: Path, call: Call) -> None:
+    ended = call("sample", "-m", tiny_translation.name, "--length", "5", "-p", "")
+    assert ended.code == 2
+    assert "translation" in ended.error
+
+
+def test_an_unfinished_run_answers_with_its_newest_checkpoint(
+    tiny_translation: TinyModel, folder: Path, piped: Call
+) -> None:
+    shutil.copytree(tiny_translation.path, "run")
+    Path("run/MANIFEST.json").unlink()
+    assert piped(b"eins\n", "translate", "-m", "run").code == 0
+    assert piped(b"eins\n", "score", "-m", "run").code == 2  # no tab
