@@ -82,7 +82,7 @@ class Constraints:
         if len(early):
             end = log_probs[early, self._eos_id]
             log_probs[early, self._eos_id] = -math.inf
-            stuck = log_probs[early].amax(dim=-1) == -math.inf
+            stuck = log_probs.amax(dim=-1)[early] == -math.inf
             log_probs[early[stuck], self._eos_id] = end[stuck]
 
     def _forbid_repeats(self, log_probs: Tensor, history: Sequence[Sequence[int]]) -> None:

@@ -12,15 +12,15 @@ not depend on the state; `h` is `(batch, hidden)`; `weight` is the recurrent mat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import Cell
+from seqgen.nets.products import Matrix, add_product, copied, product
 
 KERNELS: dict[Cell, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 """What runs a cell over whole sequences; its parameters are weight_ih, weight_hh, bias_ih, bias_hh, in this order."""
@@ -32,16 +32,16 @@ STATE_PARTS: dict[Cell, int] = {"rnn": 1, "lstm": 2, "gru": 1}
 """How many vectors a cell carries from one step to the next: `h`, and for the LSTM its memory cell `c`."""
 
 
-def rnn_step(x: Tensor, h: Tensor, weight: Tensor) -> Tensor:
+def rnn_step(x: Tensor, h: Tensor, weight: Matrix) -> Tensor:
     """Elman's network (Elman 1990): `h' = tanh(W x + U h + b)`.
 
     Returns:
         Tensor: the new state `(batch, hidden)`.
     """
-    return torch.addmm(x, h, weight).tanh()
+    return add_product(x, h, weight).tanh()
 
 
-def lstm_step(x: Tensor, h: Tensor, c: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def lstm_step(x: Tensor, h: Tensor, c: Tensor, weight: Matrix) -> tuple[Tensor, Tensor]:
     """Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate by Gers et al. 2000).
 
     `i, f, o = sigmoid(W x + U h + b)`, `g = tanh(W x + U h + b)`, each with its own rows;
@@ -50,12 +50,12 @@ def lstm_step(x: Tensor, h: Tensor, c: Tensor, weight: Tensor) -> tuple[Tensor, 
     Returns:
         tuple[Tensor, Tensor]: the new `h` and `c`, both `(batch, hidden)`.
     """
-    i, f, g, o = torch.addmm(x, h, weight).chunk(4, dim=1)
+    i, f, g, o = add_product(x, h, weight).chunk(4, dim=1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return c.tanh() * o.sigmoid(), c
 
 
-def gru_step(x: Tensor, h: Tensor, weight: Tensor, candidate_bias: Tensor) -> Tensor:
+def gru_step(x: Tensor, h: Tensor, weight: Matrix, candidate_bias: Tensor) -> Tensor:
     """Gated recurrent unit (Cho et al. 2014), the reset gate applied after the product, as in cuDNN.
 
     `r, z = sigmoid(W x + U h + b)`; `n = tanh(W x + b + r (U h + b'))`; `h' = (1 - z) n + z h`.
@@ -65,9 +65,9 @@ def gru_step(x: Tensor, h: Tensor, weight: Tensor, candidate_bias: Tensor) -> Te
         Tensor: the new state `(batch, hidden)`.
     """
     size = h.shape[1]
-    product = h @ weight
-    r, z = (x[:, : 2 * size] + product[:, : 2 * size]).sigmoid().chunk(2, dim=1)
-    n = (x[:, 2 * size :] + r * (product[:, 2 * size :] + candidate_bias)).tanh()
+    u = product(h, weight)
+    r, z = (x[:, : 2 * size] + u[:, : 2 * size]).sigmoid().chunk(2, dim=1)
+    n = (x[:, 2 * size :] + r * (u[:, 2 * size :] + candidate_bias)).tanh()
     return n + z * (h - n)
 
 
@@ -77,16 +77,16 @@ class CellWeights:
 
     Args:
         cell (Cell): whose they are.
-        input_weight (Tensor): `(input, gates * hidden)`.
+        input_weight (Matrix): `(input, gates * hidden)`.
         input_bias (Tensor): `(gates * hidden,)`, all biases that can be added beforehand.
-        weight (Tensor): `(hidden, gates * hidden)`.
+        weight (Matrix): `(hidden, gates * hidden)`.
         candidate_bias (Tensor): the GRU's b', `(hidden,)`; empty for the others.
     """
 
     cell: Cell
-    input_weight: Tensor
+    input_weight: Matrix
     input_bias: Tensor
-    weight: Tensor
+    weight: Matrix
     candidate_bias: Tensor
 
     @classmethod
@@ -97,19 +97,23 @@ class CellWeights:
         ready = functional.pad(bias_hh[:before], (0, len(bias_hh) - before))
         return cls(cell, weight_ih.t(), bias_ih + ready, weight_hh.t(), bias_hh[before:])
 
-    def packed(self) -> CellWeights:
-        """Copies that later training does not change, each in the order in which a product reads it."""
+    def packed(self, arrange: Callable[[Matrix], Matrix] = copied) -> CellWeights:
+        """Copies that later training does not change, each in the order in which a product reads it.
+
+        Args:
+            arrange (Callable[[Matrix], Matrix]): from `seqgen.nets.products`; `copied` suits one row, `pack` several.
+        """
         return CellWeights(
             self.cell,
-            self.input_weight.detach().clone(memory_format=torch.contiguous_format),
+            arrange(self.input_weight),
             self.input_bias.detach().clone(),
-            self.weight.detach().clone(memory_format=torch.contiguous_format),
+            arrange(self.weight),
             self.candidate_bias.detach().clone(),
         )
 
     def inputs(self, values: Tensor) -> Tensor:
         """The input's share of every gate, `(batch, gates * hidden)`, from `(batch, input)`."""
-        return torch.addmm(self.input_bias, values, self.input_weight)
+        return add_product(self.input_bias, values, self.input_weight)
 
     def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """One step from `(h,)` or `(h, c)` to the next."""

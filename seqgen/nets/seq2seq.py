@@ -25,6 +25,7 @@ from seqgen.config import Seq2SeqConfig
 from seqgen.nets.attention import Attention
 from seqgen.nets.cells import KERNELS, CellWeights, initialise
 from seqgen.nets.dropout import Dropout
+from seqgen.nets.products import add_product, pack, product
 
 INPUT_GAIN = 1.0
 
@@ -147,15 +148,14 @@ class Seq2Seq(nn.Module):
             Tensor: logits `(positions, vocab)`, in row-major order of `wanted`.
         """
         memory, layers = self.encode(source, lengths)
-        cells = self.cell_weights()
-        embed = self.config.embed_size
+        cells, (weight, feed) = self.cell_weights(), self.input_weights()
         embedded = self.dropout(self._embed(self.target_matrix, target))
-        inputs = embedded @ cells[0].input_weight[:embed] + cells[0].input_bias
+        inputs = embedded @ weight + cells[0].input_bias
         attended = torch.zeros_like(embedded[:, 0])
         outputs = []
         for x in inputs.unbind(1):
             if self.config.input_feeding:
-                x = torch.addmm(x, attended, cells[0].input_weight[embed:])
+                x = torch.addmm(x, attended, feed)
             layers = self.advance(cells, x, layers)
             if self.config.input_feeding:
                 attended = self.attend(layers[-1][0][:, None], memory)[0][:, 0]
@@ -170,6 +170,11 @@ class Seq2Seq(nn.Module):
     def cell_weights(self) -> list[CellWeights]:
         """The decoder's layers for single steps."""
         return [CellWeights.of(self.config.cell, layer) for layer in self.decoder]
+
+    def input_weights(self) -> tuple[Tensor, Tensor]:
+        """The first decoder layer's input matrix in two: for the token, and for what was attended to last."""
+        whole = next(self.decoder[0].parameters()).t()
+        return whole[: self.config.embed_size], whole[self.config.embed_size :]
 
     def advance(self, cells: Sequence[CellWeights], x: Tensor, layers: Layers) -> Layers:
         """Move every layer by one step; `x` is the input's share of the first layer's gates."""
@@ -186,10 +191,15 @@ class Seq2Seq(nn.Module):
         Returns:
             tuple[Tensor, Tensor | None]: these, and the attention weights `(batch, target, source)`, if there is any.
         """
+        seen, weights = self.look(hidden, memory)
+        return self.readout(seen).tanh(), weights
+
+    def look(self, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """As `attend`, but without its last layer: hidden states, before them their contexts if there is attention."""
         if self.attention is None:
-            return self.readout(hidden).tanh(), None
+            return hidden, None
         context, weights = self.attention(hidden, memory.keys, memory.values, memory.mask)
-        return self.readout(torch.cat((context, hidden), dim=-1)).tanh(), weights
+        return torch.cat((context, hidden), dim=-1), weights
 
     @property
     def target_matrix(self) -> nn.Embedding:
@@ -225,23 +235,23 @@ class Seq2SeqStep:
     """The `Step` of a `Seq2Seq`.
 
     Args:
-        network (Seq2Seq): in evaluation mode. Its recurrent weights are copied, the others shared.
+        network (Seq2Seq): in evaluation mode. The matrices of the decoder are copied, the rest is shared.
     """
 
     def __init__(self, network: Seq2Seq) -> None:
         self._network = network
         with torch.inference_mode():
-            self._cells = [cell.packed() for cell in network.cell_weights()]
-            self._output = network.output_matrix.t().contiguous()
-            first, embed = self._cells[0], network.config.embed_size
-            self._input = replace(first, input_weight=first.input_weight[:embed])
-            self._feed = first.input_weight[embed:]
+            first, *above = network.cell_weights()
+            weight, feed = network.input_weights()
+            self._cells = [cell.packed(pack) for cell in (replace(first, input_weight=weight), *above)]
+            self._feed = pack(feed) if network.config.input_feeding else feed
+            self._readout, self._output = pack(network.readout.weight.t()), pack(network.output_matrix.t())
             self._table = None
             if network.vocab_size * first.input_bias.numel() <= MAX_TABLE:
-                self._table = self._inputs(torch.arange(network.vocab_size, device=self._output.device))
+                self._table = self._inputs(torch.arange(network.vocab_size, device=weight.device))
 
     def _inputs(self, tokens: Tensor) -> Tensor:
-        return self._input.inputs(self._network._embed(self._network.target_matrix, tokens))
+        return self._cells[0].inputs(self._network._embed(self._network.target_matrix, tokens))
 
     @torch.inference_mode()
     def start(self, source: Tensor, lengths: Tensor) -> DecoderState:
@@ -260,13 +270,27 @@ class Seq2SeqStep:
         network = self._network
         x = self._inputs(tokens) if self._table is None else self._table[tokens]
         if network.config.input_feeding:
-            x = torch.addmm(x, state.attended, self._feed)
+            x = add_product(x, state.attended, self._feed)
         layers = network.advance(self._cells, x, state.layers)
-        memory = state.memory.of(state.sentence) if network.attention is not None else state.memory
-        attended, weights = network.attend(layers[-1][0][:, None], memory)
-        logits = torch.addmm(network.output_bias, attended[:, 0], self._output)
-        weights = None if weights is None else weights[:, 0]
-        return logits.log_softmax(dim=-1), replace(state, layers=layers, attended=attended[:, 0], weights=weights)
+        seen, weights = self._look(layers[-1][0], state)
+        attended = product(seen, self._readout).tanh()
+        logits = add_product(network.output_bias, attended, self._output)
+        return logits.log_softmax(dim=-1), replace(state, layers=layers, attended=attended, weights=weights)
+
+    def _look(self, hidden: Tensor, state: DecoderState) -> tuple[Tensor, Tensor | None]:
+        """As `Seq2Seq.look`, for rows; those of a sentence look at one copy of its memory if they stand together.
+
+        That is so in a beam: otherwise every row needs a copy of its own, which takes a quarter of the time.
+        """
+        if self._network.attention is None:
+            return hidden, None
+        sentences, counts = torch.unique_consecutive(state.sentence, return_counts=True)
+        width = len(hidden) // max(len(sentences), 1)
+        if bool((counts != width).any()):
+            sentences, width = state.sentence, 1
+        memory = state.memory.of(sentences)
+        seen, weights = self._network.look(hidden.view(len(sentences), width, hidden.shape[1]), memory)
+        return seen.flatten(0, 1), None if weights is None else weights.flatten(0, 1)
 
     def reorder(self, state: DecoderState, index: Tensor) -> DecoderState:
         """The state of the rows `index`; the memory stays where it is."""

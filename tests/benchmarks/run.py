@@ -20,16 +20,18 @@ import torch
 from compare_sampling import sampling
 from compare_startup import startup
 from compare_training import training
+from compare_translation import translation
 from measuring import Row, Settings, table, to_json
 from memory import memory
 
 BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
     "training": training,
     "sampling": sampling,
+    "translation": translation,
     "startup": startup,
     "memory": memory,
 }
-USUAL = ("training", "sampling", "startup")
+USUAL = ("training", "sampling", "translation", "startup")
 
 
 def main() -> None:

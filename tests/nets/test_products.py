@@ -1,0 +1,64 @@
+"""Packed matrices: the plain product, for any number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from seqgen.nets import products
+from seqgen.nets.products import Matrix, PackedMatrix, add_product, copied, pack, product
+
+needs_packing = pytest.mark.skipif(not products.can_pack(torch.zeros(1, 1)), reason="a build without oneDNN")
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.fixture(params=["packed", "copied"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "copied":
+        monkeypatch.setattr(products, "can_pack", lambda matrix: False)
+
+
+@pytest.mark.usefixtures("kind")
+@pytest.mark.parametrize("rows", [0, 1, 2, 5, 33])
+def test_products_are_those_of_the_matrix(rows: int) -> None:
+    values, matrix, bias, other = random(rows, 48), random(48, 70), random(70), random(rows, 70)
+    packed = pack(matrix)
+    torch.testing.assert_close(product(values, packed), values @ matrix)
+    torch.testing.assert_close(add_product(bias, values, packed), values @ matrix + bias)
+    torch.testing.assert_close(add_product(other, values, packed), values @ matrix + other)
+
+
+@pytest.mark.usefixtures("kind")
+def test_nothing_needs_to_be_contiguous_and_nothing_given_is_changed() -> None:
+    values, matrix, other = random(48, 5).t(), random(70, 48).t(), random(5, 140)[:, ::2]
+    before = [each.clone() for each in (values, matrix, other)]
+    torch.testing.assert_close(add_product(other, values, pack(matrix)), values @ matrix + other)
+    assert all(torch.equal(one, old) for one, old in zip((values, matrix, other), before, strict=True))
+
+
+@pytest.mark.parametrize("arrange", [pack, copied])
+def test_a_later_change_of_the_matrix_does_not_show(arrange: Callable[[Matrix], Matrix]) -> None:
+    values, matrix = random(3, 8), random(8, 4)
+    arranged, expected = arrange(matrix), values @ matrix
+    matrix.zero_()
+    torch.testing.assert_close(product(values, arranged), expected)
+    torch.testing.assert_close(product(values, arrange(arranged)), expected)
+
+
+@needs_packing
+def test_a_row_does_not_depend_on_its_neighbours() -> None:
+    packed, values = PackedMatrix(random(512, 300)), random(320, 512)
+    whole = packed.product(values)
+    for rows in (1, 2, 5, 64, 100):
+        assert torch.equal(packed.product(values[:rows]), whole[:rows])
+
+
+def test_what_cannot_be_packed_is_copied() -> None:
+    assert isinstance(pack(torch.zeros(4, 3, dtype=torch.float64)), Tensor)
+    assert isinstance(pack(torch.zeros(4, 3, dtype=torch.bfloat16)), Tensor)
