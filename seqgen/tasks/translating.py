@@ -18,7 +18,7 @@ from seqgen.decode.greedy import greedy_search, sample_search
 from seqgen.decode.hypothesis import Branch, Hypothesis
 from seqgen.decode.problem import Problem
 from seqgen.decode.step import Step
-from seqgen.errors import ModelError
+from seqgen.errors import ModelError, SeqgenError
 from seqgen.nets.seq2seq import Seq2SeqStep
 from seqgen.seeds import derive
 from seqgen.tasks.translation import TranslationModel
@@ -144,11 +144,21 @@ class Translator:
         """
         window = self.batch_size * (BATCHES_AT_ONCE if self.batch_size > 1 else 1)
         sentences = (self._sentence(number, line) for number, line in enumerate(lines))
-        while some := list(itertools.islice(sentences, window)):
+        fault: SeqgenError | None = None
+        while fault is None:
+            some: list[_Sentence] = []
+            try:
+                some.extend(itertools.islice(sentences, window))
+            except SeqgenError as error:  # a line that is no text: those before it are answered first
+                fault = error
+            if not some:
+                break
             done = {s.number: Translation(s.line) for s in some if not s.length}
             for batch in self._batches(sorted((s for s in some if s.length), key=lambda s: s.length)):
                 done |= zip((s.number for s in batch), self._translate(batch), strict=True)
             yield from (done[s.number] for s in some)
+        if fault is not None:
+            raise fault
 
     def _sentence(self, number: int, line: str) -> _Sentence:
         return _Sentence(number, line, tuple(model.source_tokenizer.encode(line) for model in self.models))

@@ -80,7 +80,7 @@ def test_the_batch_changes_nothing(tiny_translation: TinyModel, model: list[str]
 
 
 def test_what_is_not_utf8_is_named_and_what_came_before_is_out(model: list[str], piped: Call) -> None:
-    ended = piped(b"eins\nzwei \xff drei\n", "translate", *model, "--batch-size", "1")
+    ended = piped(b"eins\nzwei \xff drei\n", "translate", *model)
     assert ended.code == 2
     assert ended.error == "standard input, line 2: not UTF-8 (byte 0xff)"
     assert ended.out.count(b"\n") == 1

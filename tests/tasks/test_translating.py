@@ -12,7 +12,7 @@ from translation_models import WORDS, config_of, corpus_of, model_of, some_pairs
 from seqgen.config import SamplingConfig, SearchConfig
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.tokenizers import SentencePieceTokenizer, vocab_size
-from seqgen.errors import ModelError
+from seqgen.errors import ModelError, UsageError
 from seqgen.nets.seq2seq import Seq2Seq
 from seqgen.tasks import translating
 from seqgen.tasks.translating import Method, Translation, Translator
@@ -149,6 +149,17 @@ def test_one_at_a_time_each_answer_is_there_before_the_next_line_is_read(
     for number in range(len(lines)):
         next(stream)
         assert read[0] == number + 1
+
+
+def test_what_comes_before_a_faulty_line_is_answered_first(model: TranslationModel, lines: list[str]) -> None:
+    def faulty() -> Iterator[str]:
+        yield from lines[:3]
+        raise UsageError("line 4 is no text")
+
+    answers = Translator([model], "greedy").stream(faulty())
+    assert [next(answers).source for _ in range(3)] == lines[:3]
+    with pytest.raises(UsageError):
+        next(answers)
 
 
 def test_only_a_window_of_an_endless_stream_is_held(model: TranslationModel) -> None:
