@@ -92,7 +92,7 @@ class TranslationRecipe:
             made,
             kind=(
                 f"A recurrent encoder-decoder that translates sentences: {config.num_layers} {config.cell.upper()} "
-                f"layers of {config.hidden_size} on each side, {reads} encoder, {looks}, {parameters:,} parameters.\n"
+                f"{'layer' if config.num_layers == 1 else 'layers'} of {config.hidden_size} on each side, {reads} encoder, {looks}, {parameters:,} parameters.\n"
                 "It knows the kind of sentence that it was trained on, and will make something up for any other."
             ),
             use=f"seqgen translate -m {made.name} --beam 5 < sentences.txt",
