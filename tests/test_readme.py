@@ -20,7 +20,7 @@ COMMANDS = "".join(block for block in BLOCKS if block not in INSTALLING)
 def shortened(commands: str) -> str:
     commands = re.sub(r"--(minutes|steps) [\d.]+", "--steps 3", commands)
     commands = re.sub(r"train-lm data.txt$", "train-lm data.txt --steps 3", commands, flags=re.MULTILINE)
-    commands = commands.replace("train-seq2seq", "train-seq2seq --vocab-size 300 --hidden-size 8 --steps 3")
+    commands = commands.replace("train-seq2seq", "train-seq2seq --vocab-size 290 --hidden-size 8 --steps 3")
     return re.sub(r"train-lm (?!--resume)", "train-lm --hidden-size 8 ", commands)
 
 

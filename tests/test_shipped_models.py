@@ -129,7 +129,9 @@ def test_company_changes_no_translation(translation_model: TranslationModel, met
         together = Translator([translation_model], method, search, batch_size=batch_size).stream(company)
         found = {translation.source: translation for translation in together}
         for one in alone:
-            first, second = one.outputs[0].hypothesis, found[one.source].outputs[0].hypothesis
+            other = found[one.source]
+            if any(t.proof is not None and not t.proof.optimal for t in (one, other)):
+                continue  # where a budget ends a search is a matter of company
+            first, second = one.outputs[0].hypothesis, other.outputs[0].hypothesis
             assert first.score == pytest.approx(second.score, abs=1e-4), one.source
-            if one.proof is None or one.proof.optimal:
-                assert first.token_ids == second.token_ids, one.source
+            assert first.token_ids == second.token_ids, one.source

@@ -85,14 +85,15 @@ class TranslationRecipe:
         """The model card."""
         text, config = self._settings.text, self._settings.network
         parameters = sum(p.numel() for p in self._model.network.parameters())
+        layers = f"{config.num_layers} {config.cell.upper()} {'layer' if config.num_layers == 1 else 'layers'}"
         looks = "no attention" if config.attention == "none" else f"{config.attention} attention"
         reads = "bidirectional" if config.bidirectional else "unidirectional"
         held_out = f"validated on {_names(text.valid)}" if text.valid else "the last 2 % held out for validation"
         return model_card(
             made,
             kind=(
-                f"A recurrent encoder-decoder that translates sentences: {config.num_layers} {config.cell.upper()} "
-                f"{'layer' if config.num_layers == 1 else 'layers'} of {config.hidden_size} on each side, {reads} encoder, {looks}, {parameters:,} parameters.\n"
+                f"A recurrent encoder-decoder that translates sentences: {layers} of {config.hidden_size} on each side, "
+                f"{reads} encoder, {looks}, {parameters:,} parameters.\n"
                 "It knows the kind of sentence that it was trained on, and will make something up for any other."
             ),
             use=f"seqgen translate -m {made.name} --beam 5 < sentences.txt",
