@@ -92,7 +92,7 @@ class TranslationRecipe:
         return model_card(
             made,
             kind=(
-                f"A recurrent encoder-decoder that translates sentences: {layers} of {config.hidden_size} on each side, "
+                f"A recurrent encoder-decoder for sentences: {layers} of {config.hidden_size} on each side, "
                 f"{reads} encoder, {looks}, {parameters:,} parameters.\n"
                 "It knows the kind of sentence that it was trained on, and will make something up for any other."
             ),
