@@ -42,7 +42,7 @@ def sample(tiny: TinyModel) -> str:
 def test_a_text_is_its_bytes_and_a_seed_that_gives_them_again(tiny: TinyModel, folder: Path, call: Call) -> None:
     first = seqgen("sample", "-m", tiny.name, "--length", "200", cwd=folder)
     assert first.code == 0
-    assert len(first.text) == 201
+    assert len(first.text) in (200, 201)  # a text that ends a line itself gets no second line end
     said = re.fullmatch(r"seed (\d+)\n", first.err)
     assert said
     again = call("sample", "-m", tiny.name, "--length", "200", "-p", "", "--seed", said[1])
@@ -145,7 +145,7 @@ def test_closed_stdout_is_an_error_in_one_sentence(tiny: TinyModel, folder: Path
 
 
 def test_closed_stderr_loses_the_messages_only(sample: str, folder: Path) -> None:
-    ended = shell(f"{sample} --length 10 2>&-", cwd=folder)
+    ended = shell(f"{sample} --length 10 --seed 1 2>&-", cwd=folder)
     assert (ended.code, len(ended.text)) == (0, 11)
 
 
@@ -169,7 +169,7 @@ def test_a_usage_error_without_stderr_is_still_one(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_messages_that_do_not_fit_on_the_disk_do_not_end_a_text(sample: str, folder: Path) -> None:
-    ended = shell(f"{sample} --length 10 2>/dev/full", cwd=folder)
+    ended = shell(f"{sample} --length 10 --seed 1 2>/dev/full", cwd=folder)
     assert (ended.code, len(ended.text)) == (0, 11)
 
 
