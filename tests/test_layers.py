@@ -18,6 +18,7 @@ HEAVY = ("torch", "numpy", "rich.progress", "safetensors", "sentencepiece")
 
 # Which parts of seqgen a layer must not know of.
 FORBIDDEN = {
+    "modeldir": {"config", "data", "nets", "decode", "metrics", "figures", "tasks", "train", "cli"},
     "data": {"nets", "decode", "figures", "tasks", "train", "cli"},
     "nets": {"data", "decode", "figures", "tasks", "train", "cli"},
     "decode": {"data", "nets", "figures", "tasks", "train", "cli"},
@@ -27,6 +28,7 @@ FORBIDDEN = {
     "train": {"tasks", "cli"},
 }
 THIRD_PARTY = {
+    "modeldir": {"torch", "safetensors"},
     "nets": {"torch"},
     "decode": {"torch"},
     "data": {"torch", "numpy", "sentencepiece"},

@@ -142,7 +142,7 @@ def _pairs(
     search_errors: bool,
     as_json: bool,
 ) -> None:
-    from seqgen.data.parallel import read_pairs
+    from seqgen.data.pair_files import read_pairs
     from seqgen.tasks.translating import Translator
     from seqgen.tasks.translation import TranslationModel
     from seqgen.tasks.translation_task import judge_lines

@@ -41,7 +41,7 @@ def score(
     printf 'Ein Hund.\tA dog.\n' | seqgen score --tokens
     ```
     """
-    from seqgen.data.parallel import parse_tabs, read_pairs
+    from seqgen.data.pair_files import parse_tabs, read_pairs
     from seqgen.tasks.translation import TranslationModel, force_decode
     from seqgen.train import runtime
 

@@ -1,8 +1,8 @@
-"""Sentence pairs to memory-mapped token files: two aligned files, TSV or JSONL in, two flat arrays out.
+"""Sentence pairs to memory-mapped token files: the corpus of a translation run.
 
-A line is a pair, whatever the format, so a line number names it. The pairs are read from their files several times
-(to count them, to fit the vocabulary, to tokenise) and never held; of a corpus larger than memory only the places
-where its sentences begin are kept, 8 bytes each. `seqgen.data.buckets` puts the pairs into batches.
+The pairs are read from their files (`seqgen.data.pair_files`) several times, to count them, to fit the vocabulary, to
+tokenise, and never held; each side is kept as `seqgen.data.sentences`. `seqgen.data.buckets` puts the pairs into
+batches.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,125 +22,17 @@ from numpy.typing import NDArray
 from seqgen import modeldir
 from seqgen.config import ParallelConfig
 from seqgen.data.corpus import SENTENCEPIECE_BYTES
-from seqgen.data.text import read_lines, read_text
+from seqgen.data.pair_files import read_pairs
+from seqgen.data.sentences import Sentences, SentenceWriter
 from seqgen.data.tokenizers import SentencePieceTokenizer, TokenIds, vocab_size
 from seqgen.errors import DataError
 
 INDEX = "parallel.json"
 SIDES = ("source", "target")
-JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 
 # Without validation files, the end of the training files serves: enough pairs for a steady figure, and no more.
 HELD_OUT = 0.02
 MAX_HELD_OUT = 1000
-
-
-# Reading ------------------------------------------------------------------------------------------------------
-
-
-def read_pairs(paths: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Source and target of every line, in order; a blank line of a single file is a pair of empty sentences.
-
-    Args:
-        paths (tuple[str, ...]): two files of which line i of one translates line i of the other, or one file with
-            both sides: JSON objects with `source` and `target` when its name ends so, else source, tab, target.
-
-    Raises:
-        DataError: a file cannot be read, the files differ in length, or a line is no pair. The message names it.
-    """
-    if len(paths) not in (1, 2):
-        raise DataError(f"sentence pairs come from two aligned files or one file with both sides, not {len(paths)}")
-    for path in paths:
-        if not Path(path).is_file():
-            hint = "pairs are read more than once: write them to a file first"
-            if path == "-" or Path(path).is_fifo():
-                raise DataError(f"{path}: sentence pairs cannot come from a pipe", hint=hint)
-            raise DataError(f"{path}: {'a folder, not a file' if Path(path).is_dir() else 'no such file'}")
-    if len(paths) == 2:
-        yield from _aligned(*paths)
-        return
-    parse = _parse_json if paths[0].lower().endswith(JSON_ENDINGS) else parse_tabs
-    for number, line in enumerate(_lines(paths[0]), 1):
-        yield parse(line, f"{paths[0]}, line {number}") if line.strip() else ("", "")
-
-
-def _lines(path: str) -> Iterator[str]:
-    return (line.removesuffix("\n").removesuffix("\r") for line in read_lines(read_text(path)))
-
-
-def _aligned(source_path: str, target_path: str) -> Iterator[tuple[str, str]]:
-    sources, targets = _lines(source_path), _lines(target_path)
-    for number, (source, target) in enumerate(itertools.zip_longest(sources, targets)):
-        if source is None or target is None:
-            counts = [number + sum(1 for _ in rest) for rest in (sources, targets)]
-            counts[source is None] += 1  # the line just read belongs to the longer file
-            raise DataError(
-                f"{source_path} has {counts[0]} lines, but {target_path} has {counts[1]}",
-                hint="line i of one file must be the translation of line i of the other",
-            )
-        yield source, target
-
-
-def parse_tabs(line: str, where: str) -> tuple[str, str]:
-    """Source and target of a line `source TAB target`.
-
-    Raises:
-        DataError: there is not exactly one tab; `where` is the line's file and number.
-    """
-    fields = line.split("\t")
-    if len(fields) != 2:
-        raise DataError(f"{where}: {len(fields) - 1} tabs, but source and target are parted by exactly one")
-    return fields[0], fields[1]
-
-
-def _parse_json(line: str, where: str) -> tuple[str, str]:
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError):
-        data = None
-    if not isinstance(data, dict):
-        raise DataError(f"{where}: not a JSON object", hint='each line looks like {"source": "...", "target": "..."}')
-    return _field(data, "source", where), _field(data, "target", where)
-
-
-def _field(data: dict[str, Any], name: str, where: str) -> str:
-    text = data.get(name)
-    if not isinstance(text, str):
-        raise DataError(f"{where}: {name} is {'not a string' if name in data else 'missing'}")
-    # What JSON can spell and a line of UTF-8 text cannot hold.
-    if "\0" in text or re.search("[\ud800-\udfff]", text):
-        raise DataError(f"{where}: {name} holds a NUL character or half a surrogate pair")
-    return text.replace("\r\n", " ").replace("\n", " ")
-
-
-# Token files --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Sentences:
-    """One side of the pairs.
-
-    Args:
-        path (Path): token ids, a flat little-endian array without a header.
-        dtype (str): its unsigned NumPy type.
-        offsets (NDArray[np.int64]): where each sentence begins and the last one ends, `(sentences + 1,)`.
-    """
-
-    path: Path
-    dtype: str
-    offsets: NDArray[np.int64]
-
-    @property
-    def lengths(self) -> NDArray[np.int32]:
-        """Tokens of each sentence, `(sentences,)`."""
-        return np.diff(self.offsets).astype(np.int32)
-
-    def read(self, indices: NDArray[np.int64]) -> list[TokenIds]:
-        """Token ids of some sentences, each `(time,)`."""
-        # Mapped anew each time: pages count as resident for as long as their mapping lives.
-        tokens = np.asarray(np.memmap(self.path, dtype=self.dtype, mode="r"))
-        spans = zip(self.offsets[indices].tolist(), self.offsets[indices + 1].tolist(), strict=True)
-        return [tokens[start:stop].astype(np.int64) for start, stop in spans]
 
 
 @dataclass(frozen=True)
@@ -301,7 +191,9 @@ def _write_part(
     num_pairs = 0
     with contextlib.ExitStack() as stack:
         sides = [
-            stack.enter_context(_SideWriter(directory, f"{part}.{side}", _dtype(tokenizer), with_text=part == "valid"))
+            stack.enter_context(
+                SentenceWriter(directory / f"{part}.{side}", _dtype(tokenizer), with_text=part == "valid")
+            )
             for side, tokenizer in zip(SIDES, _both(tokenizers), strict=True)
         ]
         for texts, token_ids in pairs:
@@ -309,32 +201,6 @@ def _write_part(
             for side, text, ids in zip(sides, texts, token_ids, strict=True):
                 side.write(text, ids)
     return num_pairs
-
-
-class _SideWriter:
-    """Appends sentences to the files of one side, and where they end."""
-
-    def __init__(self, directory: Path, name: str, dtype: str, *, with_text: bool) -> None:
-        self._dtype, self._end = dtype, 0
-        self._tokens = (directory / f"{name}.bin").open("wb")
-        self._offsets = (directory / f"{name}.offsets").open("wb")
-        self._text = (directory / f"{name}.txt").open("wb") if with_text else None
-        self._offsets.write(np.int64(0).tobytes())
-
-    def __enter__(self) -> _SideWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file in (self._tokens, self._offsets, self._text):
-            if file is not None:
-                file.close()
-
-    def write(self, text: str, token_ids: TokenIds) -> None:
-        self._end += len(token_ids)
-        self._tokens.write(token_ids.astype(self._dtype).tobytes())
-        self._offsets.write(np.int64(self._end).tobytes())
-        if self._text is not None:
-            self._text.write(f"{text}\n".encode())
 
 
 # Reopening ----------------------------------------------------------------------------------------------------
@@ -359,10 +225,10 @@ def _reopen(directory: Path, joint: bool) -> ParallelCorpus:
 
 
 def _open_part(directory: Path, part: str, tokenizers: tuple[SentencePieceTokenizer, ...]) -> Pairs:
-    sides = []
-    for side, tokenizer in zip(SIDES, _both(tokenizers), strict=True):
-        offsets = np.fromfile(directory / f"{part}.{side}.offsets", dtype=np.int64)
-        sides.append(Sentences(directory / f"{part}.{side}.bin", _dtype(tokenizer), offsets))
+    sides = (
+        Sentences.open(directory / f"{part}.{side}", _dtype(tokenizer))
+        for side, tokenizer in zip(SIDES, _both(tokenizers), strict=True)
+    )
     return Pairs(*sides)
 
 

@@ -16,6 +16,7 @@ from running import SMALL, SMALL_PAIRS, Call, TinyModel, shell, snapshot
 
 from seqgen import modeldir
 from seqgen.cli import app
+from seqgen.modeldir import finding
 
 EVALUATE_KEYS = ["loss", "bits_per_char", "perplexity", "tokens", "chars"]
 MODEL_KEYS = ["name", "path", "task", "architecture", "parameters", "bytes", "measures", "shipped"]
@@ -301,7 +302,7 @@ def test_models_lists_a_damaged_directory_too(tiny: TinyModel, folder: Path, cal
 
 
 def test_models_says_so_when_there_are_none(folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modeldir, "shipped_directory", lambda: None)
+    monkeypatch.setattr(finding, "shipped_directory", lambda: None)
     ended = call("models")
     assert (ended.code, ended.out) == (0, b"")
     assert ended.err == "no models here; train one with seqgen train-lm\n"

@@ -36,6 +36,7 @@ from tiny_runs import (
 
 from seqgen import modeldir
 from seqgen.errors import DataError, Interrupted, ModelError, OutputError, SeqgenError, UsageError
+from seqgen.modeldir import writing
 from seqgen.tasks import language_model
 from seqgen.train import run as run_module
 from seqgen.train.checkpoint import Checkpoint, CheckpointStore, RunLock
@@ -82,7 +83,7 @@ class Disk:
         self._full = full
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        whole = modeldir._write_synced
+        whole = writing._write_synced
 
         def write(path: Path, content: bytes) -> None:
             self.writes += 1
@@ -91,7 +92,7 @@ class Disk:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             whole(path, content)
 
-        patch.setattr(modeldir, "_write_synced", write)
+        patch.setattr(writing, "_write_synced", write)
 
 
 def writes_in(action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> int:

@@ -1,0 +1,105 @@
+"""Writing model directories, so that a kill at any moment or a full disk leaves the old or the new, never a part.
+
+A file is written beside its place, synced and renamed; so is a directory. `MANIFEST.json` says that all is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seqgen.modeldir.layout import MANIFEST, manifest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Replace one file so that a kill at any moment leaves the old one or the new one, never a part."""
+    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    try:
+        _write_synced(temporary, content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def write_directory(target: Path, files: Mapping[str, bytes]) -> None:
+    """Make a new model directory in one indivisible move.
+
+    Args:
+        target (Path): must not exist yet.
+        files (Mapping[str, bytes]): contents by name; the manifest is added.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    temporary = target.with_name(f".tmp-{target.name}-{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        for name, content in files.items():
+            _write_synced(temporary / name, content)
+        _write_synced(temporary / MANIFEST, manifest(files))
+        sync_directory(temporary)
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_directory(target.parent)
+
+
+def publish(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write a model into a run's own directory, which already stands.
+
+    The manifest goes first and comes back last. A kill in between leaves a directory without a manifest, which
+    `locate` reads as an unfinished run: its newest checkpoint still answers, and `--resume` finishes the job.
+    """
+    (directory / MANIFEST).unlink(missing_ok=True)
+    for name, content in files.items():
+        write_file(directory / name, content)
+    write_file(directory / MANIFEST, manifest(files))
+
+
+def remove_leftovers(directory: Path) -> int:
+    """Delete the temporary files of a run that was killed while writing.
+
+    Returns:
+        int: how many there were.
+    """
+    leftovers = list(directory.glob(".tmp-*")) + list(directory.glob("checkpoints/.tmp-*"))
+    for path in leftovers:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return len(leftovers)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a rename in this directory survive a power cut."""
+    with contextlib.suppress(PermissionError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def tensors_to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Tensors in the safetensors format."""
+    from safetensors.torch import save
+
+    return save(
+        {name: t.detach().cpu().contiguous() for name, t in tensors.items()}, dict(metadata) if metadata else None
+    )

@@ -1,0 +1,107 @@
+"""What a name of a model leads to."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_models import (
+    DAMAGES,
+    contents,
+)
+
+from seqgen import modeldir
+from seqgen.errors import ModelError
+from seqgen.modeldir import finding
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current directory with `models/`, and one shipped model elsewhere."""
+    shipped = tmp_path / "shipped"
+    modeldir.write_directory(shipped / "classic", contents())
+    here = tmp_path / "here"
+    (here / "models").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(finding, "shipped_directory", lambda: shipped)
+    return here
+
+
+def test_a_model_is_found_by_path_by_name_and_shipped(home: Path) -> None:
+    modeldir.write_directory(home / "models" / "mine", contents())
+    assert modeldir.locate("models/mine") == Path("models/mine")
+    assert modeldir.locate(str(home / "models" / "mine")) == home / "models" / "mine"
+    assert modeldir.locate("mine").resolve() == home / "models" / "mine"
+    assert modeldir.locate("classic").resolve() == home.parent / "shipped" / "classic"
+
+
+def test_a_path_wins_over_a_name_and_a_name_over_a_shipped_model(home: Path) -> None:
+    modeldir.write_directory(home / "models" / "classic", contents())
+    assert modeldir.locate("classic").resolve() == home / "models" / "classic"
+    modeldir.write_directory(home / "classic", contents())
+    assert modeldir.locate("classic").resolve() == home / "classic"
+
+
+def test_an_unknown_name_lists_the_known_ones(home: Path) -> None:
+    modeldir.write_directory(home / "models" / "mine", contents())
+    with pytest.raises(ModelError, match="no model 'other' here") as caught:
+        modeldir.locate("other")
+    assert "mine, classic" in caught.value.hint
+
+
+def test_without_any_model_the_hint_is_to_train_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "shipped_directory", lambda: None)
+    with pytest.raises(ModelError) as caught:
+        modeldir.locate("classic")
+    assert "train-lm" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "classic/../nothing", "~nobody", "https://example.org/model"])
+def test_a_name_that_cannot_be_one_is_an_error_of_ours(name: str, home: Path) -> None:
+    with pytest.raises(ModelError):
+        modeldir.locate(name)
+
+
+def test_a_file_is_no_model(home: Path) -> None:
+    (home / "text.txt").write_text("")
+    with pytest.raises(ModelError, match=r"text\.txt is a file, not a model directory"):
+        modeldir.locate("text.txt")
+
+
+def test_an_unfinished_run_answers_with_its_newest_whole_checkpoint(home: Path) -> None:
+    run = home / "run"
+    for step in (1, 2, 3):
+        modeldir.write_directory(run / "checkpoints" / f"step-{step:08d}", contents())
+    assert modeldir.locate("run") == Path("run/checkpoints/step-00000003")
+    DAMAGES["truncated"](run / "checkpoints" / "step-00000003" / "model.safetensors")
+    assert modeldir.locate("run") == Path("run/checkpoints/step-00000002")
+    shutil.rmtree(run / "checkpoints" / "step-00000002")
+    DAMAGES["missing"](run / "checkpoints" / "step-00000001" / "MANIFEST.json")
+    with pytest.raises(ModelError, match="run holds no whole model") as caught:
+        modeldir.locate("run")
+    assert "--resume" in caught.value.hint
+
+
+def test_a_damaged_finished_model_does_not_hide_behind_a_checkpoint(home: Path) -> None:
+    run = home / "run"
+    modeldir.write_directory(run, contents())
+    modeldir.write_directory(run / "checkpoints" / "step-00000001", contents())
+    DAMAGES["first byte flipped"](run / "model.safetensors")
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
+        modeldir.locate("run")
+
+
+def test_models_are_found_once_each_and_in_order(home: Path) -> None:
+    for name in ("b", "a"):
+        modeldir.write_directory(home / "models" / name, contents())
+    (home / "models" / "not-a-model").mkdir()
+    (home / "models" / "file").write_text("")
+    (home / "models" / "again").symlink_to(home.parent / "shipped" / "classic")
+    assert [path.name for path in modeldir.find_models()] == ["a", "again", "b"]
+
+
+def test_shipped_models_lie_beside_the_package_of_a_checkout() -> None:
+    shipped = modeldir.shipped_directory()
+    assert shipped is not None
+    assert shipped.name in ("models", "_models")

@@ -1,0 +1,102 @@
+"""A model directory is written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+from tiny_models import (
+    tiny_model,
+)
+
+from seqgen import modeldir
+from seqgen.modeldir import writing
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return tiny_model(tmp_path / "tiny")
+
+
+def test_a_directory_is_written_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "model"
+    modeldir.write_directory(target, {"a.txt": b"one", "b.txt": b""})
+    assert {path.name: path.read_bytes() for path in target.iterdir() if path.name != "MANIFEST.json"} == {
+        "a.txt": b"one",
+        "b.txt": b"",
+    }
+    manifest = json.loads((target / "MANIFEST.json").read_bytes())
+    assert manifest == {
+        "format": 1,
+        "files": {
+            "a.txt": {"sha256": hashlib.sha256(b"one").hexdigest(), "size": 3},
+            "b.txt": {"sha256": hashlib.sha256(b"").hexdigest(), "size": 0},
+        },
+    }
+    assert [path.name for path in target.parent.iterdir()] == ["model"]
+    modeldir.verify(target)
+
+
+def test_a_directory_that_stands_is_not_replaced(model: Path) -> None:
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    with pytest.raises(OSError, match=r"not empty|exists"):
+        modeldir.write_directory(model, {"a.txt": b"one"})
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+    assert [path.name for path in model.parent.iterdir()] == [model.name]
+
+
+def test_a_stale_temporary_of_the_same_process_is_no_obstacle(tmp_path: Path) -> None:
+    stale = tmp_path / f".tmp-model-{os.getpid()}"
+    stale.mkdir()
+    (stale / "old.txt").write_text("old")
+    modeldir.write_directory(tmp_path / "model", {"a.txt": b"one"})
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["MANIFEST.json", "a.txt"]
+
+
+def test_publishing_takes_the_manifest_away_first_and_puts_it_back_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modeldir.publish(tmp_path, {"a.txt": b"one", "b.txt": b"two"})
+    modeldir.verify(tmp_path)
+    seen: list[tuple[str, bool]] = []
+    write = modeldir.write_file
+
+    def watched(path: Path, content: bytes) -> None:
+        seen.append((path.name, (tmp_path / "MANIFEST.json").exists()))
+        write(path, content)
+
+    monkeypatch.setattr(writing, "write_file", watched)
+    modeldir.publish(tmp_path, {"a.txt": b"three", "b.txt": b"four"})
+    assert seen == [("a.txt", False), ("b.txt", False), ("MANIFEST.json", False)]
+    modeldir.verify(tmp_path)
+    assert (tmp_path / "a.txt").read_bytes() == b"three"
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    modeldir.write_file(path, b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", _refuse)
+        with pytest.raises(OSError, match="no"):
+            modeldir.write_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    modeldir.write_file(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def _refuse(*_: object) -> None:
+    raise OSError("no")
+
+
+def test_leftovers_are_counted_and_removed(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / ".tmp-step-1-99" / "deep").mkdir(parents=True)
+    (tmp_path / ".tmp-training.json-99").write_text("")
+    (tmp_path / "kept.tmp-").write_text("")
+    (tmp_path / "checkpoints" / "step-00000001").mkdir()
+    assert modeldir.remove_leftovers(tmp_path) == 2
+    assert modeldir.remove_leftovers(tmp_path) == 0
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["checkpoints", "kept.tmp-", "step-00000001"]
