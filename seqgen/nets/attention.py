@@ -11,6 +11,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+# Additive scores are sums over (batch, target, source, size) values, 2 GB of them for 128 pairs of 128 tokens. Where
+# they are more than this (64 MiB in fp32), some target positions are computed at a time.
+MAX_BLOCK = 2**24
 
 
 class Attention(nn.Module):
@@ -53,9 +58,23 @@ class Attention(nn.Module):
             tuple[Tensor, Tensor]: contexts `(batch, target, hidden)`, and weights `(batch, target, source)`.
         """
         if self.kind == "additive":
-            together = self.query(queries)[:, :, None] + keys[:, None]
-            scores = self.score(together.tanh())[..., 0]
+            scores = self._additive_scores(self.query(queries), keys)
         else:
             scores = torch.bmm(queries, keys.transpose(1, 2))
         weights = scores.masked_fill(~mask[:, None], -math.inf).softmax(dim=-1)
         return torch.bmm(weights.to(memory.dtype), memory), weights
+
+    def _additive_scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """`(batch, target, source)`, in blocks where there is much of it; the backward pass computes these again."""
+        positions = max(1, MAX_BLOCK // keys.numel())
+        if queries.shape[1] <= positions:
+            return self._compare(queries, keys)
+        blocks = (
+            checkpoint(self._compare, block, keys, use_reentrant=False, preserve_rng_state=False)
+            for block in torch.split(queries, positions, dim=1)
+        )
+        return torch.cat(list(blocks), dim=1)
+
+    def _compare(self, queries: Tensor, keys: Tensor) -> Tensor:
+        scores: Tensor = self.score((queries[:, :, None] + keys[:, None]).tanh())
+        return scores[..., 0]

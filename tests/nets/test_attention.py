@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seqgen.nets import attention as attention_module
 from seqgen.nets.attention import Attention
 
 Kind = Literal["dot", "general", "additive"]
@@ -128,6 +129,47 @@ def test_the_gradient_is_finite_where_there_is_padding(kind: Kind) -> None:
     assert memory.grad.isfinite().all()
     assert not memory.grad[1, 2:].any()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in attention.parameters())
+
+
+# Memory -------------------------------------------------------------------------------------------------------
+
+
+def gradients(attention: Attention, queries: Tensor, memory: Tensor, mask: Tensor) -> list[Tensor]:
+    inputs = [queries.clone().requires_grad_(True), memory.clone().requires_grad_(True), *attention.parameters()]
+    context, weights = attend(attention, inputs[0], inputs[1], mask)
+    return list(torch.autograd.grad((context.square() + weights.sum()).sum(), inputs))
+
+
+@pytest.mark.parametrize("at_once", [1, 60, 100])
+def test_additive_attention_in_blocks_is_the_same(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A target position takes batch 3 x source 5 x size 3 = 45 values: blocks of one, one and two of 7 positions.
+    attention, queries, memory = attention_of("additive").requires_grad_(True), some(3, 7, 4), some(3, 5, 4, seed=1)
+    mask = torch.arange(5) < torch.tensor([5, 1, 3])[:, None]
+    whole = attend(attention, queries, memory, mask), gradients(attention, queries, memory, mask)
+    monkeypatch.setattr(attention_module, "MAX_BLOCK", at_once)
+    blocks = attend(attention, queries, memory, mask), gradients(attention, queries, memory, mask)
+    torch.testing.assert_close(blocks, whole)
+    with torch.inference_mode():
+        torch.testing.assert_close(attend(attention, queries, memory, mask), whole[0])
+
+
+def test_the_backward_pass_keeps_no_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention, mask = attention_of("additive").requires_grad_(True), torch.ones(3, 5, dtype=torch.bool)
+
+    def largest_kept() -> int:
+        kept = [0]
+
+        def keep(tensor: Tensor) -> Tensor:
+            kept.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            attend(attention, some(3, 40, 4), some(3, 5, 4, seed=1), mask)
+        return max(kept)
+
+    assert largest_kept() == 3 * 40 * 5 * 3
+    monkeypatch.setattr(attention_module, "MAX_BLOCK", 100)
+    assert largest_kept() == 3 * 40 * 5
 
 
 def test_only_what_a_kind_needs_is_a_parameter() -> None:
