@@ -15,6 +15,7 @@ from seqgen.cli.output import Terminal, console, say
 from seqgen.train.log import Listener, Record
 
 SECONDS_BETWEEN_LINES = 10.0
+UNKNOWN_PACE = "measuring the pace"
 _SMOOTHING = 0.98
 
 _PHRASES: Mapping[str, str] = {
@@ -45,6 +46,10 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def _of(total_steps: int | None) -> str:
+    return f"/{total_steps}" if total_steps else ""
+
+
 class _Run:
     """What both displays keep: smoothed measures and the time that is left."""
 
@@ -65,7 +70,7 @@ class _Run:
         now = time.monotonic()
         begin = self._begin = self._begin or (now, step)
         if total_steps is None or step <= begin[1]:
-            return "measuring the pace"
+            return UNKNOWN_PACE
         return f"{clock((now - begin[0]) / (step - begin[1]) * (total_steps - step))} left"
 
 
@@ -82,8 +87,7 @@ class PlainDisplay(Listener):
         left = self._run.left(record["step"], total_steps)
         if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            of = f"/{total_steps}" if total_steps else ""
-            say(f"step {record['step']:.0f}{of} · epoch {record['epoch']:.2f} · {phrase(shown)} · {left}")
+            say(f"step {record['step']:.0f}{_of(total_steps)} · epoch {record['epoch']:.2f} · {phrase(shown)} · {left}")
 
     def evaluated(self, record: Record, *, best: bool) -> None:
         """Print the line of an evaluation."""
@@ -117,9 +121,7 @@ class LiveDisplay(Listener):
         self._terminal = terminal
         self._progress = _BarAndNumbers(
             BarColumn(),
-            TextColumn(
-                "step {task.completed:.0f}{task.fields[of]} · epoch {task.fields[epoch]:.2f} · {task.fields[left]}"
-            ),
+            TextColumn("step {task.completed:.0f}{task.fields[of]}{task.fields[epoch]} · {task.fields[left]}"),
             console=terminal,
             refresh_per_second=4,
             transient=True,
@@ -135,7 +137,8 @@ class LiveDisplay(Listener):
 
     def started(self, step: int, total_steps: int | None) -> None:
         """Show the bar."""
-        self._bar = self._progress.add_task("", total=total_steps, completed=step, of="", epoch=0.0, left="")
+        of = _of(total_steps)
+        self._bar = self._progress.add_task("", total=total_steps, completed=step, of=of, epoch="", left=UNKNOWN_PACE)
 
     def stepped(self, record: Record, total_steps: int | None) -> None:
         """Move the bar."""
@@ -145,8 +148,8 @@ class LiveDisplay(Listener):
             self._bar,
             completed=record["step"],
             total=total_steps,
-            of=f"/{total_steps}" if total_steps else "",
-            epoch=record["epoch"],
+            of=_of(total_steps),
+            epoch=f" · epoch {record['epoch']:.2f}",
             left=self._run.left(record["step"], total_steps),
         )
 

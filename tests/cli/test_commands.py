@@ -72,7 +72,14 @@ def test_version_is_one_line(call: Call) -> None:
     assert re.fullmatch(r"seqgen \d+\.\d+\.\d+\S*\n", ended.text)
 
 
-@pytest.mark.parametrize("line", [line for _, line in _examples()])
+def _needs_a_shell(line: str) -> bool:
+    return "|" in line or "<" in line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [pytest.param(x, marks=pytest.mark.slow) if _needs_a_shell(x) else x for _, x in _examples()],
+)
 def test_an_example_of_the_help_runs(
     line: str, tiny: TinyModel, tiny_translation: TinyModel, folder: Path, call: Call
 ) -> None:
@@ -89,8 +96,11 @@ def test_an_example_of_the_help_runs(
     kinds = {"train-lm": SHORTER, "train-seq2seq": [*SMALL_PAIRS, "--steps", "2"]}
     shorter = next((words for name, words in kinds.items() if name in line), [])
     shortened = re.sub(r" --minutes \S+", "", line) + (" " + shlex.join(shorter) if shorter else "")
-    in_shell = "|" in line or "<" in line
-    ended = shell(f"set -o pipefail\n{shortened}", cwd=folder) if in_shell else call(*shlex.split(shortened)[1:])
+    ended = (
+        shell(f"set -o pipefail\n{shortened}", cwd=folder)
+        if _needs_a_shell(line)
+        else call(*shlex.split(shortened)[1:])
+    )
     assert ended.code in ((0, 141) if "| head" in line else (0,)), ended.err
     assert bool(ended.out) == (not shorter and ">" not in line)
 

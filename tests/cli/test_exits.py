@@ -154,6 +154,7 @@ def test_a_nul_character_is_binary_data(texts: Path, call: Call) -> None:
     assert (ended.code, ended.error) == (2, "nul.txt, line 2: a NUL character; this is binary data, not text")
 
 
+@pytest.mark.slow
 def test_a_file_name_that_is_not_utf8_is_no_surprise(folder: Path, tiny: TinyModel) -> None:
     shutil.copy(tiny.data, os.fsdecode(b"caf\xe9.txt"))
     words = ["seqgen", "train-lm", "$'caf\\xe9.txt'", "--out", "run", *SMALL, "--steps", "2"]

@@ -123,6 +123,7 @@ def test_help_into_a_reader_that_goes_away(folder: Path) -> None:
     assert (ended.code, ended.err) == (141, "")
 
 
+@pytest.mark.slow
 def test_closed_stdin_is_no_prompt(sample: str, folder: Path) -> None:
     ended = shell(f"{sample} --length 10 --seed 1 <&-", cwd=folder)
     assert (ended.code, ended.err) == (0, "")
@@ -144,11 +145,13 @@ def test_closed_stdout_is_an_error_in_one_sentence(tiny: TinyModel, folder: Path
     assert (ended.code, ended.err) == (1, "error: standard output is closed\n")
 
 
+@pytest.mark.slow
 def test_closed_stderr_loses_the_messages_only(sample: str, folder: Path) -> None:
     ended = shell(f"{sample} --length 10 --seed 1 2>&-", cwd=folder)
     assert (ended.code, len(ended.text)) == (0, 11)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_in_one_sentence(sample: str, folder: Path) -> None:
     ended = shell(f"{sample} --length 10 --seed 1 >/dev/full", cwd=folder)
     assert ended.code == 1
@@ -198,6 +201,7 @@ def _prompted_both_ways(tiny: TinyModel, folder: Path, env: dict[str, str]) -> N
         assert "warning: the model has never seen" in ended.err
 
 
+@pytest.mark.slow
 def test_utf8_in_and_out_in_the_c_locale(tiny: TinyModel, folder: Path) -> None:
     words = ["sample", "-m", tiny.name, "--length", "9", "--seed", "1", "-p", PROMPT]
     ended = seqgen(*words, cwd=folder, LC_ALL="C")

@@ -91,6 +91,7 @@ def test_utf8_whatever_the_locale(tiny_translation: TinyModel, folder: Path) -> 
     assert json.loads(ended.out)["source"] == "Mädchen"
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_it(tiny_translation: TinyModel, folder: Path) -> None:
     words = f"seqgen translate -m '{tiny_translation.name}' --greedy --batch-size 1"
     ended = shell(f"set -o pipefail\nyes eins | head -300 | {words} | head -2", cwd=folder)
