@@ -23,10 +23,13 @@ from typing import Any, Literal, TypeVar
 
 from seqgen.errors import ConfigError
 
-Architecture = Literal["recurrent"]
+Architecture = Literal["recurrent", "transformer"]
 Cell = Literal["rnn", "lstm", "gru"]
 Attention = Literal["none", "dot", "general", "additive"]
 Start = Literal["eos", "sos"]
+Positions = Literal["sinusoidal", "learned", "rotary", "none"]
+Norm = Literal["pre", "post"]
+Activation = Literal["relu", "gelu", "swiglu", "none"]
 Tokens = Literal["char", "sentencepiece"]
 Order = Literal["length", "random"]
 LossSteps = Literal["all", "random"]
@@ -100,6 +103,74 @@ class Seq2SeqConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """A stack of Transformer layers between an embedding and an output layer.
+
+    `num_kv_heads` heads of keys and values serve `num_heads` heads of queries in groups of equal size (0: each has its
+    own). `context` is how many tokens the network sees at once; a language model is trained on pieces of this length.
+    `norm` says whether a layer normalises what goes into its parts or what comes out of its sums. `causal` hides what
+    is to be predicted: without it the loss leaks. `tied` shares one matrix between embeddings and output layer.
+    """
+
+    embed_size: int = 256
+    num_layers: int = 4
+    num_heads: int = 4
+    num_kv_heads: int = 0
+    ffn_size: int = 1024
+    dropout: float = 0.1
+    positions: Positions = "rotary"
+    norm: Norm = "pre"
+    activation: Activation = "gelu"
+    causal: bool = True
+    tied: bool = True
+    context: int = 256
+
+    def __post_init__(self) -> None:
+        for name in ("embed_size", "ffn_size", "context"):
+            _within(self, name, 1, MAX_SIZE)
+        _within(self, "num_layers", 1, MAX_LAYERS)
+        _within(self, "num_heads", 1, self.embed_size)
+        _within(self, "num_kv_heads", 0, self.num_heads)
+        _within(self, "dropout", 0.0, 0.99)
+        if self.embed_size % (2 * self.num_heads):
+            raise ConfigError(
+                f"embed-size is {self.embed_size}, but each of {self.num_heads} heads takes an equal and even share"
+            )
+        if self.num_heads % self.kv_heads:
+            raise ConfigError(f"{self.num_heads} heads do not make {self.num_kv_heads} equal groups")
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.num_kv_heads or self.num_heads
+
+    @property
+    def head_size(self) -> int:
+        """Values of a head."""
+        return self.embed_size // self.num_heads
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerSeq2SeqConfig(TransformerConfig):
+    """A Transformer encoder-decoder: `num_layers` in the encoder, `decoder_layers` in the decoder (0: as many).
+
+    `context` counts the learned positions of a sentence. `joint` says that both sides share a vocabulary; tied, they
+    share the embedding too.
+    """
+
+    num_layers: int = 3
+    decoder_layers: int = 0
+    dropout: float = 0.2
+    positions: Positions = "sinusoidal"
+    activation: Activation = "relu"
+    joint: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _within(self, "decoder_layers", 0, MAX_LAYERS)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ParallelConfig:
     """Where the sentence pairs come from, and how they become batches.
 
@@ -129,19 +200,16 @@ class TextConfig:
     """Where the text comes from and how it becomes tokens.
 
     `valid` is a fraction (the tail of the text) or the path of a file or folder. `vocab_size` is the number of
-    sentencepiece pieces asked for; characters need no number. `bptt` is how many tokens the gradient flows back
-    through; the hidden state is carried further than that.
+    sentencepiece pieces asked for; characters need no number.
     """
 
     paths: tuple[str, ...] = ()
     valid: str = "0.1"
     tokens: Tokens = "char"
     vocab_size: int = 1000
-    bptt: int = 64
 
     def __post_init__(self) -> None:
         _within(self, "vocab_size", 2, MAX_SIZE)
-        _within(self, "bptt", 1, MAX_SIZE)
         if (fraction := self.valid_fraction) is not None and not 0.0 <= fraction < 1.0:
             raise ConfigError(f"valid is {self.valid}, but a fraction lies in [0, 1)", hint="try --valid 0.1")
 
@@ -152,6 +220,17 @@ class TextConfig:
             return float(self.valid)
         except ValueError:
             return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentTextConfig(TextConfig):
+    """`bptt` is how many tokens the gradient flows back through; the hidden state is carried further than that."""
+
+    bptt: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _within(self, "bptt", 1, MAX_SIZE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,9 +335,18 @@ class SearchConfig:
 class LanguageModelSettings:
     """All that decides a `train-lm` run, as `training.json` keeps it."""
 
-    text: TextConfig = field(default_factory=TextConfig)
+    text: RecurrentTextConfig = field(default_factory=RecurrentTextConfig)
     network: RecurrentConfig = field(default_factory=RecurrentConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerTextSettings:
+    """All that decides a `train-transformer` run on text, as `training.json` keeps it."""
+
+    text: TextConfig = field(default_factory=TextConfig)
+    network: TransformerConfig = field(default_factory=TransformerConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10.0, batch_size=16, lr=2e-3))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +357,17 @@ class TranslationSettings:
     network: Seq2SeqConfig = field(default_factory=Seq2SeqConfig)
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(minutes=30.0, batch_size=128, lr=2e-3, warmup_steps=200, ema=0.999)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerPairsSettings:
+    """All that decides a `train-transformer` run on sentence pairs, as `training.json` keeps it."""
+
+    text: ParallelConfig = field(default_factory=ParallelConfig)
+    network: TransformerSeq2SeqConfig = field(default_factory=TransformerSeq2SeqConfig)
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(minutes=30.0, batch_size=128, lr=2e-3, warmup_steps=400, ema=0.999)
     )
 
 

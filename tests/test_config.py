@@ -10,6 +10,7 @@ from seqgen.config import (
     MAX_SIZE,
     LanguageModelSettings,
     RecurrentConfig,
+    RecurrentTextConfig,
     SamplingConfig,
     TextConfig,
     TrainConfig,
@@ -35,12 +36,12 @@ def through_json(config: Any) -> Any:
     [
         RecurrentConfig(),
         RecurrentConfig(cell="gru", embed_size=1, hidden_size=2, num_layers=3, dropout=0.25),
-        TextConfig(paths=("a", "b c"), valid="folder/", tokens="sentencepiece", vocab_size=512, bptt=3),
+        RecurrentTextConfig(paths=("a", "b c"), valid="folder/", tokens="sentencepiece", vocab_size=512, bptt=3),
         TrainConfig(epochs=1.5, seed=2**63 - 1, lr=1e-4, clip=math.inf, schedule="linear", precision="bf16"),
         TrainConfig(steps=10),
         SamplingConfig(temperature=0.0, top_k=5, top_p=0.5),
         LanguageModelSettings(),
-        LanguageModelSettings(text=TextConfig(paths=("x",)), train=TrainConfig(steps=3)),
+        LanguageModelSettings(text=RecurrentTextConfig(paths=("x",)), train=TrainConfig(steps=3)),
     ],
 )
 def test_a_config_survives_json(config: Any) -> None:
@@ -123,7 +124,7 @@ def test_a_nested_field_is_named_by_its_path() -> None:
         (RecurrentConfig, {"dropout": 1.0}, "dropout is 1.0, but must be at most 0.99"),
         (RecurrentConfig, {"dropout": math.nan}, "dropout is nan, but must be a number"),
         (TextConfig, {"vocab_size": 1}, "vocab-size is 1, but must be at least 2"),
-        (TextConfig, {"bptt": 0}, "bptt is 0, but must be at least 1"),
+        (RecurrentTextConfig, {"bptt": 0}, "bptt is 0, but must be at least 1"),
         (TextConfig, {"valid": "1.0"}, r"valid is 1.0, but a fraction lies in \[0, 1\)"),
         (TextConfig, {"valid": "-0.1"}, "valid is -0.1"),
         (TextConfig, {"valid": "nan"}, "valid is nan"),

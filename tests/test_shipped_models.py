@@ -12,7 +12,8 @@ from seqgen import modeldir
 from seqgen.config import SamplingConfig, SearchConfig, TextConfig
 from seqgen.data.corpus import build_corpus
 from seqgen.metrics.text import text_scores
-from seqgen.tasks.language_model import LanguageModel, char_counts, evaluate
+from seqgen.tasks.language_model import LanguageModel
+from seqgen.tasks.language_model_judging import char_counts, evaluate
 from seqgen.tasks.translating import Method, Translator
 from seqgen.tasks.translation import TranslationModel
 from seqgen.tasks.writing import Writer

@@ -12,7 +12,18 @@ from typing import Annotated
 import typer
 
 from seqgen import __version__
-from seqgen.cli import evaluate, models, output, sample, score, train_lm, train_seq2seq, translate
+from seqgen.cli import (
+    evaluate,
+    models,
+    options,
+    output,
+    sample,
+    score,
+    train_lm,
+    train_seq2seq,
+    train_transformer,
+    translate,
+)
 
 # A product of a new shape gets a kernel of its own, half a megabyte, which oneDNN and PyTorch keep for the 1,024 newest
 # shapes each. Batches of sentences have more: training grew to 4 GB and was no faster than with the last 128.
@@ -44,7 +55,8 @@ def _root(
 
 
 app.command("train-lm", rich_help_panel="Train")(train_lm.train_lm)
-app.command("train-seq2seq", rich_help_panel="Train")(train_seq2seq.train_seq2seq)
+app.command("train-seq2seq", rich_help_panel="Train", cls=options.ValidCommand)(train_seq2seq.train_seq2seq)
+app.command("train-transformer", rich_help_panel="Train", cls=options.ValidCommand)(train_transformer.train_transformer)
 app.command("sample", rich_help_panel="Use")(sample.sample)
 app.command("translate", rich_help_panel="Use")(translate.translate)
 app.command("score", rich_help_panel="Judge")(score.score)

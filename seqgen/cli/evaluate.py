@@ -67,7 +67,8 @@ def evaluate(
 ) -> None:
     """Judge a model on data that it was not trained on.
 
-    A language model reads text in one sequential pass, the state carried from the first token to the last. JSON keys:
+    A language model reads text in one sequential pass, the state carried from the first token to the last; a
+    Transformer sees its context only, and predicts each token from at least half of one. JSON keys:
     loss (nats per token), bits_per_char, perplexity, tokens, chars.
 
     A translation model translates SOURCE by beam search. JSON keys: bleu, chrf (with bleu_signature, chrf_signature),
@@ -111,14 +112,15 @@ def evaluate(
 
 def _text(model: str, paths: list[str], tail: float, place: torch.device, terminal: Terminal, *, as_json: bool) -> None:
     from seqgen.data.corpus import open_text
-    from seqgen.tasks import language_model
+    from seqgen.tasks.language_model import LanguageModel
+    from seqgen.tasks.language_model_judging import char_counts, evaluate
 
-    loaded = language_model.LanguageModel.load(model, place)
+    loaded = LanguageModel.load(model, place)
     with tempfile.TemporaryDirectory() as directory:
         span = open_text(paths, loaded.tokenizer, Path(directory), tail=tail, warn=terminal.warn)
-        counts = language_model.char_counts(loaded.tokenizer)
+        counts = char_counts(loaded.tokenizer)
         with output.progress(terminal, "evaluating", len(span) - 1) as advance:
-            measures = language_model.evaluate(loaded.network, span, counts, advance=advance)
+            measures = evaluate(loaded.network, span, counts, advance=advance)
     assert measures is not None  # nothing asks this pass to stop
     if as_json:
         output.write_json(measures)

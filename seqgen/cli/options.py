@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from seqgen.config import Precision, Schedule, Weights
 
@@ -80,6 +81,22 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 def model(default: str) -> Any:
     """The `--model` option of a command that has a shipped model."""
     return typer.Option("--model", "-m", help=f"Model directory or name; {default} is shipped.")
+
+
+class ValidCommand(TyperCommand):
+    """A command whose `--valid` takes one value, or two: a source and a target."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read `--valid A B` as `--valid A --valid B`, unless B is all that there is to train on."""
+        for i, word in enumerate(args):
+            pair = args[i + 1 : i + 3]
+            if word == "--valid" and len(pair) == 2 and not any(value.startswith("-") for value in pair):
+                spread = [*args[: i + 2], "--valid", *args[i + 2 :]]
+                words, _, _ = self.make_parser(ctx).parse_args(args=list(spread))
+                if words.get("paths") or {"--resume", "--config"} & set(args):
+                    args = spread
+                break
+        return super().parse_args(ctx, args)
 
 
 def given(ctx: typer.Context) -> dict[str, Any]:

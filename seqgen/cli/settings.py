@@ -19,7 +19,7 @@ from seqgen.errors import ConfigError, UsageError
 Settings = TypeVar("Settings")
 
 BUDGETS = ("steps", "epochs", "minutes")
-RENAMED = {"num_layers": "layers", "warmup_steps": "warmup"}
+RENAMED = {"num_layers": "layers", "num_heads": "heads", "num_kv_heads": "kv-heads", "warmup_steps": "warmup"}
 OPPOSITES = {"bidirectional": "unidirectional", "joint": "separate", "tied": "untied"}
 
 # What a resumed run may change: how long and how fast it goes on, and on which machine; not what it is.
@@ -64,6 +64,17 @@ def settle(
     return settings
 
 
+def stored_paths(place: Path | None) -> list[str]:
+    """What the run in a directory, or of a settings file, was trained on; nothing if that cannot be told."""
+    if place is None:
+        return []
+    try:
+        data = json.loads((place / "training.json" if place.is_dir() else place).read_bytes())
+        return [str(path) for path in data["settings"]["text"]["paths"]]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
 def replace(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
     """The settings with some fields changed, each in the part that has it; one budget replaces another."""
     parts: dict[str, Any] = {}
@@ -90,8 +101,6 @@ def _option(name: str, value: object) -> list[str]:
     """A field as it is typed."""
     if value is False:
         name = OPPOSITES.get(name, f"no-{name}")
-    if name == "valid" and isinstance(value, tuple) and len(value) == 1:
-        name = "valid-pairs"
     values = value if isinstance(value, tuple) else () if isinstance(value, bool) else (value,)
     return [f"--{RENAMED.get(name, name).replace('_', '-')}", *map(str, values)]
 

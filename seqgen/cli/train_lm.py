@@ -10,7 +10,7 @@ import typer
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
 from seqgen.cli.training import Command, Recipe
-from seqgen.config import Cell, LanguageModelSettings, Tokens
+from seqgen.config import Cell, LanguageModelSettings, TextConfig, Tokens
 from seqgen.errors import UsageError
 
 DEFAULTS = LanguageModelSettings()
@@ -101,10 +101,10 @@ def train_lm(
     )
 
 
-def _directory(settings: LanguageModelSettings) -> Path:
-    first = settings.text.paths[0]
-    name = "stdin" if first == "-" else Path(first).resolve().stem
-    return Path("models") / f"{name}-{settings.network.cell}"
+def text_directory(text: TextConfig, architecture: str) -> Path:
+    """The default run directory of a model of some text."""
+    name = "stdin" if text.paths[0] == "-" else Path(text.paths[0]).resolve().stem
+    return Path("models") / f"{name}-{architecture}"
 
 
 def _recipe(settings: LanguageModelSettings, terminal: Terminal) -> Recipe:
@@ -117,7 +117,7 @@ COMMAND = Command(
     name="train-lm",
     defaults=DEFAULTS,
     missing=UsageError("no text to train on", hint="seqgen train-lm FILE..., or - to read standard input"),
-    directory=_directory,
+    directory=lambda settings: text_directory(settings.text, settings.network.cell),
     recipe=_recipe,
     try_it="seqgen sample",
 )

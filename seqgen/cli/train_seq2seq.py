@@ -10,7 +10,7 @@ import typer
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
 from seqgen.cli.training import Command, Recipe
-from seqgen.config import Attention, Cell, Keep, LossSteps, Order, Start, TranslationSettings
+from seqgen.config import Attention, Cell, Keep, LossSteps, Order, ParallelConfig, Start, TranslationSettings
 from seqgen.errors import UsageError
 
 DEFAULTS = TranslationSettings()
@@ -24,13 +24,12 @@ def train_seq2seq(
         typer.Argument(metavar="SOURCE TARGET", help="Two aligned files, or one .tsv or .jsonl with both sides."),
     ] = None,
     valid: Annotated[
-        tuple[str, str] | None,
+        list[str] | None,
         typer.Option(
-            metavar="SOURCE TARGET", help="Validate on these; else on 2 % held out.", rich_help_panel=options.DATA
+            metavar="SOURCE TARGET",
+            help="Validate on these, or on one file with both sides; else on 2 % held out.",
+            rich_help_panel=options.DATA,
         ),
-    ] = None,
-    valid_pairs: Annotated[
-        str | None, typer.Option(help="Validate on one file with both sides.", rich_help_panel=options.DATA)
     ] = None,
     vocab_size: Annotated[
         int, typer.Option(help="Sentencepiece pieces.", rich_help_panel=options.DATA)
@@ -130,13 +129,8 @@ def train_seq2seq(
     seqgen train-seq2seq train.de train.en --attention none --reverse-source
     ```
     """
-    chosen = options.given(ctx)
-    if valid and valid_pairs:
-        raise UsageError("--valid and --valid-pairs exclude each other")
-    if valid or valid_pairs:
-        chosen["valid"] = valid or (valid_pairs,)
     COMMAND.run(
-        chosen,
+        options.given(ctx),
         out=out,
         resume=resume,
         overwrite=overwrite,
@@ -148,11 +142,12 @@ def train_seq2seq(
     )
 
 
-def _directory(settings: TranslationSettings) -> Path:
-    first, *others = (Path(path).name for path in settings.text.paths)
+def pairs_directory(text: ParallelConfig, architecture: str) -> Path:
+    """The default run directory of a model of some sentence pairs."""
+    first, *others = (Path(path).name for path in text.paths)
     languages = "-".join(Path(name).suffix[1:] or name for name in (first, *others))
     name = f"{Path(first).stem}-{languages}" if others else Path(first).stem
-    return Path("models") / f"{name}-seq2seq"
+    return Path("models") / f"{name}-{architecture}"
 
 
 def _recipe(settings: TranslationSettings, terminal: Terminal) -> Recipe:
@@ -165,7 +160,7 @@ COMMAND = Command(
     name="train-seq2seq",
     defaults=DEFAULTS,
     missing=UsageError("no sentence pairs to train on", hint="seqgen train-seq2seq SOURCE TARGET, or one TSV or JSONL"),
-    directory=_directory,
+    directory=lambda settings: pairs_directory(settings.text, "seq2seq"),
     recipe=_recipe,
     try_it="seqgen translate",
 )

@@ -271,7 +271,7 @@ def _alignment(translation: Translation, result: Output, model: TranslationModel
     assert result.hypothesis.attention is not None
     words = len(translation.source_tokens) - 1
     looked = result.hypothesis.attention[:-1, :words].argmax(dim=1).tolist()
-    backwards = model.network.config.reverse_source
+    backwards = model.reverse_source
     return [(words - 1 - s if backwards else s, t) for t, s in enumerate(looked)]
 
 

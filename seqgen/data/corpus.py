@@ -134,8 +134,6 @@ def _reopen(directory: Path) -> Corpus:
 def _check_length(corpus: Corpus, config: TextConfig, warn: Callable[[str], None]) -> None:
     if len(corpus.train) < 2:
         raise DataError(f"{', '.join(config.paths)}: {len(corpus.train)} tokens to train on, at least 2 are needed")
-    if len(corpus.train) < config.bptt:
-        warn(f"the text has {len(corpus.train)} tokens, fewer than one chunk of {config.bptt}: trained on as one chunk")
     if corpus.valid is None and config.valid_fraction != 0:
         warn("too little text for a validation part: the run is judged by its training loss alone")
 

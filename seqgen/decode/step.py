@@ -29,6 +29,13 @@ class Step(Protocol[State]):
         """The state of all sequences of several states, in order; at least one."""
 
 
+class PromptedStep(Step[State], Protocol[State]):
+    """A step of a language model: it begins with a text."""
+
+    def start(self, tokens: Tensor) -> tuple[Tensor, State]:
+        """Log-probabilities `(batch, vocab)` after prompts `(batch, time)`, and the state there."""
+
+
 @runtime_checkable
 class AttentiveStep(Step[State], Protocol[State]):
     """A step that looks back at a source, and tells where."""

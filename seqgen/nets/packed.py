@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from seqgen.nets.cells import CellWeights
-from seqgen.nets.recurrent import RecurrentNetwork
+
+if TYPE_CHECKING:
+    from seqgen.nets.recurrent import RecurrentNetwork
 
 State = tuple[tuple[Tensor, ...], ...]
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from seqgen.config import RecurrentConfig
 from seqgen.nets.cells import GATES, KERNELS, STATE_PARTS, initialise
 from seqgen.nets.dropout import Dropout
+from seqgen.nets.packed import PackedStep
 
 EMBEDDING_STD = 3.0
 INPUT_GAIN = 2.0
@@ -62,6 +63,19 @@ class RecurrentNetwork(nn.Module):
         config = self.config
         shape = (config.num_layers, STATE_PARTS[config.cell], batch, config.hidden_size)
         return self.output.weight.new_zeros(shape)
+
+    @property
+    def context(self) -> None:
+        """How many tokens it sees at most: there is no limit."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.output.bias.device
+
+    def step(self) -> PackedStep:
+        """What writes with these weights, one token at a time."""
+        return PackedStep(self)
 
     def forward(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the token after each token.

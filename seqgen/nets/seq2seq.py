@@ -103,6 +103,20 @@ class Seq2Seq(nn.Module):
             for first in range(0, len(parameters), 4):  # one direction after the other
                 initialise(self.config.cell, parameters[first : first + 4], INPUT_GAIN)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.output_bias.device
+
+    @property
+    def attends(self) -> bool:
+        """Whether it can tell what a target token looked at."""
+        return self.attention is not None
+
+    def step(self) -> Seq2SeqStep:
+        """What translates with these weights, one token at a time."""
+        return Seq2SeqStep(self)
+
     # Reading --------------------------------------------------------------------------------------------------
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, Layers]:

@@ -1,36 +1,42 @@
-"""What `train-lm` brings to the training: its data, network, task, measures and card."""
+"""What the training of a language model brings: data, network, task, measures and card."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from seqgen.config import LanguageModelSettings
+from seqgen.config import LanguageModelSettings, RecurrentConfig, TransformerTextSettings
 from seqgen.data.corpus import Corpus, build_corpus
-from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks.card import Made, model_card, table
-from seqgen.tasks.language_model import LanguageModelTask, char_counts, evaluate, model_files, new_network
+from seqgen.tasks.language_model import model_files, new_network
+from seqgen.tasks.language_model_judging import char_counts, evaluate
+from seqgen.tasks.language_model_task import LanguageModelTask
+from seqgen.tasks.networks import LanguageConfig, LanguageNetwork
 
 
 class LanguageModelRecipe:
     """See `seqgen.cli.training.Recipe`.
 
     Args:
-        settings (LanguageModelSettings): what is wanted.
+        settings (LanguageModelSettings | TransformerTextSettings): what is wanted.
         warn (Callable[[str], None]): told about text that was passed over.
     """
 
     _corpus: Corpus
-    _network: RecurrentNetwork
+    _network: LanguageNetwork
 
-    def __init__(self, settings: LanguageModelSettings, warn: Callable[[str], None]) -> None:
+    def __init__(self, settings: LanguageModelSettings | TransformerTextSettings, warn: Callable[[str], None]) -> None:
         self._settings, self._warn = settings, warn
+        # What a step reads of each lane: as far as the gradient flows back, or all that a Transformer sees.
+        self._chunk = settings.text.bptt if isinstance(settings, LanguageModelSettings) else settings.network.context
 
     def prepare(self, folder: Path) -> None:
         """Tokenise the text, or reopen it."""
         self._corpus = build_corpus(self._settings.text, folder, self._warn)
+        if (tokens := len(self._corpus.train)) < self._chunk:
+            self._warn(f"the text has {tokens} tokens, fewer than one chunk of {self._chunk}: trained on as one chunk")
 
-    def build(self) -> RecurrentNetwork:
+    def build(self) -> LanguageNetwork:
         """An untrained network, its weights a function of the seed."""
         self._network = new_network(self._settings.network, self._corpus.tokenizer, self._settings.train.seed)
         return self._network
@@ -41,7 +47,7 @@ class LanguageModelRecipe:
         return LanguageModelTask(
             self._network,
             self._corpus,
-            self._settings.text,
+            self._chunk,
             batch_size=train.batch_size,
             seed=train.seed,
             share=share,
@@ -63,10 +69,10 @@ class LanguageModelRecipe:
         )
 
     def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:
-        """One sequential pass over the validation part."""
+        """One pass over the whole validation part."""
         if self._corpus.valid is None:
             return {}
-        note("judging the best weights: one sequential pass over the validation part")
+        note("judging the best weights: one pass over the whole validation part")
         return evaluate(self._network.eval(), self._corpus.valid, char_counts(self._corpus.tokenizer), stop=stop)
 
     def summary(self, measures: Mapping[str, float]) -> str:
@@ -85,8 +91,7 @@ class LanguageModelRecipe:
         return model_card(
             made,
             kind=(
-                f"A {tokens} language model: {network.num_layers} {network.cell.upper()} layers of "
-                f"{network.hidden_size}, embedding {network.embed_size}, {parameters:,} parameters.\n"
+                f"A {tokens} language model: {_described(network)}, {parameters:,} parameters.\n"
                 "It continues text in the manner of what it was trained on, and knows nothing else."
             ),
             use=f"seqgen sample -m {made.name} --length 300",
@@ -94,15 +99,27 @@ class LanguageModelRecipe:
                 f"Trained on {paths}; {held_out}. The text and its licence are its owner's; the weights may repeat "
                 "parts of it."
             ),
-            measures=_measured(measures) if measures else "None: there was no validation part.",
+            measures=_measured(measures, network) if measures else "None: there was no validation part.",
         )
 
 
-def _measured(measures: Mapping[str, float]) -> str:
+def _described(config: LanguageConfig) -> str:
+    layers = "layer" if config.num_layers == 1 else "layers"
+    if isinstance(config, RecurrentConfig):
+        of = f"{config.cell.upper()} {layers} of {config.hidden_size}, embedding {config.embed_size}"
+    else:
+        of = f"Transformer {layers} of {config.embed_size} with {config.num_heads} heads, context {config.context}"
+    return f"{config.num_layers} {of}"
+
+
+def _measured(measures: Mapping[str, float], config: LanguageConfig) -> str:
     columns = {
         "nats per token": f"{measures['loss']:.4f}",
         "bits per character": f"{measures['bits_per_char']:.4f}",
         "perplexity per token": f"{measures['perplexity']:.3f}",
         "tokens": f"{measures['tokens']:,}",
     }
-    return f"One sequential pass over the whole validation part, state carried throughout:\n\n{table(columns)}"
+    how = "state carried throughout"
+    if not isinstance(config, RecurrentConfig):
+        how = f"each token predicted from the {config.context // 2} to {config.context} before it"
+    return f"One sequential pass over the whole validation part, {how}:\n\n{table(columns)}"

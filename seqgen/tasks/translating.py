@@ -19,7 +19,6 @@ from seqgen.decode.hypothesis import Branch, Hypothesis
 from seqgen.decode.problem import Problem
 from seqgen.decode.step import Step
 from seqgen.errors import ModelError, SeqgenError
-from seqgen.nets.seq2seq import Seq2SeqStep
 from seqgen.seeds import derive
 from seqgen.tasks.translation import TranslationModel
 
@@ -129,13 +128,13 @@ class Translator:
                 raise ModelError(f"{other.directory} starts with another symbol than {self._first.directory}")
         if self.search.coverage_penalty and not self.aligned:
             raise ModelError("no coverage can be penalised without attention to one source")
-        self._steps = [Seq2SeqStep(model.network) for model in self.models]
+        self._steps = [model.network.step() for model in self.models]
 
     @property
     def aligned(self) -> bool:
         """Whether it can be told what an output looked at: a model has attention, and all read the same tokens."""
-        first, *others = ((m.source_tokenizer.to_bytes(), m.network.config.reverse_source) for m in self.models)
-        return all(other == first for other in others) and any(m.network.attention for m in self.models)
+        first, *others = ((m.source_tokenizer.to_bytes(), m.reverse_source) for m in self.models)
+        return all(other == first for other in others) and any(m.network.attends for m in self.models)
 
     def stream(self, lines: Iterable[str]) -> Iterator[Translation]:
         """Translate any number of lines, in order, holding no more than a few batches of them.
@@ -220,7 +219,7 @@ class Translator:
         return Problem(
             step=step,
             state=states[0] if alone else tuple(states),
-            start=torch.full((len(batch),), self._first.start_id, device=self._first.device),
+            start=torch.full((len(batch),), self._first.start_id, device=self._first.network.device),
             eos_id=target.eos_id,
             max_lengths=[self.max_length or 2 * n + 10 for n in lengths[0]],
             prefixes=[forced] * len(batch) if forced else (),
@@ -236,6 +235,6 @@ class Translator:
     def _source_tokens(self, sentence: _Sentence) -> tuple[str, ...]:
         tokenizer = self._first.source_tokenizer
         ids = sentence.ids[0][:MAX_SOURCE_TOKENS].tolist()
-        if self._first.network.config.reverse_source:
+        if self._first.reverse_source:
             ids.reverse()
         return tuple(map(tokenizer.piece, [*ids, tokenizer.eos_id]))

@@ -9,10 +9,9 @@ from __future__ import annotations
 import itertools
 import math
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
 
 import numpy as np
 import torch
@@ -20,48 +19,41 @@ from torch import Tensor
 from torch.nn import functional
 
 from seqgen import modeldir
-from seqgen.config import Architecture, Seq2SeqConfig, from_json, to_json
+from seqgen.config import Seq2SeqConfig, to_json
 from seqgen.data.buckets import pad
 from seqgen.data.parallel import Pairs, ParallelCorpus
 from seqgen.data.tokenizers import SentencePieceTokenizer, TokenIds, vocab_size
 from seqgen.errors import ConfigError, ModelError
-from seqgen.nets.seq2seq import Seq2Seq
 from seqgen.seeds import derive
+from seqgen.tasks.networks import (
+    TranslationConfig,
+    TranslationNetwork,
+    architecture_of,
+    fill,
+    known_architecture,
+    translation_config,
+    translation_network,
+)
 
 TASK = "translation"
 VALIDATION_PAIRS = 64
-
-
-def build(
-    architecture: Architecture, network: Mapping[str, object], source_vocab_size: int, vocab_size: int, *, where: str
-) -> Seq2Seq:
-    """The network of a `config.json`, its weights not set.
-
-    Raises:
-        ConfigError: a size is out of range; the message names the field.
-    """
-    match architecture:
-        case "recurrent":
-            return Seq2Seq(from_json(Seq2SeqConfig, network, where=where), source_vocab_size, vocab_size)
-        case _:
-            assert_never(architecture)
 
 
 @dataclass(frozen=True)
 class TranslationModel:
     """A network and its tokenizers; these are one when the vocabulary is joint."""
 
-    network: Seq2Seq
+    network: TranslationNetwork
     source_tokenizer: SentencePieceTokenizer
     target_tokenizer: SentencePieceTokenizer
     directory: Path | None = None
 
     @classmethod
-    def new(cls, config: Seq2SeqConfig, corpus: ParallelCorpus, seed: int) -> TranslationModel:
+    def new(cls, config: TranslationConfig, corpus: ParallelCorpus, seed: int) -> TranslationModel:
         """An untrained model, its weights a function of the seed."""
         torch.manual_seed(derive(seed, "weights"))
         source, target = corpus.source_tokenizer, corpus.target_tokenizer
-        network = Seq2Seq(config, vocab_size(source), vocab_size(target))
+        network = translation_network(config, vocab_size(source), vocab_size(target))
         network.initialise()
         return cls(network, source, target)
 
@@ -77,31 +69,31 @@ class TranslationModel:
         path = directory / modeldir.CONFIG
         if config.task != TASK:
             raise ModelError(f"{directory} is a model for {reprlib.repr(config.task)}, not for translation")
-        if config.architecture != "recurrent":
-            raise ModelError(f"{path}: architecture {config.architecture!r} is unknown; known: recurrent")
-        source_size, size = config.source_vocab_size, config.vocab_size
         try:
-            with torch.device("meta"):  # shapes without memory
-                network = build("recurrent", config.network, source_size, size, where=f"{path}: network")
+            kind = translation_config(known_architecture(config, path), config.network, where=f"{path}: network")
         except ConfigError as error:
             raise ModelError(error.message, hint=error.hint) from None
+        source_size, size = config.source_vocab_size, config.vocab_size
+        with torch.device("meta"):  # shapes without memory
+            network = translation_network(kind, source_size, size)
         names = _tokenizer_names(network.config)
         tokenizers = [_read_tokenizer(directory / name) for name in names]
         for i, wanted in enumerate((source_size, size)):
             name, found = names[i % len(names)], vocab_size(tokenizers[i % len(names)])
             if found != wanted:
                 raise ModelError(f"{directory / name} has {found} tokens, not {wanted}")
-        shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-        tensors = modeldir.read_tensors(directory / modeldir.WEIGHTS, shapes)
-        network.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
-        network.to(device).eval().requires_grad_(False)
+        fill(network, directory, device)
         return cls(network, tokenizers[0], tokenizers[-1], directory)
 
     def files(self) -> dict[str, bytes]:
         """What turns a weights file into a model directory."""
         network = self.network
         config = modeldir.ModelConfig(
-            TASK, "recurrent", network.vocab_size, to_json(network.config), network.source_vocab_size
+            TASK,
+            architecture_of(network.config),
+            network.vocab_size,
+            to_json(network.config),
+            network.source_vocab_size,
         )
         contents = (self.source_tokenizer.to_bytes(), self.target_tokenizer.to_bytes())
         names = _tokenizer_names(network.config)
@@ -112,21 +104,21 @@ class TranslationModel:
     @property
     def start_id(self) -> int:
         """The token that the decoder is given first."""
-        target = self.target_tokenizer
-        return target.eos_id if self.network.config.start == "eos" else target.bos_id
+        config, target = self.network.config, self.target_tokenizer
+        return target.eos_id if isinstance(config, Seq2SeqConfig) and config.start == "eos" else target.bos_id
 
     @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return self.network.output_bias.device
+    def reverse_source(self) -> bool:
+        """Whether the encoder reads the source backwards."""
+        return isinstance(self.network.config, Seq2SeqConfig) and self.network.config.reverse_source
 
     def source_tensors(self, sources: Sequence[TokenIds]) -> tuple[Tensor, Tensor]:
         """Token ids `(batch, source)` as the encoder reads them, end symbols included, and lengths `(batch,)`."""
-        if self.network.config.reverse_source:
+        if self.reverse_source:
             sources = [ids[::-1] for ids in sources]
         tokenizer = self.source_tokenizer
         tokens, lengths = pad(sources, tokenizer.pad_id, last=tokenizer.eos_id)
-        return torch.from_numpy(tokens).to(self.device), torch.from_numpy(lengths)
+        return torch.from_numpy(tokens).to(self.network.device), torch.from_numpy(lengths)
 
     def target_tensors(self, targets: Sequence[TokenIds]) -> tuple[Tensor, Tensor, Tensor]:
         """What the decoder is given, what it should say, and where: `(batch, target)` each.
@@ -138,11 +130,11 @@ class TranslationModel:
         inputs, lengths = pad(targets, tokenizer.pad_id, first=self.start_id)
         labels, _ = pad(targets, tokenizer.pad_id, last=tokenizer.eos_id)
         wanted = np.arange(labels.shape[1]) < lengths[:, None]
-        given, said, where = (torch.from_numpy(array).to(self.device) for array in (inputs, labels, wanted))
+        given, said, where = (torch.from_numpy(array).to(self.network.device) for array in (inputs, labels, wanted))
         return given, said, where
 
 
-def _tokenizer_names(config: Seq2SeqConfig) -> tuple[str, ...]:
+def _tokenizer_names(config: TranslationConfig) -> tuple[str, ...]:
     return ("tokenizer.model",) if config.joint else ("source.model", "target.model")
 
 

@@ -1,15 +1,15 @@
-"""What `train-seq2seq` brings to the training: its data, network, task, measures and card."""
+"""What the training of a translation model brings: data, network, task, measures and card."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from seqgen.config import TranslationSettings
+from seqgen.config import Seq2SeqConfig, TransformerPairsSettings, TranslationSettings
 from seqgen.data.parallel import ParallelCorpus, build_parallel
 from seqgen.metrics.text import signatures
-from seqgen.nets.seq2seq import Seq2Seq
 from seqgen.tasks.card import Made, model_card, table
+from seqgen.tasks.networks import TranslationConfig, TranslationNetwork
 from seqgen.tasks.translating import Translator
 from seqgen.tasks.translation import TranslationModel
 from seqgen.tasks.translation_task import TranslationTask, judge
@@ -19,14 +19,14 @@ class TranslationRecipe:
     """See `seqgen.cli.training.Recipe`.
 
     Args:
-        settings (TranslationSettings): what is wanted.
+        settings (TranslationSettings | TransformerPairsSettings): what is wanted.
         warn (Callable[[str], None]): told about pairs that were passed over.
     """
 
     _corpus: ParallelCorpus
     _model: TranslationModel
 
-    def __init__(self, settings: TranslationSettings, warn: Callable[[str], None]) -> None:
+    def __init__(self, settings: TranslationSettings | TransformerPairsSettings, warn: Callable[[str], None]) -> None:
         self._settings, self._warn = settings, warn
 
     def prepare(self, folder: Path) -> None:
@@ -34,7 +34,7 @@ class TranslationRecipe:
         settings = self._settings
         self._corpus = build_parallel(settings.text, settings.network.joint, folder, self._warn)
 
-    def build(self) -> Seq2Seq:
+    def build(self) -> TranslationNetwork:
         """An untrained network, its weights a function of the seed."""
         self._model = TranslationModel.new(self._settings.network, self._corpus, self._settings.train.seed)
         return self._model.network
@@ -85,15 +85,11 @@ class TranslationRecipe:
         """The model card."""
         text, config = self._settings.text, self._settings.network
         parameters = sum(p.numel() for p in self._model.network.parameters())
-        layers = f"{config.num_layers} {config.cell.upper()} {'layer' if config.num_layers == 1 else 'layers'}"
-        looks = "no attention" if config.attention == "none" else f"{config.attention} attention"
-        reads = "bidirectional" if config.bidirectional else "unidirectional"
         held_out = f"validated on {_names(text.valid)}" if text.valid else "the last 2 % held out for validation"
         return model_card(
             made,
             kind=(
-                f"A recurrent encoder-decoder for sentences: {layers} of {config.hidden_size} on each side, "
-                f"{reads} encoder, {looks}, {parameters:,} parameters.\n"
+                f"{_described(config)}, {parameters:,} parameters.\n"
                 "It knows the kind of sentence that it was trained on, and will make something up for any other."
             ),
             use=f"seqgen translate -m {made.name} --beam 5 < sentences.txt",
@@ -103,6 +99,21 @@ class TranslationRecipe:
             ),
             measures=_measured(measures) if measures else "None: there was no validation part.",
         )
+
+
+def _described(config: TranslationConfig) -> str:
+    if isinstance(config, Seq2SeqConfig):
+        layers = f"{config.num_layers} {config.cell.upper()} {'layer' if config.num_layers == 1 else 'layers'}"
+        looks = "no attention" if config.attention == "none" else f"{config.attention} attention"
+        reads = "bidirectional" if config.bidirectional else "unidirectional"
+        return (
+            f"A recurrent encoder-decoder for sentences: {layers} of {config.hidden_size} on each side, {reads} "
+            f"encoder, {looks}"
+        )
+    return (
+        f"A Transformer encoder-decoder for sentences: {config.num_layers} and "
+        f"{config.decoder_layers or config.num_layers} layers of {config.embed_size} with {config.num_heads} heads"
+    )
 
 
 def _names(paths: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +13,10 @@ from torch import Tensor
 from seqgen.config import SamplingConfig
 from seqgen.data.tokenizers import Tokenizer, Utf8Stream, vocab_size
 from seqgen.decode.sampling import Sampler
+from seqgen.decode.step import PromptedStep
 from seqgen.decode.stop import StopText
-from seqgen.nets.packed import PackedStep
-from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.seeds import derive
+from seqgen.tasks.networks import LanguageNetwork
 
 STREAMS_AT_ONCE = 256
 
@@ -34,13 +35,13 @@ class Writer:
     """Writes texts with a network.
 
     Args:
-        network (RecurrentNetwork): the model.
+        network (LanguageNetwork): the model's.
         tokenizer (Tokenizer): its tokenizer.
         sampling (SamplingConfig): how tokens are drawn.
         stop (str): a text ends before this string; empty: only the length ends it.
     """
 
-    network: RecurrentNetwork
+    network: LanguageNetwork
     tokenizer: Tokenizer
     sampling: SamplingConfig
     stop: str = ""
@@ -58,13 +59,13 @@ class Writer:
             tuple[int, str]: which text goes on, and with what; the prompt is not repeated. When a text has ended,
             `finished` holds its figures.
         """
-        step = PackedStep(self.network)
+        step = self.network.step()
         for first in range(0, len(seeds), STREAMS_AT_ONCE):
             some = range(first, min(first + STREAMS_AT_ONCE, len(seeds)))
             yield from self._write_together(step, prompt, length, {i: seeds[i] for i in some})
 
     def _write_together(
-        self, step: PackedStep, prompt: str, length: int, seeds: Mapping[int, int]
+        self, step: PromptedStep[Any], prompt: str, length: int, seeds: Mapping[int, int]
     ) -> Iterator[tuple[int, str]]:
         log_probs, state = step.start(self._prompt_tokens(prompt))
         rows = torch.zeros(len(seeds), dtype=torch.long, device=log_probs.device)
@@ -98,7 +99,7 @@ class Writer:
         tokens = self.tokenizer.encode(prompt or "\n")
         if not prompt and tokens[0] == self.tokenizer.unk_id:
             tokens = np.asarray([min(1, vocab_size(self.tokenizer) - 1)])
-        return torch.from_numpy(tokens)[None].to(self.network.output.weight.device)
+        return torch.from_numpy(tokens)[None].to(self.network.device)
 
 
 def stream_seeds(seed: int, count: int) -> list[int]:

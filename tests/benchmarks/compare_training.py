@@ -13,10 +13,11 @@ from measuring import Row, Settings, Side, compare, interleaved, seconds
 from plain_torch import CELLS, PlainModel, State, detached, use_threads
 from torch.nn import functional
 
-from seqgen.config import Cell, Precision, RecurrentConfig, TextConfig, TrainConfig
+from seqgen.config import Cell, Precision, RecurrentConfig, RecurrentTextConfig, TrainConfig
 from seqgen.data.corpus import Corpus, build_corpus
 from seqgen.data.tokenizers import vocab_size
-from seqgen.tasks.language_model import LanguageModelTask, model_files, new_network
+from seqgen.tasks.language_model import model_files, new_network
+from seqgen.tasks.language_model_task import LanguageModelTask
 from seqgen.train.checkpoint import CheckpointStore
 from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, MetricsLog, Record
@@ -75,15 +76,15 @@ def _corpus(folder: Path) -> Corpus:
     return build_corpus(_text(folder), folder / "data", lambda message: None)
 
 
-def _text(folder: Path) -> TextConfig:
-    return TextConfig(paths=(str(folder / "text.txt"),), valid="0")
+def _text(folder: Path) -> RecurrentTextConfig:
+    return RecurrentTextConfig(paths=(str(folder / "text.txt"),), valid="0")
 
 
 def _ours(corpus: Corpus, folder: Path, config: RecurrentConfig, train: TrainConfig) -> float:
     """The loop as the command runs it, clipping, averaged weights and log included, evaluations and saves not."""
     network = new_network(config, corpus.tokenizer, train.seed)
     clock, stop = _Clock(), StopRequest(lambda message: None)
-    task = LanguageModelTask(network, corpus, _text(folder), batch_size=train.batch_size, seed=train.seed)
+    task = LanguageModelTask(network, corpus, _text(folder).bptt, batch_size=train.batch_size, seed=train.seed)
     with (
         tempfile.TemporaryDirectory(dir=folder) as run,
         closing(MetricsLog(Path(run) / "metrics.jsonl", every=train.log_every, size=0)) as log,
@@ -95,7 +96,7 @@ def _ours(corpus: Corpus, folder: Path, config: RecurrentConfig, train: TrainCon
 
 def _peer(corpus: Corpus, config: RecurrentConfig, train: TrainConfig) -> float:
     """The same work as it is usually written, with all of the text in memory."""
-    bptt, lanes = TextConfig().bptt, train.batch_size
+    bptt, lanes = RecurrentTextConfig().bptt, train.batch_size
     tokens = torch.from_numpy(corpus.train.read(0, len(corpus.train)))
     length = (len(tokens) - 1) // lanes
     inputs, targets = tokens[: lanes * length].view(lanes, length), tokens[1 : lanes * length + 1].view(lanes, length)
@@ -122,7 +123,7 @@ def _peer(corpus: Corpus, config: RecurrentConfig, train: TrainConfig) -> float:
 def _tokens_per_second(ends: list[float], train: TrainConfig) -> float:
     """From the end of the third step to the end of the last: the first ones choose kernels and allocate."""
     counted = ends[2:]
-    return (len(counted) - 1) * train.batch_size * TextConfig().bptt / (counted[-1] - counted[0])
+    return (len(counted) - 1) * train.batch_size * RecurrentTextConfig().bptt / (counted[-1] - counted[0])
 
 
 def _multiplications_per_second(precision: Precision, times: int) -> float:

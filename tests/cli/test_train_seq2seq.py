@@ -189,7 +189,7 @@ def test_pairs_with_an_empty_side_are_counted_and_named(pairs: Path, call: Call)
         ("train.de short.en", "train.de has 120 lines, but short.en has 1"),
         ("- train.en", "cannot come from a pipe"),
         ("train.de train.en --valid train.de short.en", "train.de has 120 lines, but short.en has 1"),
-        ("train.de train.en --valid train.de train.en --valid-pairs train.tsv", "exclude each other"),
+        ("train.de train.en --valid train.de train.en --valid train.tsv", "not 3"),
         ("train.de train.en --attention psychic", "--attention"),
         ("train.de train.en --cell window", "--cell"),
         ("train.de train.en --hidden-size 7", "must be even"),

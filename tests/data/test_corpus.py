@@ -29,11 +29,11 @@ def counting_span(folder: Path, length: int) -> TokenSpan:
 
 
 def corpus_of(
-    folder: Path, content: str, warn: Callable[[str], None] = no_warning, *, valid: str = "0.1", bptt: int = 4
+    folder: Path, content: str, warn: Callable[[str], None] = no_warning, *, valid: str = "0.1"
 ) -> Corpus:
     source = folder / "source.txt"
     source.write_text(content, encoding="utf-8", newline="")
-    return build_corpus(TextConfig(paths=(str(source),), valid=valid, bptt=bptt), folder / "data", warn)
+    return build_corpus(TextConfig(paths=(str(source),), valid=valid), folder / "data", warn)
 
 
 def content_of(corpus: Corpus, span: TokenSpan | None) -> str:
@@ -88,7 +88,7 @@ def test_a_corpus_does_not_depend_on_the_block_size(
 
 def test_several_files_are_one_text_in_the_order_given(tmp_path: Path) -> None:
     paths = tuple(write(tmp_path / name, content) for name, content in (("z", b"first\n"), ("a", BOM + b"second\n")))
-    corpus = build_corpus(TextConfig(paths=paths, valid="0", bptt=4), tmp_path / "data", no_warning)
+    corpus = build_corpus(TextConfig(paths=paths, valid="0"), tmp_path / "data", no_warning)
     assert content_of(corpus, corpus.train) == "first\nsecond\n"
 
 
@@ -164,13 +164,6 @@ def test_one_token_is_too_short_to_train_on(tmp_path: Path) -> None:
         corpus_of(tmp_path, "a", valid="0")
 
 
-def test_a_text_shorter_than_a_chunk_is_trained_on_with_a_warning(tmp_path: Path) -> None:
-    warnings: list[str] = []
-    corpus = corpus_of(tmp_path, "abc", warnings.append, valid="0", bptt=8)
-    assert len(corpus.train) == 3
-    assert any("fewer than one chunk of 8" in warning for warning in warnings)
-
-
 def test_a_validation_part_too_short_to_predict_is_none_with_a_warning(tmp_path: Path) -> None:
     warnings: list[str] = []
     corpus = corpus_of(tmp_path, "abcdefgh", warnings.append)
@@ -181,7 +174,7 @@ def test_a_validation_part_too_short_to_predict_is_none_with_a_warning(tmp_path:
 def test_a_sentencepiece_corpus_gives_its_text_back(tmp_path: Path) -> None:
     content = "the cat sat on the mat\nand the dog sat too\n" * 40
     path = write(tmp_path / "a.txt", content.encode())
-    config = TextConfig(paths=(path,), tokens="sentencepiece", vocab_size=272, bptt=4)
+    config = TextConfig(paths=(path,), tokens="sentencepiece", vocab_size=272)
     corpus = build_corpus(config, tmp_path / "data", no_warning)
     assert content_of(corpus, corpus.train) + content_of(corpus, corpus.valid) == content
     assert len(corpus.train) + len(corpus.valid or ()) < len(content)
@@ -190,7 +183,7 @@ def test_a_sentencepiece_corpus_gives_its_text_back(tmp_path: Path) -> None:
 def test_sentencepiece_learns_from_the_training_part_only(tmp_path: Path) -> None:
     content = "the cat sat on the mat\n" * 90 + "quixotic zebras\n" * 10
     path = write(tmp_path / "a.txt", content.encode())
-    config = TextConfig(paths=(path,), tokens="sentencepiece", vocab_size=269, bptt=4)
+    config = TextConfig(paths=(path,), tokens="sentencepiece", vocab_size=269)
     corpus = build_corpus(config, tmp_path / "data", no_warning)
     assert not any(b"q" in piece and len(piece) > 1 for piece in corpus.tokenizer.token_bytes)
 
@@ -207,7 +200,7 @@ def feed(pipe: Path, content: bytes) -> threading.Thread:
 
 def test_a_named_pipe_is_read_like_a_file(tmp_path: Path) -> None:
     writer = feed(tmp_path / "pipe", b"abcabcabc")
-    config = TextConfig(paths=(str(tmp_path / "pipe"),), valid="0", bptt=4)
+    config = TextConfig(paths=(str(tmp_path / "pipe"),), valid="0")
     corpus = build_corpus(config, tmp_path / "data", no_warning)
     writer.join(timeout=5)
     assert content_of(corpus, corpus.train) == "abcabcabc"
@@ -215,7 +208,7 @@ def test_a_named_pipe_is_read_like_a_file(tmp_path: Path) -> None:
 
 def test_two_named_pipes_are_read_once_each(tmp_path: Path) -> None:
     writers = [feed(tmp_path / name, content) for name, content in (("one", b"aaaa"), ("two", b"bbbb"))]
-    config = TextConfig(paths=(str(tmp_path / "one"), str(tmp_path / "two")), valid="0", bptt=4)
+    config = TextConfig(paths=(str(tmp_path / "one"), str(tmp_path / "two")), valid="0")
     corpus = build_corpus(config, tmp_path / "data", no_warning)
     for writer in writers:
         writer.join(timeout=5)
@@ -225,7 +218,7 @@ def test_two_named_pipes_are_read_once_each(tmp_path: Path) -> None:
 def test_a_pipe_between_files_keeps_its_place(tmp_path: Path) -> None:
     first, last = write(tmp_path / "first", b"aaaa"), write(tmp_path / "last", b"cccc")
     writer = feed(tmp_path / "pipe", b"bbbb")
-    config = TextConfig(paths=(first, str(tmp_path / "pipe"), last), valid="0", bptt=4)
+    config = TextConfig(paths=(first, str(tmp_path / "pipe"), last), valid="0")
     corpus = build_corpus(config, tmp_path / "data", no_warning)
     writer.join(timeout=5)
     assert content_of(corpus, corpus.train) == "aaaabbbbcccc"

@@ -22,6 +22,7 @@ from seqgen.config import (
     LanguageModelSettings,
     Precision,
     RecurrentConfig,
+    RecurrentTextConfig,
     SamplingConfig,
     Schedule,
     TextConfig,
@@ -154,7 +155,7 @@ def test_a_corpus_gives_its_text_back(content: str, block: int, valid: str) -> N
     with folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_module, "BLOCK", block)
         kept = int(len(content) * (1 - float(valid)))
-        config = TextConfig(paths=(str(path),), valid=valid, bptt=1)
+        config = TextConfig(paths=(str(path),), valid=valid)
         if kept < 2:
             with pytest.raises(DataError):
                 build_corpus(config, path.parent / "data", lambda message: None)
@@ -239,7 +240,7 @@ recurrent_configs = st.builds(
     dropout=st.floats(0, 0.99),
 )
 text_configs = st.builds(
-    TextConfig,
+    RecurrentTextConfig,
     paths=st.lists(texts, max_size=3).map(tuple),
     valid=st.one_of(st.floats(0, 1, exclude_max=True).map(str), st.just("valid.txt")),
     tokens=st.sampled_from(get_args(Tokens)),
@@ -263,7 +264,7 @@ json_values = st.recursive(
     max_leaves=5,
 )
 field_names = st.sampled_from(
-    [*to_json(RecurrentConfig()), *to_json(TextConfig()), *to_json(TrainConfig(steps=1)), "x"]
+    [*to_json(RecurrentConfig()), *to_json(RecurrentTextConfig()), *to_json(TrainConfig(steps=1)), "x"]
 )
 
 
@@ -275,7 +276,7 @@ def test_settings_survive_json(chosen: LanguageModelSettings) -> None:
 
 @settings(steady, max_examples=300)
 @given(
-    st.sampled_from([RecurrentConfig, TextConfig, TrainConfig, SamplingConfig, LanguageModelSettings]),
+    st.sampled_from([RecurrentConfig, RecurrentTextConfig, TrainConfig, SamplingConfig, LanguageModelSettings]),
     st.one_of(json_values, st.dictionaries(field_names, json_values, max_size=4)),
 )
 def test_hostile_json_makes_a_config_or_an_error_that_names_the_file(cls: type[Any], data: object) -> None:

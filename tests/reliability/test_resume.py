@@ -17,7 +17,7 @@ from tiny_runs import STEPS, Run, SignalAt, assert_same_run, checkpoint_paths, r
 from seqgen import modeldir
 from seqgen.config import Cell, LanguageModelSettings, Precision, SamplingConfig
 from seqgen.errors import Interrupted, UsageError
-from seqgen.tasks import language_model, language_model_recipe
+from seqgen.tasks import language_model_judging, language_model_recipe
 from seqgen.tasks.language_model import LanguageModel
 from seqgen.tasks.writing import Writer
 from seqgen.train import runtime
@@ -171,7 +171,7 @@ class _FinalPass:
     """Sends INT when the pass that judges the finished model begins."""
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        original = language_model.evaluate
+        original = language_model_judging.evaluate
 
         def evaluate(*args: Any, **kwargs: Any) -> dict[str, float] | None:
             signal.raise_signal(signal.SIGINT)

@@ -24,7 +24,7 @@ from seqgen import modeldir
 from seqgen.cli import display, train_lm
 from seqgen.cli.output import Terminal
 from seqgen.cli.training import Command
-from seqgen.config import Cell, LanguageModelSettings, Precision, RecurrentConfig, TextConfig, TrainConfig
+from seqgen.config import Cell, LanguageModelSettings, Precision, RecurrentConfig, RecurrentTextConfig, TrainConfig
 from seqgen.train.log import Listener, Record
 
 WORDS = "the cat sat on a mat and the dog ran after it while nobody saw them".split()
@@ -62,7 +62,7 @@ def settings_for(
         **train,
     }
     return LanguageModelSettings(
-        text=TextConfig(paths=(str(text),), valid="0.35", bptt=16),
+        text=RecurrentTextConfig(paths=(str(text),), valid="0.35", bptt=16),
         network=RecurrentConfig(cell=cell, embed_size=4, hidden_size=8, num_layers=2, dropout=dropout),
         train=TrainConfig(ema=ema, precision=precision, **chosen),
     )

@@ -11,20 +11,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from seqgen import modeldir
-from seqgen.config import Cell, RecurrentConfig, TextConfig, to_json
+from seqgen.config import Cell, RecurrentConfig, TextConfig, TransformerConfig, to_json
 from seqgen.data.corpus import Corpus, TokenSpan, build_corpus
 from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer
 from seqgen.errors import ConfigError, ModelError
 from seqgen.nets.recurrent import RecurrentNetwork
-from seqgen.tasks.language_model import (
-    LanguageModel,
-    LanguageModelTask,
-    build,
-    char_counts,
-    evaluate,
-    model_files,
-    unknown_characters,
-)
+from seqgen.nets.transformer_lm import TransformerNetwork
+from seqgen.tasks.language_model import LanguageModel, model_files, unknown_characters
+from seqgen.tasks.language_model_judging import char_counts, evaluate
+from seqgen.tasks.language_model_task import LanguageModelTask
+from seqgen.tasks.networks import language_config
 
 VOCAB = 6
 CPU = torch.device("cpu")
@@ -154,12 +150,12 @@ def test_pieces_count_the_characters_that_they_begin() -> None:
 def corpus_of(folder: Path, length: int = 203, valid: str = "0") -> Corpus:
     letters = np.random.default_rng(1).choice(list("abcde"), size=length)
     (folder / "text.txt").write_text("".join(letters))
-    config = TextConfig(paths=(str(folder / "text.txt"),), valid=valid, bptt=6)
+    config = TextConfig(paths=(str(folder / "text.txt"),), valid=valid)
     return build_corpus(config, folder / "data", lambda message: None)
 
 
 def task_of(corpus: Corpus, network: RecurrentNetwork, *, batch_size: int = 5) -> LanguageModelTask:
-    return LanguageModelTask(network, corpus, TextConfig(bptt=6), batch_size=batch_size, seed=0)
+    return LanguageModelTask(network, corpus, 6, batch_size=batch_size, seed=0)
 
 
 def steps_of(corpus: Corpus, cell: Cell, parts: int, steps: int) -> tuple[list[float], list[Tensor], Tensor]:
@@ -309,9 +305,55 @@ def test_a_tokenizer_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_a_network_of_impossible_size_is_refused_by_the_name_of_its_field() -> None:
     sizes = {**to_json(RecurrentConfig()), "hidden_size": 10**9}
     with pytest.raises(ConfigError, match=r"config\.json: network: hidden-size"):
-        build("recurrent", sizes, VOCAB, where="config.json: network")
+        language_config("recurrent", sizes, where="config.json: network")
 
 
 def test_unknown_characters_are_named_once_each_in_order() -> None:
     assert unknown_characters(CharTokenizer("abc"), "axbyxa") == ["x", "y"]
     assert unknown_characters(CharTokenizer("abc"), "cab") == []
+
+
+# Transformers -------------------------------------------------------------------------------------------------
+
+
+def transformer_of(context: int) -> TransformerNetwork:
+    config = TransformerConfig(embed_size=8, num_layers=1, num_heads=2, ffn_size=8, dropout=0.0, context=context)
+    network = TransformerNetwork(config, VOCAB)
+    generator = torch.Generator().manual_seed(5)
+    for parameter in network.parameters():
+        parameter.data = 0.6 * torch.randn(parameter.shape, generator=generator)
+    return network.eval()
+
+
+@pytest.mark.parametrize("context", [1, 2, 7, 16])
+@pytest.mark.parametrize("length", [2, 16, 17, 90])
+def test_a_transformer_predicts_each_token_once_from_half_a_context_or_more(
+    tmp_path: Path, context: int, length: int
+) -> None:
+    network, span = transformer_of(context), random_span(tmp_path, length)
+    tokens = torch.from_numpy(span.read_circular([0], length).astype(np.int64))[0]
+    new, nats = max(1, context // 2), 0.0
+    for place in range(1, length):
+        # Where the window that is asked for this token begins: the first one at 0, then one every `new` tokens.
+        begin = 0 if place <= context else (place - 1 - context) // new * new + new
+        logits, _ = network(tokens[None, begin:place], network.initial_state(1))
+        nats -= logits[0, -1].log_softmax(dim=-1)[tokens[place]].item()
+        assert place - begin >= min(place, context - new)
+    measures = evaluate(network, span, ones())
+    assert measures is not None
+    assert measures["tokens"] == length - 1
+    assert measures["loss"] == pytest.approx(nats / (length - 1), abs=1e-5)
+
+
+def test_a_transformer_trains_on_chunks_and_carries_nothing(tmp_path: Path) -> None:
+    network = transformer_of(6).train()
+    task = LanguageModelTask(network, corpus_of(tmp_path), 6, batch_size=5, seed=0)
+    assert task.prepare(0) == 30
+    whole = task.loss("model", 0, 1)
+    task.prepare(0)
+    parts = task.loss("model", 0, 2) + task.loss("model", 1, 2)
+    assert parts.item() == pytest.approx(whole.item(), rel=1e-5)
+    state = task.state()["state"]
+    assert (len(state), state.numel()) == (5, 0)
+    task.load_state({"state": state})
+    task.prepare(1)

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from translation_models import CPU, VOCAB_SIZE, config_of, corpus_of, model_of, save, some_pairs
+from translation_models import CPU, config_of, corpus_of, model_of, save, some_pairs
 
 from seqgen import modeldir
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer
 from seqgen.errors import ConfigError, ModelError
-from seqgen.tasks.translation import TranslationModel, build, force_decode, pair_loss
+from seqgen.tasks.networks import translation_config
+from seqgen.tasks.translation import TranslationModel, force_decode, pair_loss
 
 
 def go_on() -> bool:
@@ -212,7 +213,7 @@ TEXT_PIECES = SentencePieceTokenizer.train(["ein hund rennt durch den schnee"] *
 
 HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "another task": (edited(lambda c: c.update(task="language-model")), "not for translation"),
-    "another architecture": (edited(lambda c: c.update(architecture="transformer")), "'transformer' is unknown"),
+    "another architecture": (edited(lambda c: c.update(architecture="psychic")), "'psychic' is unknown"),
     "no source vocabulary": (edited(lambda c: c.pop("source_vocab_size")), "300 tokens, not 0"),
     "a larger source vocabulary": (edited(lambda c: c.update(source_vocab_size=301)), "300 tokens, not 301"),
     "a smaller source vocabulary": (edited(lambda c: c.update(source_vocab_size=20)), "300 tokens, not 20"),
@@ -272,4 +273,4 @@ def test_no_such_model(tmp_path: Path) -> None:
 
 def test_a_size_out_of_range_names_the_field() -> None:
     with pytest.raises(ConfigError, match=r"here.*num-layers is 0"):
-        build("recurrent", {"num_layers": 0}, VOCAB_SIZE, VOCAB_SIZE, where="here")
+        translation_config("recurrent", {"num_layers": 0}, where="here")

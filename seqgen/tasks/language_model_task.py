@@ -1,0 +1,120 @@
+"""How a language model is trained: on lanes of contiguous text, a chunk at a time.
+
+Truncated back-propagation through time: a recurrent network's hidden state is carried from chunk to chunk while the
+gradient stops at the border. A Transformer carries nothing: a chunk is all that it sees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seqgen.config import SamplingConfig
+from seqgen.data.corpus import Corpus
+from seqgen.data.lanes import Lanes
+from seqgen.tasks.language_model_judging import char_counts, evaluate
+from seqgen.tasks.networks import LanguageNetwork
+from seqgen.tasks.writing import Writer
+
+# In training, validation runs in parallel lanes.
+VALIDATION_LANES = 32
+SAMPLE_TOKENS = 160
+
+
+class LanguageModelTask:
+    """Trains a network on a corpus (see `seqgen.train.loop.Task`).
+
+    Args:
+        network (LanguageNetwork): on its device already.
+        corpus (Corpus): text and tokenizer.
+        chunk (int): tokens of a lane that a step reads.
+        batch_size (int): lanes.
+        seed (int): the run's.
+        share (Callable[[int], slice]): which of so many lanes are computed here; all of them unless there are more
+            processes.
+    """
+
+    def __init__(
+        self,
+        network: LanguageNetwork,
+        corpus: Corpus,
+        chunk: int,
+        *,
+        batch_size: int,
+        seed: int,
+        share: Callable[[int], slice] = slice,
+    ) -> None:
+        self.players: Mapping[str, nn.Module] = {"model": network}
+        self._network, self._corpus = network, corpus
+        self._lanes = Lanes(corpus.train, batch_size, chunk, seed)
+        self._rows = share(self._lanes.num_lanes)
+        here = len(range(self._lanes.num_lanes)[self._rows])
+        self._counts = char_counts(corpus.tokenizer)
+        self.steps_per_epoch = self._lanes.steps_per_epoch
+        self.criterion = "valid_loss" if corpus.valid is not None else None
+        self._state = network.initial_state(here)
+        self._after: list[Tensor] = []
+        self._inputs = self._targets = torch.empty(0, dtype=torch.long)
+        self._batch_tokens = 0
+        self._chars_per_token = 1.0
+
+    def prepare(self, step: int) -> int:
+        """Read the chunk of every lane here; an epoch begins with the zero state."""
+        device = self._state.device
+        inputs, targets, first = self._lanes.read(step, self._rows)
+        self._state, self._after = self._carried(), []
+        self._chars_per_token = max(1, int(self._counts[targets.numpy()].sum())) / targets.numel()
+        self._inputs, self._targets = inputs.to(device), targets.to(device)
+        if first:
+            self._state = torch.zeros_like(self._state)
+        self._batch_tokens = self._lanes.num_lanes * targets.shape[1]
+        return self._batch_tokens
+
+    def loss(self, player: str, part: int, parts: int) -> Tensor:
+        """The part's share of the mean cross-entropy in nats per token."""
+        here = len(self._inputs)
+        rows = slice(part * here // parts, (part + 1) * here // parts)
+        if rows.start == rows.stop:  # a short text has fewer lanes than there are parts
+            return 0.0 * next(self._network.parameters()).sum()
+        logits, state = self._network(self._inputs[rows], self._state[:, :, rows])
+        # Truncated back-propagation: the value goes on to the next chunk, the gradient does not.
+        self._after.append(state.detach())
+        targets = self._targets[rows].flatten()
+        nats = functional.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum")
+        return nats / self._batch_tokens
+
+    def measures(self, losses: Mapping[str, float]) -> dict[str, float]:
+        """Nats per token and bits per character."""
+        loss = losses["model"]
+        return {"loss": loss, "bits_per_char": loss / math.log(2) / self._chars_per_token}
+
+    def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+        """Validate in parallel lanes; an empty result without a validation part."""
+        if self._corpus.valid is None:
+            return {}
+        measures = evaluate(self._network, self._corpus.valid, self._counts, lanes=VALIDATION_LANES, stop=stop)
+        return (
+            None if measures is None else {f"valid_{k}": measures[k] for k in ("loss", "bits_per_char", "perplexity")}
+        )
+
+    def sample(self, seed: int) -> str:
+        """A short text at temperature 0.8."""
+        writer = Writer(self._network, self._corpus.tokenizer, SamplingConfig(temperature=0.8))
+        return "".join(text for _, text in writer.write("", length=SAMPLE_TOKENS, seeds=[seed]))
+
+    def state(self) -> dict[str, Tensor]:
+        """The hidden state that every lane here goes on with, `(lanes, num_layers, parts, hidden)`."""
+        return {"state": self._carried().movedim(2, 0)}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore the hidden state from that of all lanes."""
+        state = tensors["state"][self._rows].movedim(0, 2).contiguous()
+        self._state, self._after = state.to(self._state.device), []
+
+    def _carried(self) -> Tensor:
+        """The hidden state `(num_layers, parts, lanes, hidden)` after the last step."""
+        return torch.cat(self._after, dim=2) if self._after else self._state
