@@ -18,14 +18,15 @@ HEAVY = ("torch", "numpy", "rich.progress", "safetensors", "sentencepiece")
 
 # Which parts of seqgen a layer must not know of.
 FORBIDDEN = {
-    "modeldir": {"config", "data", "nets", "decode", "metrics", "figures", "tasks", "train", "cli"},
-    "data": {"nets", "decode", "figures", "tasks", "train", "cli"},
-    "nets": {"data", "decode", "figures", "tasks", "train", "cli"},
-    "decode": {"data", "nets", "figures", "tasks", "train", "cli"},
-    "metrics": {"data", "nets", "decode", "figures", "tasks", "train", "cli"},
-    "figures": {"config", "data", "nets", "metrics", "tasks", "train", "cli"},
-    "tasks": {"train", "cli"},
-    "train": {"tasks", "cli"},
+    "modeldir": {"config", "data", "nets", "decode", "metrics", "figures", "tasks", "export", "train", "cli"},
+    "data": {"nets", "decode", "figures", "tasks", "export", "train", "cli"},
+    "nets": {"data", "decode", "figures", "tasks", "export", "train", "cli"},
+    "decode": {"data", "nets", "figures", "tasks", "export", "train", "cli"},
+    "metrics": {"data", "nets", "decode", "figures", "tasks", "export", "train", "cli"},
+    "figures": {"config", "data", "nets", "metrics", "tasks", "export", "train", "cli"},
+    "tasks": {"export", "train", "cli"},
+    "export": {"decode", "metrics", "figures", "train", "cli"},
+    "train": {"tasks", "export", "cli"},
 }
 THIRD_PARTY = {
     "modeldir": {"torch", "safetensors"},
@@ -34,6 +35,7 @@ THIRD_PARTY = {
     "data": {"torch", "numpy", "sentencepiece"},
     "metrics": {"sacrebleu"},
     "figures": {"rich", "PIL"},
+    "export": {"torch", "numpy", "sentencepiece", "ctranslate2"},
 }
 
 
