@@ -10,7 +10,9 @@ from pathlib import Path
 
 from measuring import Row, Settings, compare, interleaved, seconds
 
-SHIPPED = Path(__file__).parents[2] / "models" / "shakespeare-lstm"
+MODELS = Path(__file__).parents[2] / "models"
+SHIPPED, TRANSLATES = MODELS / "shakespeare-lstm", MODELS / "multi30k-de-en"
+SENTENCE = "Ein Hund rennt durch den Schnee."
 TINY = "train-lm text.txt --hidden-size 16 --embed-size 8 --batch-size 8 --bptt 16 --steps 5 --warmup 1 -q --out tiny"
 
 
@@ -22,19 +24,27 @@ def startup(settings: Settings) -> list[Row]:
             "help": [*_seqgen(), "--help"],
             "version": [*_seqgen(), "--version"],
             "sample": [*_seqgen(), "sample", "-m", model, "--length", "1", "--seed", "1", "-p", "a"],
+            "translate": [*_seqgen(), "translate", "-m", str(TRANSLATES), SENTENCE],
             "python": [sys.executable, "-c", "pass"],
             "torch": [sys.executable, "-c", "import torch"],
         }
+        if not TRANSLATES.is_dir():
+            del commands["translate"]
         sides = {
             name: lambda words=words: seconds(lambda: _run(words, folder, settings)) for name, words in commands.items()
         }
         measured = interleaved(sides, settings.repeats)
     python, torch = ("python -c pass", "python -c 'import torch'")
+    translating = []
+    if "translate" in measured:
+        cold = "seqgen translate, one sentence"
+        translating.append(compare(cold, measured["translate"], measured["torch"], "s", torch))
     return [
         compare("seqgen --version", measured["version"], measured["python"], "s", python),
         compare("seqgen --help", measured["help"], measured["python"], "s", python),
         compare("seqgen --help", measured["help"], measured["torch"], "s", torch),
         compare("seqgen sample --length 1", measured["sample"], measured["torch"], "s", torch),
+        *translating,
     ]
 
 

@@ -16,22 +16,27 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from measuring import Row, Settings, Side, compare, interleaved, seconds
-from plain_joey import BOS, EOS, PAD, UNK, joey_searches
+from plain_joey import BOS, EOS, PAD, UNK, joey_searches, recurrent, transformer
 from plain_torch import use_threads
 from torch import Tensor
 
 from seqgen.config import SearchConfig, Seq2SeqConfig
 from seqgen.decode.beam import beam_search
 from seqgen.decode.problem import Problem
+from seqgen.nets.cached import TranslationStep
 from seqgen.nets.products import pack, product
-from seqgen.nets.seq2seq import DecoderState, Seq2Seq, Seq2SeqStep
+from seqgen.nets.seq2seq import Seq2Seq, Seq2SeqStep
 from seqgen.tasks.translating import Method, Translator
 from seqgen.tasks.translation import TranslationModel
 
 VOCABULARY, BEAM, TOKENS = 5000, 5, 15
+PEERS = {"RNN 512": recurrent(512), "RNN 320": recurrent(320), "Transformer": transformer(512)}
+"""The first has seqgen's widths, which are more parameters, for its output layer is as wide as its state; the others
+have about as many parameters as seqgen's default."""
 BATCHES = {1: 8, 64: 1}
 """Batch sizes, and how many batches one measurement takes."""
 QUANTILES = (9, 10, 11, 12, 13, 14, 14, 15, 16, 17, 18, 19, 20, 23, 25, 32)
@@ -51,7 +56,7 @@ def translation(settings: Settings) -> list[Row]:
     network = Seq2Seq(Seq2SeqConfig(), VOCABULARY, VOCABULARY)
     network.initialise()
     network.eval().requires_grad_(False)
-    searches = joey_searches(VOCABULARY)
+    searches = joey_searches(VOCABULARY, PEERS)
     if not searches:
         print("JoeyNMT is not installed; its rows are missing", file=sys.stderr)
     return [row for batch in BATCHES for row in _one(settings, network, searches, batch)]
@@ -59,7 +64,7 @@ def translation(settings: Settings) -> list[Row]:
 
 def _one(settings: Settings, network: Seq2Seq, searches: dict[str, Callable[..., int]], batch: int) -> list[Row]:
     times, tokens = settings.amount(BATCHES[batch]) if batch == 1 else 1, settings.amount(TOKENS)
-    sources, lengths = _sources(batch)
+    sources, lengths = random_sources(batch)
     step = Seq2SeqStep(network)
 
     def rate(search: Callable[[Tensor, Tensor, int, int], int]) -> Side:
@@ -71,7 +76,10 @@ def _one(settings: Settings, network: Seq2Seq, searches: dict[str, Callable[...,
 
         return measure
 
-    sides = {"ours": rate(lambda *given: _ours(step, *given)), **{name: rate(run) for name, run in searches.items()}}
+    sides = {
+        "ours": rate(lambda *given: our_search(step, *given)),
+        **{name: rate(run) for name, run in searches.items()},
+    }
     ceiling = "matrix products alone"
     sides[ceiling] = lambda: batch / (tokens * _products(network, batch * BEAM, settings.amount(20)))
     measured = interleaved(sides, settings.repeats)
@@ -79,7 +87,7 @@ def _one(settings: Settings, network: Seq2Seq, searches: dict[str, Callable[...,
     return [compare(name, measured["ours"], measured[peer], "sentences/s", peer) for peer in sides if peer != "ours"]
 
 
-def _sources(batch: int) -> tuple[Tensor, Tensor]:
+def random_sources(batch: int) -> tuple[Tensor, Tensor]:
     """Random tokens of realistic lengths, the longest first, as JoeyNMT wants them."""
     some = [16] if batch == 1 else sorted((QUANTILES * batch)[:batch], reverse=True)
     lengths = torch.tensor(some)
@@ -88,8 +96,10 @@ def _sources(batch: int) -> tuple[Tensor, Tensor]:
     return sources.masked_fill(at >= lengths[:, None], PAD).masked_fill(at == lengths[:, None] - 1, EOS), lengths
 
 
-def _ours(step: Seq2SeqStep, sources: Tensor, lengths: Tensor, beam_size: int, tokens: int) -> int:
-    problem = Problem(
+def our_search(
+    step: Seq2SeqStep | TranslationStep, sources: Tensor, lengths: Tensor, beam_size: int, tokens: int
+) -> int:
+    problem: Problem[Any] = Problem(
         step=step,
         state=step.start(sources, lengths),
         start=torch.full((len(sources),), BOS),
@@ -133,16 +143,17 @@ def speeds(model: TranslationModel, lines: Sequence[str], repeats: int) -> Itera
             yield method, batch, len(lines) / min(took)
 
 
-class CountingStep(Seq2SeqStep):
-    """Remembers how many rows it was given at each step."""
+class CountingStep:
+    """A network's step that remembers how many rows it was given each time."""
 
-    def __init__(self, network: Seq2Seq) -> None:
-        super().__init__(network)
-        self.rows: list[int] = []
+    def __init__(self, step: Any) -> None:
+        self.start, self.reorder, self.join = step.start, step.reorder, step.join
+        self._step, self.rows = step, list[int]()
 
-    def __call__(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         self.rows.append(len(tokens))
-        return super().__call__(tokens, state)
+        log_probs, state = self._step(tokens, state)
+        return log_probs, state
 
 
 def occupancy(model: TranslationModel, lines: Sequence[str], batch: int) -> float:
@@ -150,12 +161,12 @@ def occupancy(model: TranslationModel, lines: Sequence[str], batch: int) -> floa
 
     Sentences are sorted by length as `translate` does. What is missing from 1 is what waiting sentences could fill.
     """
-    step = CountingStep(model.network)
+    step = CountingStep(model.network.step())
     ids = sorted((model.source_tokenizer.encode(line) for line in lines), key=len)
     busy, steps = 0, 0
     for first in range(0, len(ids) - batch + 1, batch):
         source, lengths = model.source_tensors(ids[first : first + batch])
-        problem = Problem(
+        problem: Problem[Any] = Problem(
             step=step,
             state=step.start(source, lengths),
             start=torch.full((batch,), model.start_id),

@@ -24,11 +24,12 @@ Search = Callable[[Tensor, Tensor, int, int], int]
 """From sources `(batch, source)`, their lengths, a beam size and a number of tokens to the tokens of each output."""
 
 
-def joey_searches(vocab_size: int) -> dict[str, Search]:
+def joey_searches(vocab_size: int, configs: dict[str, dict[str, Any]]) -> dict[str, Search]:
     """Beam searches of JoeyNMT by the description of their models; empty if it is not installed.
 
-    Embeddings are 256 wide and shared. One recurrent model has seqgen's widths, which are more parameters, for its
-    output layer is as wide as its state; the other two have about as many parameters as seqgen's default.
+    Args:
+        vocab_size (int): of both sides.
+        configs (dict[str, dict[str, Any]]): by name, from `recurrent` and `transformer`.
     """
     try:
         from joeynmt.model import build_model  # type: ignore[import-not-found]
@@ -50,7 +51,6 @@ def joey_searches(vocab_size: int) -> dict[str, Search]:
     )
     vocabulary = Vocabulary([f"token{i}" for i in range(vocab_size - 4)], symbols)
     found = {}
-    configs = {"RNN 512": _recurrent(512), "RNN 320": _recurrent(320), "Transformer": _transformer()}
     for name, config in configs.items():
         torch.manual_seed(0)
         model = build_model(config, vocabulary, vocabulary).eval()
@@ -59,16 +59,17 @@ def joey_searches(vocab_size: int) -> dict[str, Search]:
     return found
 
 
-def _recurrent(hidden: int) -> dict[str, Any]:
-    """Encoder of two directions, Luong's attention and input feeding, one layer each, as seqgen's default."""
+def recurrent(hidden: int) -> dict[str, Any]:
+    """Embeddings of 256, an encoder of two directions, Luong's attention, input feeding: one layer each, as ours."""
     both = {"type": "recurrent", "rnn_type": "lstm", "num_layers": 1, "embeddings": {"embedding_dim": 256}}
     decoder = {"attention": "luong", "input_feeding": True, "init_hidden": "bridge", "hidden_size": hidden}
     encoder = {"bidirectional": True, "hidden_size": hidden // 2}
     return {"tied_embeddings": True, "encoder": both | encoder, "decoder": both | decoder}
 
 
-def _transformer() -> dict[str, Any]:
-    sizes = {"hidden_size": 256, "ff_size": 512, "num_heads": 4, "num_layers": LAYERS}
+def transformer(ffn_size: int) -> dict[str, Any]:
+    """Layers of 256, with a shared embedding."""
+    sizes = {"hidden_size": 256, "ff_size": ffn_size, "num_heads": 4, "num_layers": LAYERS}
     both = {"type": "transformer", "embeddings": {"embedding_dim": 256, "scale": True}, **sizes}
     return {"tied_embeddings": True, "tied_softmax": True, "encoder": dict(both), "decoder": dict(both)}
 

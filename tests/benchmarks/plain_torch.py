@@ -32,7 +32,9 @@ class PlainModel(nn.Module):
         return self.output(self.dropout(hidden)), state
 
 
-def detached(state: State) -> State:
+def detached(state: State | None) -> State | None:
+    if state is None:
+        return None
     return state.detach() if isinstance(state, Tensor) else (state[0].detach(), state[1].detach())
 
 

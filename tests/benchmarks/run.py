@@ -20,6 +20,7 @@ import torch
 from compare_sampling import sampling
 from compare_startup import startup
 from compare_training import training
+from compare_transformer import transformer
 from compare_translation import translation
 from measuring import Row, Settings, table, to_json
 from memory import memory
@@ -28,10 +29,11 @@ BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
     "training": training,
     "sampling": sampling,
     "translation": translation,
+    "transformer": transformer,
     "startup": startup,
     "memory": memory,
 }
-USUAL = ("training", "sampling", "translation", "startup")
+USUAL = ("training", "sampling", "translation", "transformer", "startup")
 
 
 def main() -> None:
