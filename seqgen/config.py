@@ -112,18 +112,18 @@ class TransformerConfig:
     is to be predicted: without it the loss leaks. `tied` shares one matrix between embeddings and output layer.
     """
 
-    embed_size: int = 256
+    embed_size: int = 128
     num_layers: int = 4
     num_heads: int = 4
     num_kv_heads: int = 0
-    ffn_size: int = 1024
-    dropout: float = 0.1
+    ffn_size: int = 512
+    dropout: float = 0.0
     positions: Positions = "rotary"
     norm: Norm = "pre"
     activation: Activation = "gelu"
     causal: bool = True
     tied: bool = True
-    context: int = 256
+    context: int = 64
 
     def __post_init__(self) -> None:
         for name in ("embed_size", "ffn_size", "context"):
@@ -158,9 +158,11 @@ class TransformerSeq2SeqConfig(TransformerConfig):
     share the embedding too.
     """
 
+    embed_size: int = 256
     num_layers: int = 3
     decoder_layers: int = 0
-    dropout: float = 0.2
+    dropout: float = 0.25
+    context: int = 256
     positions: Positions = "sinusoidal"
     activation: Activation = "relu"
     joint: bool = True
@@ -346,7 +348,7 @@ class TransformerTextSettings:
 
     text: TextConfig = field(default_factory=TextConfig)
     network: TransformerConfig = field(default_factory=TransformerConfig)
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10.0, batch_size=16, lr=2e-3))
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10.0, lr=4e-3))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -367,7 +369,7 @@ class TransformerPairsSettings:
     text: ParallelConfig = field(default_factory=ParallelConfig)
     network: TransformerSeq2SeqConfig = field(default_factory=TransformerSeq2SeqConfig)
     train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(minutes=30.0, batch_size=128, lr=2e-3, warmup_steps=400, ema=0.999)
+        default_factory=lambda: TrainConfig(minutes=30.0, batch_size=128, lr=1.5e-3, warmup_steps=400, ema=0.999)
     )
 
 

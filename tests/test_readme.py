@@ -20,6 +20,8 @@ COMMANDS = "".join(block for block in BLOCKS if block not in INSTALLING)
 def shortened(commands: str) -> str:
     commands = re.sub(r"--(minutes|steps) [\d.]+", "--steps 3", commands)
     commands = re.sub(r"train-lm data.txt$", "train-lm data.txt --steps 3", commands, flags=re.MULTILINE)
+    sizes = "--embed-size 16 --heads 2 --layers 1 --ffn-size 16 --vocab-size 290"
+    commands = commands.replace("train-transformer", f"train-transformer {sizes}")
     commands = commands.replace("train-seq2seq", "train-seq2seq --vocab-size 290 --hidden-size 8 --steps 3")
     return re.sub(r"train-lm (?!--resume)", "train-lm --hidden-size 8 ", commands)
 

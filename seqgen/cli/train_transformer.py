@@ -99,7 +99,12 @@ def train_transformer(
         ),
     ] = NETWORK.num_kv_heads,
     embed_size: Annotated[
-        int, typer.Option(help="Size of a token's vector in all layers.", rich_help_panel=options.MODEL)
+        int,
+        typer.Option(
+            help="Size of a token's vector in all layers.",
+            show_default=_either("embed_size", "network"),
+            rich_help_panel=options.MODEL,
+        ),
     ] = NETWORK.embed_size,
     ffn_size: Annotated[
         int, typer.Option(help="Inner size of the feed-forward part.", rich_help_panel=options.MODEL)

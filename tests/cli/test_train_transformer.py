@@ -114,7 +114,7 @@ def test_validation_takes_a_fraction_a_text_or_two_files(text: Path, pairs: Path
     [
         ("", "nothing to train on"),
         ("nothing.txt", "nothing.txt"),
-        ("data.txt --heads 3", "embed-size is 256, but each of 3 heads"),
+        ("data.txt --heads 3", "embed-size is 128, but each of 3 heads"),
         ("data.txt --kv-heads 3", "4 heads do not make 3 equal groups"),
         ("data.txt --embed-size 0", "embed-size is 0"),
         ("data.txt --context 0", "context is 0"),
