@@ -56,27 +56,27 @@ class ModelConfig:
     Args:
         task (str): what the model does, such as `language-model`.
         architecture (str): which network, such as `recurrent`.
-        vocab_size (int): how many tokens the tokenizer knows, that of the target where there are two.
-        source_vocab_size (int): how many tokens the source's tokenizer knows; 0 without a source.
         network (Mapping[str, Any]): the fields of the architecture's dataclass in `seqgen.config`.
+        vocab_size (int): how many tokens the tokenizer knows, that of the target where there are two; 0 without one.
+        source_vocab_size (int): how many tokens the source's tokenizer knows; 0 without a source.
     """
 
     task: str
     architecture: str
-    vocab_size: int
     network: Mapping[str, Any]
+    vocab_size: int = 0
     source_vocab_size: int = 0
 
     def to_bytes(self) -> bytes:
         """The file as it is written."""
+        sizes = {"vocab_size": self.vocab_size, "source_vocab_size": self.source_vocab_size}
         return json_bytes(
             {
                 "format": FORMAT,
                 "seqgen": __version__,
                 "task": self.task,
                 "architecture": self.architecture,
-                "vocab_size": self.vocab_size,
-                **({"source_vocab_size": self.source_vocab_size} if self.source_vocab_size else {}),
+                **{name: size for name, size in sizes.items() if size},
                 "network": dict(self.network),
             }
         )
@@ -260,16 +260,15 @@ def read_config(directory: Path) -> ModelConfig:
     data = read_json(path)
     if data.get("format") != FORMAT:
         raise ModelError(f"{path} has format {data.get('format')!r}, this seqgen reads {FORMAT}", hint="upgrade seqgen")
-    kinds = {"task": str, "architecture": str, "vocab_size": int, "network": dict}
+    kinds = {"task": str, "architecture": str, "network": dict}
     for name, kind in kinds.items():
         if type(data.get(name)) is not kind:
             raise ModelError(f"{path}: {name} is {reprlib.repr(data.get(name))}, not of type {kind.__name__}")
-    if not 1 <= data["vocab_size"] <= MAX_VOCAB:
-        raise ModelError(f"{path}: vocab_size is {reprlib.repr(data['vocab_size'])}, out of range")
-    source = data.get("source_vocab_size", 0)
-    if type(source) is not int or not 0 <= source <= MAX_VOCAB:
-        raise ModelError(f"{path}: source_vocab_size is {reprlib.repr(source)}, out of range")
-    return ModelConfig(**{name: data[name] for name in kinds}, source_vocab_size=source)
+    sizes = {name: data[name] for name in ("vocab_size", "source_vocab_size") if name in data}
+    for name, size in sizes.items():
+        if type(size) is not int or not 1 <= size <= MAX_VOCAB:
+            raise ModelError(f"{path}: {name} is {reprlib.repr(size)}, out of range")
+    return ModelConfig(**{name: data[name] for name in kinds}, **sizes)
 
 
 def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Tensor]:

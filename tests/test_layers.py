@@ -22,6 +22,7 @@ FORBIDDEN = {
     "nets": {"data", "decode", "figures", "tasks", "train", "cli"},
     "decode": {"data", "nets", "figures", "tasks", "train", "cli"},
     "metrics": {"data", "nets", "decode", "figures", "tasks", "train", "cli"},
+    "gan": {"data", "nets", "decode", "figures", "tasks", "train", "cli"},
     "figures": {"config", "data", "nets", "metrics", "tasks", "train", "cli"},
     "tasks": {"train", "cli"},
     "train": {"tasks", "cli"},
@@ -29,8 +30,9 @@ FORBIDDEN = {
 THIRD_PARTY = {
     "nets": {"torch"},
     "decode": {"torch"},
-    "data": {"torch", "numpy", "sentencepiece"},
-    "metrics": {"sacrebleu"},
+    "data": {"torch", "numpy", "sentencepiece", "PIL"},
+    "metrics": {"sacrebleu", "numpy", "torch"},
+    "gan": {"torch"},
     "figures": {"rich", "PIL"},
 }
 

@@ -26,16 +26,11 @@ if TYPE_CHECKING:
     from seqgen.train.runtime import StopRequest
 
 
-class _Text(Protocol):
-    @property
-    def paths(self) -> tuple[str, ...]: ...
-
-
 class Settings(Protocol):
     """What the settings of all training commands have: frozen dataclasses of `seqgen.config`."""
 
     @property
-    def text(self) -> _Text:
+    def paths(self) -> tuple[str, ...]:
         """Where the data is."""
 
     @property
@@ -135,7 +130,7 @@ class Command(Generic[S]):
             raise UsageError("which run? --resume without data needs --out", hint=self.resume_line(Path("DIRECTORY")))
         resumed = (out or self.directory(replace(self.defaults, chosen))) if resume else None
         settings = settle(self.name, self.defaults, chosen, resumed=resumed, config=config, note=terminal.note)
-        if not resume and "-" in settings.text.paths and sys.stdin is not None and sys.stdin.isatty():
+        if not resume and "-" in settings.paths and sys.stdin is not None and sys.stdin.isatty():
             terminal.note("reading text from the terminal; end it with Ctrl-D")
         directory = resumed or out or self.directory(settings)
         self.train(settings, directory, terminal, resume=resume, overwrite=overwrite, tensorboard=tensorboard)
@@ -246,7 +241,7 @@ class Command(Generic[S]):
             name=directory.resolve().name,
             step=step,
             minutes=progress.seconds / 60,
-            command=command_line(self.name, settings, self.defaults, settings.text.paths, directory),
+            command=command_line(self.name, settings, self.defaults, settings.paths, directory),
         )
         run.publish(directory, weights, recipe.model_files(), recipe.card(made, measures))
         judged = recipe.summary(measures) if measures else "not validated"

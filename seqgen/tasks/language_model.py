@@ -108,7 +108,7 @@ def _read_tokenizer(directory: Path) -> Tokenizer:
 
 def model_files(network: RecurrentNetwork, tokenizer: Tokenizer) -> dict[str, bytes]:
     """What turns a weights file into a model directory."""
-    config = modeldir.ModelConfig(TASK, "recurrent", network.vocab_size, to_json(network.config))
+    config = modeldir.ModelConfig(TASK, "recurrent", to_json(network.config), network.vocab_size)
     return {modeldir.CONFIG: config.to_bytes(), tokenizer.file_name: tokenizer.to_bytes()}
 
 

@@ -101,7 +101,7 @@ class TranslationModel:
         """What turns a weights file into a model directory."""
         network = self.network
         config = modeldir.ModelConfig(
-            TASK, "recurrent", network.vocab_size, to_json(network.config), network.source_vocab_size
+            TASK, "recurrent", to_json(network.config), network.vocab_size, network.source_vocab_size
         )
         contents = (self.source_tokenizer.to_bytes(), self.target_tokenizer.to_bytes())
         names = _tokenizer_names(network.config)
