@@ -268,6 +268,49 @@ class AdversarialConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FeatureConfig:
+    """A convolutional classifier whose inner layer serves to compare images.
+
+    Its first stage has `base_size` channels, its last one `feature_size`, which is the size of the features; a hidden
+    layer of `hidden_size` lies between these and the classes.
+    """
+
+    base_size: int = 32
+    feature_size: int = 96
+    hidden_size: int = 128
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("base_size", "feature_size", "hidden_size"):
+            _within(self, name, 1, 4096)
+        _within(self, "dropout", 0.0, 0.99)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureNetworks:
+    """What the `config.json` of a feature network keeps."""
+
+    images: ImageFormat
+    features: FeatureConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledConfig:
+    """How labelled images are learned from.
+
+    `valid` is the share of them that is held out, drawn at random. `shift` is how far an image is moved at random in
+    training, as a share of its sides.
+    """
+
+    valid: float = 0.05
+    shift: float = 0.08
+
+    def __post_init__(self) -> None:
+        _within(self, "valid", 0.0, 0.9)
+        _within(self, "shift", 0.0, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The training loop: for how long, how fast, and what it keeps.
 
@@ -418,6 +461,23 @@ class GanSettings:
             clip=0.0,
             ema=0.999,
         )
+    )
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where the data is."""
+        return self.images.paths
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSettings:
+    """All that decides a `train-features` run, as `training.json` keeps it."""
+
+    images: ImageConfig = field(default_factory=ImageConfig)
+    labelled: LabelledConfig = field(default_factory=LabelledConfig)
+    network: FeatureConfig = field(default_factory=FeatureConfig)
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(epochs=10.0, batch_size=128, lr=3e-3, ema=0.999, eval_every=400)
     )
 
     @property
