@@ -22,7 +22,7 @@ FORBIDDEN = {
     "nets": {"data", "decode", "figures", "tasks", "train", "cli"},
     "decode": {"data", "nets", "figures", "tasks", "train", "cli"},
     "metrics": {"data", "nets", "decode", "figures", "tasks", "train", "cli"},
-    "gan": {"data", "nets", "decode", "figures", "tasks", "train", "cli"},
+    "gan": {"data", "decode", "metrics", "figures", "tasks", "train", "cli"},
     "figures": {"config", "data", "nets", "metrics", "tasks", "train", "cli"},
     "tasks": {"train", "cli"},
     "train": {"tasks", "cli"},

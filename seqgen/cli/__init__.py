@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 
 from seqgen import __version__
-from seqgen.cli import evaluate, models, output, sample, score, train_features, train_lm, train_seq2seq, translate
+from seqgen.cli import (
+    evaluate,
+    gan_sample,
+    gan_train,
+    models,
+    output,
+    sample,
+    score,
+    train_features,
+    train_lm,
+    train_seq2seq,
+    translate,
+)
 
 app = typer.Typer(
     name="seqgen",
@@ -41,7 +53,9 @@ def _root(
 app.command("train-lm", rich_help_panel="Train")(train_lm.train_lm)
 app.command("train-seq2seq", rich_help_panel="Train")(train_seq2seq.train_seq2seq)
 app.command("train-features", rich_help_panel="Train")(train_features.train_features)
+app.command("gan-train", rich_help_panel="Train")(gan_train.gan_train)
 app.command("sample", rich_help_panel="Use")(sample.sample)
+app.command("gan-sample", rich_help_panel="Use")(gan_sample.gan_sample)
 app.command("translate", rich_help_panel="Use")(translate.translate)
 app.command("score", rich_help_panel="Judge")(score.score)
 app.command("evaluate", rich_help_panel="Judge")(evaluate.evaluate)

@@ -84,6 +84,7 @@ class Command(Generic[S]):
         directory (Callable[[S], Path]): the default run directory.
         recipe (Callable[[S, Terminal], Recipe]): what it trains.
         try_it (str): the command that uses the model, without the model.
+        unit (str): what a batch is counted in.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Command(Generic[S]):
     directory: Callable[[S], Path]
     recipe: Callable[[S, Terminal], Recipe]
     try_it: str
+    unit: str = "tokens"
 
     def run(
         self,
@@ -184,7 +186,7 @@ class Command(Generic[S]):
                 log = held.enter_context(closing(MetricsLog(path, every=every, size=size)))
                 if tensorboard:
                     listeners.append(held.enter_context(closing(TensorBoardLog(directory / "tensorboard"))))
-            with display(terminal) as shown:
+            with display(terminal, self.unit) as shown:
                 trainer = Trainer(
                     recipe.task(group.share),
                     settings.train,

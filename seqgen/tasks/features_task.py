@@ -148,6 +148,10 @@ class FeatureTask:
         self._inputs, self._labels = moved[rows].to(device), labels[rows].to(device)
         return len(indices)
 
+    def pace(self, player: str, step: int) -> float:
+        """The only player moves in every step."""
+        return 1.0
+
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         """The part's share of the mean cross-entropy in nats per image."""
         here = len(self._labels)

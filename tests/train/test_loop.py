@@ -64,6 +64,9 @@ class Regression:
         self.step = step + 1
         return BATCH
 
+    def pace(self, player: str, step: int) -> float:
+        return 1.0
+
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         rows = self._batch[part * BATCH // parts : (part + 1) * BATCH // parts]
         outputs = self.network(self.inputs[rows])
@@ -107,6 +110,9 @@ class Gan:
         generator = torch.Generator().manual_seed(derive(5, "batch", step))
         self._real = 3.0 + 0.5 * torch.randn(64, 1, generator=generator)
         return 64
+
+    def pace(self, player: str, step: int) -> float:
+        return 1.0
 
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         wanted = {name: all(p.requires_grad for p in module.parameters()) for name, module in self.players.items()}
@@ -316,6 +322,9 @@ def test_a_gan_resumes_bit_for_bit(step: int, whole_gan: tuple[TrainConfig, Path
 class PoisonedGan(Gan):
     """The player whose turn is second has a loss that is not a number in the fifth step."""
 
+    def pace(self, player: str, step: int) -> float:
+        return 1.0
+
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         loss = super().loss(player, part, parts)
         return loss * math.nan if player == "generator" and len(self.turns) == 10 else loss
@@ -509,6 +518,9 @@ class Poisoned(Regression):
         self.bad, self.how = step, how
         self.before: dict[str, Tensor] = {}
 
+    def pace(self, player: str, step: int) -> float:
+        return 1.0
+
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         loss = super().loss(player, part, parts)
         if self.step != self.bad:
@@ -584,7 +596,10 @@ def test_no_steps_at_all_leave_the_untrained_model(tmp_path: Path) -> None:
 
 def test_out_of_memory_is_explained(tmp_path: Path) -> None:
     class Huge(Regression):
-        def loss(self, player: str, part: int, parts: int) -> Tensor:
+        def pace(self, player: str, step: int) -> float:
+        return 1.0
+
+    def loss(self, player: str, part: int, parts: int) -> Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(Exception, match="step 1 does not fit into memory") as caught:
@@ -594,7 +609,10 @@ def test_out_of_memory_is_explained(tmp_path: Path) -> None:
 
 def test_other_errors_of_a_step_are_not_explained_away(tmp_path: Path) -> None:
     class Wrong(Regression):
-        def loss(self, player: str, part: int, parts: int) -> Tensor:
+        def pace(self, player: str, step: int) -> float:
+        return 1.0
+
+    def loss(self, player: str, part: int, parts: int) -> Tensor:
             raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
