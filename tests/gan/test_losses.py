@@ -1,4 +1,4 @@
-"""Losses with numbers worked on paper: sigmoid(log 3) = 3/4, so softplus(log 3) = log 4 and softplus(-log 3) = log 4/3."""
+"""Losses with numbers worked on paper: softplus(log 3) = log 4, and softplus(-log 3) = log 4/3."""
 
 from __future__ import annotations
 
