@@ -513,6 +513,9 @@ def from_json(cls: type[T], data: object, *, where: str) -> T:
                 f"{where} has an unknown field {reprlib.repr(name)}", hint=f"meant {near[0]!r}?" if near else ""
             )
     values = {name: _convert(value, hints[name], f"{where}.{name}") for name, value in data.items()}
+    for f in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if f.name not in values and f.default is f.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{where} has no field {f.name!r}")
     try:
         return cls(**values)
     except ConfigError as error:

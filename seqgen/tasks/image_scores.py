@@ -7,8 +7,9 @@ quality, recall about variety; bins that differ and classes that are missing say
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +25,28 @@ from seqgen.metrics.images import (
     precision_recall,
 )
 from seqgen.seeds import derive
-from seqgen.tasks.features import FeatureModel, Seen
+from seqgen.tasks.features import FeatureModel, Pixels, Seen
 
 # Neighbours take the square of the number of images.
 MAX_NEIGHBOURS = 10_000
 NEIGHBOURS = 3
 
 Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two sets, as a feature network sees it.
+
+    Args:
+        statistics (ImageStatistics): its moments.
+        seen (Seen | None): its images, None where only the moments are known.
+        labels (Indices | None): the class of each image, as the network counts classes, where it is known.
+    """
+
+    statistics: ImageStatistics
+    seen: Seen | None = None
+    labels: Indices | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +104,9 @@ class ClassScores:
         real (int): real images that are taken for it.
         fake (int): fakes that are taken for it.
         missing (bool): the fakes have less than a fifth of its real share.
-        right (float | None): the share of fakes with this label that are taken for it.
-        frechet (float | None): between the real images and the fakes with this label.
+        asked (int): fakes that have this label.
+        right (float | None): the share of these that are taken for it.
+        frechet (float | None): between them and the real images with this label.
         recall (float | None): likewise.
     """
 
@@ -97,31 +114,87 @@ class ClassScores:
     real: int
     fake: int
     missing: bool
+    asked: int = 0
     right: float | None = None
     frechet: float | None = None
     recall: float | None = None
 
 
-def statistics_of(model: FeatureModel, seen: Seen) -> ImageStatistics:
-    """The moments of what was seen, ready to be kept in a file."""
-    return ImageStatistics(*moments(seen.features), model.identity, len(seen))
+@dataclass(frozen=True)
+class Comparison:
+    """All that can be said of two sets; less where only the moments of one are known, or no classes are told apart."""
+
+    frechet: FrechetScore
+    images: ImageScores | None
+    classes: tuple[ClassScores, ...]
+
+    @property
+    def right(self) -> float | None:
+        """The share of fakes that are taken for what they were to be, where that is known."""
+        known = [score for score in self.classes if score.right is not None]
+        asked = sum(score.asked for score in known)
+        return sum(score.right * score.asked for score in known if score.right is not None) / asked if asked else None
+
+    def to_json(self) -> dict[str, Any]:
+        """One flat object, the classes as a list of their own."""
+        whole = vars(self.frechet) | (vars(self.images) if self.images else {})
+        if self.right is not None:
+            whole = whole | {"right": self.right}
+        return whole | {"classes": [vars(score) for score in self.classes]}
 
 
-def score_frechet(model: FeatureModel, real: Seen | ImageStatistics, fake: Seen | ImageStatistics) -> FrechetScore:
-    """The Fréchet distance, from images or from statistics on either side."""
-    sides = [x if isinstance(x, ImageStatistics) else statistics_of(model, x) for x in (real, fake)]
-    floor, half = None, 0
-    if isinstance(real, Seen):
-        half = min(len(real) // 2, sides[1].images or len(real))
-        floor = frechet_floor(real.features, half) if half >= 2 else None
+def look(
+    model: FeatureModel,
+    pixels: Pixels,
+    labels: Indices | None = None,
+    classes: Sequence[str] = (),
+    advance: Callable[[int], None] = lambda images: None,
+) -> Side:
+    """A set of images as a feature network sees it.
+
+    Args:
+        model (FeatureModel): the network.
+        pixels (Pixels): bytes `(n, channels, height, width)`, two images at least.
+        labels (Indices | None): the class of each image.
+        classes (Sequence[str]): the names that the labels stand for.
+        advance (Callable[[int], None]): told how many more images were looked at.
+    """
+    seen = model.look(pixels, advance)
+    statistics = ImageStatistics(*moments(seen.features), model.identity, len(seen))
+    return Side(statistics, seen, match_classes(classes, model.network.classes, labels))
+
+
+def compare(model: FeatureModel, real: Side, fake: Side, seed: int = 0) -> Comparison:
+    """Every measure that two sets allow.
+
+    Args:
+        model (FeatureModel): what looked at both.
+        real (Side): the real images.
+        fake (Side): the others.
+        seed (int): of random subsets, splits and bins.
+    """
+    frechet = score_frechet(model, real, fake)
+    if real.seen is None or fake.seen is None or min(len(real.seen), len(fake.seen)) <= NEIGHBOURS:
+        return Comparison(frechet, None, ())
+    images = score_images(real.seen, fake.seen, seed)
+    return Comparison(frechet, images, score_classes(model.network.classes, real, fake))
+
+
+def score_frechet(model: FeatureModel, real: Side, fake: Side) -> FrechetScore:
+    """The Fréchet distance and its floor."""
+    one, two = real.statistics, fake.statistics
+    half, floor = 0, None
+    if real.seen is not None:
+        half = min(len(real.seen) // 2, two.images or len(real.seen))
+        floor = frechet_floor(real.seen.features, half) if half >= 2 else None
     return FrechetScore(
-        frechet_distance(sides[0].mean, sides[0].covariance, sides[1].mean, sides[1].covariance),
+        frechet_distance(one.mean, one.covariance, two.mean, two.covariance),
         floor,
         half if floor is not None else 0,
         model.identity,
         model.network.feature_size,
-        sides[0].images,
-        sides[1].images,
+        one.images,
+        two.images,
     )
 
 
@@ -148,40 +221,33 @@ def score_images(real: Seen, fake: Seen, seed: int = 0) -> ImageScores:
     )
 
 
-def score_classes(
-    model: FeatureModel, real: Seen, fake: Seen, real_labels: Indices | None, fake_labels: Indices | None
-) -> list[ClassScores]:
-    """What each class has come to; nothing when the network tells no classes apart.
-
-    Args:
-        model (FeatureModel): whose classes they are.
-        real (Seen): the real images.
-        fake (Seen): the fakes.
-        real_labels (Indices | None): the class of each real image, as the network counts them.
-        fake_labels (Indices | None): the class that each fake was to be of.
-    """
-    names = model.network.classes
+def score_classes(names: Sequence[str], real: Side, fake: Side) -> tuple[ClassScores, ...]:
+    """What each class has come to, by the names of the classes that a network tells apart; nothing without any."""
+    assert real.seen is not None
+    assert fake.seen is not None
     if not names:
-        return []
-    real_counts, fake_counts = class_counts(real.probs), class_counts(fake.probs)
-    missing = missing_classes(real_counts, fake_counts)
-    scores = []
-    for i, name in enumerate(names):
-        right = frechet = recall = None
-        if fake_labels is not None and (asked := fake_labels == i).any():
-            right = float((fake.probs[asked].argmax(axis=1) == i).mean())
-            if real_labels is not None:
-                frechet, recall = _within_class(real.features[real_labels == i], fake.features[asked])
-        scores.append(ClassScores(name, int(real_counts[i]), int(fake_counts[i]), i in missing, right, frechet, recall))
-    return scores
+        return ()
+    counts = [class_counts(seen.probs) for seen in (real.seen, fake.seen)]
+    missing = missing_classes(counts[0], counts[1])
+    return tuple(
+        ClassScores(name, int(counts[0][i]), int(counts[1][i]), i in missing, *_asked_for(real, fake, i))
+        for i, name in enumerate(names)
+    )
 
 
-def _within_class(real: NDArray[np.float32], fake: NDArray[np.float32]) -> tuple[float, float] | tuple[None, None]:
-    """Fréchet distance and recall in one class, where there are images enough."""
-    if min(len(real), len(fake)) <= NEIGHBOURS:
-        return None, None
-    count = min(len(real), len(fake))
-    return frechet_of(real, fake), precision_recall(real[:count], fake[:count], NEIGHBOURS)[1]
+def _asked_for(real: Side, fake: Side, index: int) -> tuple[int, float | None, float | None, float | None]:
+    """The fakes with one label: how many, the share that are taken for it, Fréchet distance and recall."""
+    assert fake.seen is not None
+    if fake.labels is None or not (asked := fake.labels == index).any():
+        return 0, None, None, None
+    right = float((fake.seen.probs[asked].argmax(axis=1) == index).mean())
+    if real.labels is None or real.seen is None:
+        return int(asked.sum()), right, None, None
+    one, two = real.seen.features[real.labels == index], fake.seen.features[asked]
+    count = min(len(one), len(two))
+    if count <= NEIGHBOURS:
+        return int(asked.sum()), right, None, None
+    return int(asked.sum()), right, frechet_of(one, two), precision_recall(one[:count], two[:count], NEIGHBOURS)[1]
 
 
 def match_classes(classes: Sequence[str], known: Sequence[str], labels: Indices | None) -> Indices | None:
