@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,12 +38,10 @@ def pictures(pixels: _Pixels) -> list[Image.Image]:
     return [Image.frombytes(mode, (width, height), pixels[i].transpose(1, 2, 0).tobytes()) for i in range(count)]
 
 
-def grid(images: Sequence[Image.Image], columns: int = 0, rows: int = 0) -> Image.Image:
-    """Images of one size side by side, row by row, a pixel apart; as square as possible unless told otherwise."""
+def grid(images: Sequence[Image.Image], rows: int, columns: int) -> Image.Image:
+    """Images of one size side by side, row by row, a pixel apart."""
     from PIL import Image
 
-    columns = columns or math.ceil(math.sqrt(len(images)))
-    rows = rows or math.ceil(len(images) / columns)
     width, height = images[0].width + GAP, images[0].height + GAP
     whole = Image.new(images[0].mode, (columns * width - GAP, rows * height - GAP), 0)
     for i, image in enumerate(images[: columns * rows]):
