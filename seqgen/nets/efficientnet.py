@@ -106,5 +106,5 @@ class EfficientNetLite(nn.Module):
         for (name, value), given in zip(own.items(), tensors, strict=True):
             if value.shape != given.shape:
                 raise ValueError(f"{name} has shape {tuple(given.shape)}, not {tuple(value.shape)}")
-            own[name] = given
-        self.load_state_dict(own)
+            own[name] = given.float()
+        self.load_state_dict(own, assign=True)

