@@ -115,9 +115,8 @@ def evaluate(
 
     ```sh
     seqgen evaluate data.txt --tail 0.1
-    seqgen evaluate -m multi30k-de-en test.de test.en --json
     seqgen evaluate -m multi30k-de-en test.de test.en --search-errors
-    seqgen evaluate real/ fakes.zip --features digits
+    seqgen evaluate real/ fakes.zip --features digits --json
     ```
     """
     from seqgen import modeldir

@@ -92,7 +92,6 @@ def train_features(
     ```sh
     seqgen train-features train-images-idx3-ubyte.gz
     seqgen train-features photos/ --image-size 32 --minutes 10 --out photo-features
-    seqgen evaluate --features photo-features photos/ fakes/
     ```
     """
     COMMAND.run(
