@@ -41,6 +41,8 @@ LOOKS_REAL, REACHES_LITTLE, REACHES_NOTHING = 0.4, 0.12, 0.02
 FELL_BY, ROSE_BY = 0.4, 4.0
 COPIES = 0.5
 ABSENT = 0.34
+# A run whose Frechet distance falls to this share from one evaluation to the next is learning, not collapsing.
+LEARNS = 0.5
 
 ADVICE: dict[State, str] = {
     "healthy": "",
@@ -93,8 +95,16 @@ class Diagnosis:
 
 
 def diagnose(history: Sequence[Signals]) -> Diagnosis:
-    """The state of a run from the signals of its evaluations, oldest first, at least one; the worst state counts."""
-    checks = (_diverged, _collapsed, _vanishing, _overpowered, _collapsing, _memorising)
+    """The state of a run; the worst that is found counts.
+
+    Args:
+        history (Sequence[Signals]): of each evaluation, the oldest first: that before the first step, of which nothing
+            is said.
+    """
+    if len(history) < 2:
+        return Diagnosis("healthy")
+    learns = history[-1].frechet < LEARNS * history[-2].frechet
+    checks = (_diverged, _vanishing, _overpowered) if learns else _ALL
     return next((found for check in checks if (found := check(history))), Diagnosis("healthy"))
 
 
@@ -118,11 +128,11 @@ def _collapsed(history: Sequence[Signals]) -> Diagnosis | None:
 
 def _vanishing(history: Sequence[Signals]) -> Diagnosis | None:
     now = history[-1]
-    if now.accuracy <= WINS or len(history) < 2:
+    if not now.accuracy > WINS:
         return None
     if now.change < MOVES_NOTHING:
         return Diagnosis("generator vanishing", "its images no longer change")
-    before = history[0].image_gradient
+    before = history[1].image_gradient
     if now.image_gradient < FADES_TO * before:
         return Diagnosis("generator vanishing", f"its gradient fell from {before:.2g} to {now.image_gradient:.2g}")
     return None
@@ -154,3 +164,6 @@ def _memorising(history: Sequence[Signals]) -> Diagnosis | None:
     if now.closeness < COPIES:
         return Diagnosis("memorising", f"samples are {now.closeness:.2f} times as far from training images as these")
     return None
+
+
+_ALL = (_diverged, _vanishing, _collapsed, _overpowered, _collapsing, _memorising)

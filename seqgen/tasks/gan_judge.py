@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqgen import modeldir
 from seqgen.data.images import ImageSet
 from seqgen.errors import ModelError
 from seqgen.metrics import bins, images
@@ -22,6 +21,9 @@ REFERENCES, NEIGHBOURS = 5000, 1000
 BINS = 50
 # A classifier knows the classes of a set when it says of so many of its images what their labels say.
 KNOWN = 0.9
+
+# Names of features that are no models of their own.
+NO_MODEL = ("auto", "digits", "pixels")
 
 Array = NDArray[np.float64]
 
@@ -157,9 +159,8 @@ def _eyes(
     if name != "auto":
         return _Network(FeatureModel.load(name, device))
     try:
-        modeldir.locate(DIGITS)
         network = _Network(FeatureModel.load(DIGITS, device))
-    except ModelError:
+    except ModelError:  # nothing is shipped with this copy
         return PixelFeatures(pixels)
     if labels is None or network.classes != classes:
         return PixelFeatures(pixels)

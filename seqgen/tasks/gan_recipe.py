@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from seqgen import modeldir
 from seqgen.config import GanNetworks, GanSettings, ImageFormat
 from seqgen.data.images import ImageSet, build_images
 from seqgen.errors import DataError, UsageError
 from seqgen.seeds import derive
 from seqgen.tasks.card import Made, model_card, table
 from seqgen.tasks.gan import Adversaries, GanModel
-from seqgen.tasks.gan_judge import Judge
+from seqgen.tasks.gan_judge import NO_MODEL, Judge
 from seqgen.tasks.gan_task import GanTask
 from seqgen.tasks.imagining import Imagination
 
@@ -35,6 +36,8 @@ class GanRecipe:
 
     def prepare(self, folder: Path) -> None:
         """Decode the images, or reopen them."""
+        if (features := self._settings.game.features) not in NO_MODEL:
+            modeldir.locate(features)  # before the run begins, not after
         self._images = build_images(self._settings.images, folder, self._warn)
         if len(self._images) < 2:
             raise DataError("one image is not enough to train on")

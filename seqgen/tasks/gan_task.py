@@ -174,9 +174,8 @@ class GanTask:
         signals = Signals(
             **self._mean_watched(), change=self._change(samples), **{name: measures[name] for name in JUDGED}
         )
-        if self._watched[0, -1] > 0:  # not before the first step
-            self._history.append(signals)
-            self._diagnosis = diagnose(self._history)
+        self._history.append(signals)
+        self._diagnosis = diagnose(self._history)
         self._watched = torch.zeros_like(self._watched)
         if self._diagnosis.hopeless and self._config.on_collapse != "warn":
             raise CollapsedError(

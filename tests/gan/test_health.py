@@ -24,6 +24,12 @@ WELL = Signals(
 )
 
 
+# Before the first step: grey images, nothing like the real ones.
+UNTRAINED = dataclasses.replace(
+    WELL, accuracy=0.0, image_gradient=0.0, spread=0.1, recall=0.0, precision=0.0, frechet=1.2
+)
+
+
 def but(**changes: Any) -> Signals:
     return dataclasses.replace(WELL, **changes)
 
@@ -50,17 +56,24 @@ def but(**changes: Any) -> Signals:
     ],
 )
 def test_states(history: list[Signals], state: State) -> None:
-    assert diagnose(history).state == state
+    assert diagnose([UNTRAINED, *history]).state == state
 
 
 def test_the_worst_state_counts() -> None:
     assert diagnose([WELL, but(accuracy=0.99, spread=0.1, closeness=0.1)]).state == "collapsed"
 
 
+def test_nothing_is_said_before_the_first_step_and_no_collapse_found_while_a_run_learns_fast() -> None:
+    assert diagnose([UNTRAINED]).state == "healthy"
+    assert diagnose([UNTRAINED, but(spread=0.1)]).state == "collapsed"
+    assert diagnose([UNTRAINED, but(spread=0.1, frechet=0.5)]).state == "healthy"
+    assert diagnose([UNTRAINED, but(accuracy=0.99, frechet=0.5)]).state == "discriminator overpowers"
+
+
 def test_every_trouble_has_advice_and_says_what_was_seen() -> None:
     assert set(ADVICE) == set(get_args(State))
     assert [state for state, advice in ADVICE.items() if not advice] == ["healthy"]
-    said = str(diagnose([but(accuracy=0.99)]))
+    said = str(diagnose([UNTRAINED, but(accuracy=0.99)]))
     assert said.startswith("discriminator overpowers: it is right 99.0% of the time; try a lower --lr-ratio")
     assert str(diagnose([WELL])) == "healthy"
 

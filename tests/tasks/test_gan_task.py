@@ -135,6 +135,7 @@ def evaluated(task: GanTask) -> dict[str, Any]:
 
 def test_an_evaluation_says_what_was_seen(images: ImageSet) -> None:
     task = task_of(images)
+    evaluated(task)
     steps(task, 3)
     measures = evaluated(task)
     assert task.criterion in measures
