@@ -24,6 +24,13 @@ from typing import Any, Literal, TypeVar
 from seqgen.errors import ConfigError
 
 Architecture = Literal["recurrent", "transformer"]
+GanArchitecture = Literal["dcgan", "cgan"]
+GanBody = Literal["dcgan", "spectral", "residual"]
+GanLoss = Literal["minimax", "non-saturating", "least-squares", "hinge", "wasserstein-gp", "relativistic"]
+Augment = Literal["none", "colour", "translation", "cutout", "all"]
+OnCollapse = Literal["warn", "stop", "rollback"]
+Channels = Literal["auto", "grey", "rgb"]
+Fit = Literal["crop", "pad"]
 Cell = Literal["rnn", "lstm", "gru"]
 Attention = Literal["none", "dot", "general", "additive"]
 Start = Literal["eos", "sos"]
@@ -41,6 +48,8 @@ Weights = Literal["fp32", "fp16"]
 # Larger than any network for a laptop, small enough that a hostile config.json cannot ask for the machine.
 MAX_SIZE = 65_536
 MAX_LAYERS = 64
+MIN_IMAGE, MAX_IMAGE = 4, 1024
+MAX_CLASSES = 10_000
 
 T = TypeVar("T")
 
@@ -236,6 +245,153 @@ class RecurrentTextConfig(TextConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageConfig:
+    """Where images come from and how they become arrays of one size.
+
+    `paths` are folders, zip or tar files, idx or npz files; `labels` is the label file of an idx file when its name
+    does not tell. `image_size` is a number of pixels or HEIGHTxWIDTH; empty: the size of the images if all are alike,
+    else the most common one. `fit` says what becomes of an image of another shape: its middle, or all of it with a border.
+    """
+
+    paths: tuple[str, ...] = ()
+    labels: str = ""
+    image_size: str = ""
+    channels: Channels = "auto"
+    fit: Fit = "crop"
+
+    def __post_init__(self) -> None:
+        if self.image_size and self.size is None:
+            raise ConfigError(f"image-size is {self.image_size!r}", hint="a number of pixels, or HEIGHTxWIDTH: 32x48")
+        for side in self.size or ():
+            if not MIN_IMAGE <= side <= MAX_IMAGE:
+                raise ConfigError(f"image-size is {self.image_size}, but a side has {MIN_IMAGE} to {MAX_IMAGE} pixels")
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width in pixels, or None when the images decide."""
+        sides = self.image_size.lower().split("x")
+        if not 1 <= len(sides) <= 2 or not all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides):
+            return None
+        return int(sides[0]), int(sides[-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFormat:
+    """The shape of the images that a model makes, and the names of their classes, none without labels."""
+
+    channels: int
+    height: int
+    width: int
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _within(self, "channels", 1, 4)
+        _within(self, "height", MIN_IMAGE, MAX_IMAGE)
+        _within(self, "width", MIN_IMAGE, MAX_IMAGE)
+        if len(self.classes) > MAX_CLASSES:
+            raise ConfigError(f"there are {len(self.classes)} classes, but at most {MAX_CLASSES} are possible")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanConfig:
+    """A generator and a discriminator.
+
+    `arch` says whether both are told the label (`cgan`). `body` is the kind of network: `dcgan` has batch norm in both,
+    `spectral` has spectral norm in the discriminator instead, `residual` has no norm at all. The layers nearest to the
+    image have `generator_size` and `discriminator_size` channels; the number doubles with each halving of the image, up
+    to eightfold.
+    """
+
+    arch: GanArchitecture = "dcgan"
+    body: GanBody = "dcgan"
+    latent_size: int = 64
+    generator_size: int = 48
+    discriminator_size: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("latent_size", "generator_size", "discriminator_size"):
+            _within(self, name, 1, 4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanNetworks:
+    """What a GAN's `config.json` keeps: enough to build both networks."""
+
+    images: ImageFormat
+    gan: GanConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialConfig:
+    """The game that the two networks play.
+
+    `r1` and `r2` weigh the squared gradient of the discriminator at real and at fake images, `gradient_penalty` that of
+    `wasserstein-gp` between them. The discriminator's learning rate is `lr_ratio` times the generator's, and it moves
+    `discriminator_steps` times for each move of the generator. `features` names the network that Fréchet distances are
+    measured with; auto takes one that knows these images, else their pixels.
+    """
+
+    loss: GanLoss = "non-saturating"
+    r1: float = 0.0
+    r2: float = 0.0
+    gradient_penalty: float = 10.0
+    lr_ratio: float = 1.0
+    discriminator_steps: int = 1
+    augment: Augment = "none"
+    features: str = "auto"
+    on_collapse: OnCollapse = "warn"
+
+    def __post_init__(self) -> None:
+        for name in ("r1", "r2", "gradient_penalty"):
+            _within(self, name, 0.0, 1e6)
+        _within(self, "lr_ratio", 0.0, 1e3)
+        _within(self, "discriminator_steps", 1, 100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureConfig:
+    """A convolutional classifier whose inner layer serves to compare images.
+
+    Its first stage has `base_size` channels, its last one `feature_size`, which is the size of the features; a hidden
+    layer of `hidden_size` lies between these and the classes.
+    """
+
+    base_size: int = 32
+    feature_size: int = 96
+    hidden_size: int = 128
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("base_size", "feature_size", "hidden_size"):
+            _within(self, name, 1, 4096)
+        _within(self, "dropout", 0.0, 0.99)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureNetworks:
+    """What the `config.json` of a feature network keeps."""
+
+    images: ImageFormat
+    features: FeatureConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledConfig:
+    """How labelled images are learned from.
+
+    `valid` is the share of them that is held out, drawn at random. `shift` is how far an image is moved at random in
+    training, as a share of its sides.
+    """
+
+    valid: float = 0.05
+    shift: float = 0.08
+
+    def __post_init__(self) -> None:
+        _within(self, "valid", 0.0, 0.9)
+        _within(self, "shift", 0.0, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The training loop: for how long, how fast, and what it keeps.
 
@@ -254,6 +410,8 @@ class TrainConfig:
     schedule: Schedule = "cosine"
     warmup_steps: int = 100
     weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.99
     clip: float = 1.0
     ema: float = 0.998
     precision: Precision = "auto"
@@ -277,6 +435,8 @@ class TrainConfig:
         _within(self, "lr", 0.0, 1e3)
         _within(self, "warmup_steps", 0, 2**40)
         _within(self, "weight_decay", 0.0, 1e3)
+        _within(self, "beta1", 0.0, 0.999_999)
+        _within(self, "beta2", 0.0, 0.999_999)
         _within(self, "clip", 0.0, math.inf)
         _within(self, "ema", 0.0, 0.999_999)
         for name in ("eval_every", "save_every", "log_every"):
@@ -333,8 +493,17 @@ class SearchConfig:
         _within(self, "beam_size", 1, 2**20)
 
 
+class _OfText:
+    text: TextConfig | ParallelConfig
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where the data is."""
+        return self.text.paths
+
+
 @dataclass(frozen=True, kw_only=True)
-class LanguageModelSettings:
+class LanguageModelSettings(_OfText):
     """All that decides a `train-lm` run, as `training.json` keeps it."""
 
     text: RecurrentTextConfig = field(default_factory=RecurrentTextConfig)
@@ -343,7 +512,7 @@ class LanguageModelSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerTextSettings:
+class TransformerTextSettings(_OfText):
     """All that decides a `train-transformer` run on text, as `training.json` keeps it."""
 
     text: TextConfig = field(default_factory=TextConfig)
@@ -352,7 +521,7 @@ class TransformerTextSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationSettings:
+class TranslationSettings(_OfText):
     """All that decides a `train-seq2seq` run, as `training.json` keeps it."""
 
     text: ParallelConfig = field(default_factory=ParallelConfig)
@@ -362,8 +531,51 @@ class TranslationSettings:
     )
 
 
+class _OfImages:
+    images: ImageConfig
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where the data is."""
+        return self.images.paths
+
+
 @dataclass(frozen=True, kw_only=True)
-class TransformerPairsSettings:
+class GanSettings(_OfImages):
+    """All that decides a `gan-train` run, as `training.json` keeps it. The defaults are the preset `quick`."""
+
+    images: ImageConfig = field(default_factory=ImageConfig)
+    network: GanConfig = field(default_factory=GanConfig)
+    game: AdversarialConfig = field(default_factory=AdversarialConfig)
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(
+            minutes=15.0,
+            batch_size=64,
+            lr=1e-3,
+            warmup_steps=0,
+            weight_decay=0.0,
+            beta1=0.5,
+            beta2=0.999,
+            clip=0.0,
+            ema=0.999,
+        )
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSettings(_OfImages):
+    """All that decides a `train-features` run, as `training.json` keeps it."""
+
+    images: ImageConfig = field(default_factory=ImageConfig)
+    labelled: LabelledConfig = field(default_factory=LabelledConfig)
+    network: FeatureConfig = field(default_factory=FeatureConfig)
+    train: TrainConfig = field(
+        default_factory=lambda: TrainConfig(epochs=10.0, batch_size=128, lr=3e-3, ema=0.999, eval_every=400)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerPairsSettings(_OfText):
     """All that decides a `train-transformer` run on sentence pairs, as `training.json` keeps it."""
 
     text: ParallelConfig = field(default_factory=ParallelConfig)
@@ -400,6 +612,9 @@ def from_json(cls: type[T], data: object, *, where: str) -> T:
                 f"{where} has an unknown field {reprlib.repr(name)}", hint=f"meant {near[0]!r}?" if near else ""
             )
     values = {name: _convert(value, hints[name], f"{where}.{name}") for name, value in data.items()}
+    for f in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if f.name not in values and f.default is f.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{where} has no field {f.name!r}")
     try:
         return cls(**values)
     except ConfigError as error:

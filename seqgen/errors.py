@@ -6,7 +6,8 @@
     ├── DataError               exit 2   text that cannot be read as text, or is too short
     ├── ModelError              exit 2   a model directory that is missing, damaged or foreign
     ├── TrainingError           exit 1   a run that cannot go on
-    │   └── NonFiniteError      exit 1   a loss or gradient that is not a number
+    │   ├── NonFiniteError      exit 1   a loss or gradient that is not a number
+    │   └── CollapsedError      exit 1   a GAN that went wrong, and was asked not to go on
     ├── OutputError             exit 1   a result that cannot be written
     └── Interrupted             exit 130 (Ctrl-C) or 143 (TERM): the state is saved
 
@@ -61,6 +62,20 @@ class TrainingError(SeqgenError):
 
 class NonFiniteError(TrainingError):
     """A loss or a gradient became infinite or not-a-number; the weights were not touched."""
+
+
+class CollapsedError(TrainingError):
+    """A GAN that went wrong.
+
+    Args:
+        message (str): what was seen.
+        hint (str): what to try.
+        roll_back (bool): whether to go on from the best state instead of stopping.
+    """
+
+    def __init__(self, message: str, *, hint: str, roll_back: bool) -> None:
+        super().__init__(message, hint=hint)
+        self.roll_back = roll_back
 
 
 class OutputError(SeqgenError):

@@ -18,22 +18,24 @@ HEAVY = ("torch", "numpy", "rich.progress", "safetensors", "sentencepiece")
 
 # Which parts of seqgen a layer must not know of.
 FORBIDDEN = {
-    "modeldir": {"config", "data", "nets", "decode", "metrics", "figures", "tasks", "export", "train", "cli"},
-    "data": {"nets", "decode", "figures", "tasks", "export", "train", "cli"},
-    "nets": {"data", "decode", "figures", "tasks", "export", "train", "cli"},
-    "decode": {"data", "nets", "figures", "tasks", "export", "train", "cli"},
-    "metrics": {"data", "nets", "decode", "figures", "tasks", "export", "train", "cli"},
-    "figures": {"config", "data", "nets", "metrics", "tasks", "export", "train", "cli"},
+    "modeldir": {"config", "data", "nets", "decode", "metrics", "figures", "tasks", "gan", "export", "train", "cli"},
+    "data": {"nets", "decode", "figures", "tasks", "gan", "export", "train", "cli"},
+    "nets": {"data", "decode", "figures", "tasks", "gan", "export", "train", "cli"},
+    "decode": {"data", "nets", "figures", "tasks", "gan", "export", "train", "cli"},
+    "gan": {"data", "decode", "metrics", "figures", "tasks", "export", "train", "cli"},
+    "metrics": {"data", "nets", "decode", "figures", "tasks", "gan", "export", "train", "cli"},
+    "figures": {"config", "data", "nets", "metrics", "tasks", "gan", "export", "train", "cli"},
     "tasks": {"export", "train", "cli"},
-    "export": {"decode", "metrics", "figures", "train", "cli"},
-    "train": {"tasks", "export", "cli"},
+    "export": {"decode", "gan", "metrics", "figures", "train", "cli"},
+    "train": {"gan", "tasks", "export", "cli"},
 }
 THIRD_PARTY = {
     "modeldir": {"torch", "safetensors"},
     "nets": {"torch"},
     "decode": {"torch"},
-    "data": {"torch", "numpy", "sentencepiece"},
-    "metrics": {"sacrebleu"},
+    "data": {"torch", "numpy", "sentencepiece", "PIL"},
+    "metrics": {"sacrebleu", "numpy", "torch"},
+    "gan": {"torch"},
     "figures": {"rich", "PIL"},
     "export": {"torch", "numpy", "sentencepiece", "ctranslate2"},
 }

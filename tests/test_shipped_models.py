@@ -5,13 +5,18 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from seqgen import modeldir
-from seqgen.config import SamplingConfig, SearchConfig, TextConfig
+from seqgen.config import ImageConfig, SamplingConfig, SearchConfig, TextConfig
 from seqgen.data.corpus import build_corpus
+from seqgen.data.images import build_images
 from seqgen.metrics.text import text_scores
+from seqgen.nets.features import FeatureNetwork
+from seqgen.tasks.features import FeatureModel
+from seqgen.tasks.features_task import evaluate as evaluate_features
 from seqgen.tasks.language_model import LanguageModel
 from seqgen.tasks.language_model_judging import char_counts, evaluate
 from seqgen.tasks.translating import Method, Translator
@@ -22,9 +27,11 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("SEQGEN_TEST_DATA", ROOT.parent / "shared" / "data"))
 SHAKESPEARE = DATA / "tinyshakespeare" / "input.txt"
 MULTI30K = DATA / "multi30k"
-NAMES = ("shakespeare-lstm", "multi30k-de-en")
+MNIST = DATA / "mnist"
+NAMES = ("shakespeare-lstm", "multi30k-de-en", "digits-features")
 
 needs_shakespeare = pytest.mark.skipif(not SHAKESPEARE.is_file(), reason="tiny Shakespeare is not here")
+needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not here")
 needs_multi30k = pytest.mark.skipif(not MULTI30K.is_dir(), reason="Multi30k is not here")
 
 
@@ -51,7 +58,9 @@ def test_it_is_whole_and_small(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_names_no_path_of_the_machine_that_made_it(name: str) -> None:
     settings = json.loads((shipped(name) / "training.json").read_text())["settings"]
-    assert all(Path(path).name == path for path in settings["text"]["paths"])
+    paths = [path for part in settings.values() for path in part.get("paths", ())]
+    assert paths
+    assert all(Path(path).name == path for path in paths)
 
 
 # shakespeare-lstm ---------------------------------------------------------------------------------------------
@@ -136,3 +145,30 @@ def test_company_changes_no_translation(translation_model: TranslationModel, met
             first, second = one.outputs[0].hypothesis, other.outputs[0].hypothesis
             assert first.score == pytest.approx(second.score, abs=1e-4), one.source
             assert first.token_ids == second.token_ids, one.source
+
+
+# digits-features ----------------------------------------------------------------------------------------------
+
+
+@needs_mnist
+def test_it_tells_digits_apart(tmp_path: Path) -> None:
+    model = FeatureModel.load("digits", torch.device("cpu"))
+    images = build_images(ImageConfig(paths=(str(MNIST / "t10k-images-idx3-ubyte.gz"),)), tmp_path, lambda text: None)
+    assert images.labels is not None
+    assert model.network.classes == images.classes
+    probs = model.probs(images.pixels[:1000])
+    assert (probs.argmax(axis=1) == images.labels[:1000]).mean() >= 0.985
+    assert sum(path.stat().st_size for path in shipped("digits-features").iterdir()) < 2**20
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_it_is_as_right_as_its_card_says(tmp_path: Path) -> None:
+    model = FeatureModel.load("digits", torch.device("cpu"))
+    assert isinstance(model.network, FeatureNetwork)
+    images = build_images(ImageConfig(paths=(str(MNIST / "t10k-images-idx3-ubyte.gz"),)), tmp_path, lambda text: None)
+    measures = evaluate_features(model.network, images, np.arange(len(images)))
+    assert measures is not None
+    assert measures["accuracy"] >= 0.99
+    card = (shipped("digits-features") / "README.md").read_text(encoding="utf-8")
+    assert f"accuracy {measures['accuracy']:.4f}, {measures['loss']:.4f} nats" in card

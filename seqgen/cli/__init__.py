@@ -15,11 +15,14 @@ from seqgen import __version__
 from seqgen.cli import (
     evaluate,
     export,
+    gan_sample,
+    gan_train,
     models,
     options,
     output,
     sample,
     score,
+    train_features,
     train_lm,
     train_seq2seq,
     train_transformer,
@@ -58,7 +61,10 @@ def _root(
 app.command("train-lm", rich_help_panel="Train")(train_lm.train_lm)
 app.command("train-seq2seq", rich_help_panel="Train", cls=options.ValidCommand)(train_seq2seq.train_seq2seq)
 app.command("train-transformer", rich_help_panel="Train", cls=options.ValidCommand)(train_transformer.train_transformer)
+app.command("train-features", rich_help_panel="Train")(train_features.train_features)
+app.command("gan-train", rich_help_panel="Train")(gan_train.gan_train)
 app.command("sample", rich_help_panel="Use")(sample.sample)
+app.command("gan-sample", rich_help_panel="Use")(gan_sample.gan_sample)
 app.command("translate", rich_help_panel="Use")(translate.translate)
 app.command("score", rich_help_panel="Judge")(score.score)
 app.command("evaluate", rich_help_panel="Judge")(evaluate.evaluate)

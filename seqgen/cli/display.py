@@ -17,24 +17,50 @@ from seqgen.train.log import Listener, Record
 SECONDS_BETWEEN_LINES = 10.0
 UNKNOWN_PACE = "measuring the pace"
 _SMOOTHING = 0.98
+_SMOOTHED = {
+    "loss",
+    "bits_per_char",
+    "discriminator_loss",
+    "generator_loss",
+    "discriminator_accuracy",
+    "units_per_second",
+}
 
 _PHRASES: Mapping[str, str] = {
     "loss": "loss {:.4f} nats",
     "bits_per_char": "{:.3f} bits/char",
-    "units_per_second": "{:,.0f} tokens/s",
+    "discriminator_loss": "D {:.3f}",
+    "generator_loss": "G {:.3f}",
+    "discriminator_accuracy": "D right {:.0%}",
+    "units_per_second": "{:,.0f} {unit}/s",
     "lr": "lr {:.2g}",
     "grad_norm": "gradient {:.2f}",
+    "discriminator_grad_norm": "gradients D {:.2g}",
+    "generator_grad_norm": "G {:.2g}",
     "valid_loss": "valid {:.4f} nats",
     "valid_bits_per_char": "{:.3f} bits/char",
     "valid_perplexity": "perplexity {:.2f}",
     "valid_bleu": "BLEU {:.2f}",
     "valid_chrf": "chrF {:.2f}",
+    "sign": "r_t {:.2f}",
+    "image_gradient": "gradient at images {:.2g}",
+    "change": "change {:.2f}",
+    "valid_spread": "spread {:.2f}",
+    "valid_precision": "precision {:.2f}",
+    "valid_recall": "recall {:.2f}",
+    "valid_different_bins": "bins off {:.0%}",
+    "valid_missing": "classes missing {:.0%}",
+    "valid_as_asked": "as asked {:.1%}",
+    "valid_closeness": "closeness {:.2f}",
+    "valid_frechet": "Fréchet {:.3g}",
+    "valid_floor": "floor {:.2g}",
+    "health": "{}",
 }
 
 
-def phrase(record: Record, names: Mapping[str, str] = _PHRASES) -> str:
+def phrase(record: Record, names: Mapping[str, str] = _PHRASES, unit: str = "tokens") -> str:
     """The measures of a record in words, in the order of the table above, then those that it does not know."""
-    known = [names[name].format(record[name]) for name in names if name in record]
+    known = [names[name].format(record[name], unit=unit) for name in names if name in record]
     hidden = {"step", "epoch", "seconds", *names}
     return " · ".join(known + [f"{name} {value:.4g}" for name, value in record.items() if name not in hidden])
 
@@ -60,8 +86,8 @@ class _Run:
     def smooth(self, record: Record) -> dict[str, float]:
         """The record with loss and speed averaged over the last fifty steps or so."""
         shown = dict(record)
-        for name in record.keys() & {"loss", "bits_per_char", "units_per_second"}:
-            before = self._smooth.get(name, record[name])
+        for name in record.keys() & _SMOOTHED:
+            before = self._smooth[name] if name in self._smooth else record[name]
             shown[name] = self._smooth[name] = _SMOOTHING * before + (1 - _SMOOTHING) * record[name]
         return shown
 
@@ -77,8 +103,8 @@ class _Run:
 class PlainDisplay(Listener):
     """Whole lines on stderr: one every ten seconds and one for each evaluation."""
 
-    def __init__(self) -> None:
-        self._run = _Run()
+    def __init__(self, unit: str = "tokens") -> None:
+        self._run, self._unit = _Run(), unit
         self._last = time.monotonic()
 
     def stepped(self, record: Record, total_steps: int | None) -> None:
@@ -87,7 +113,8 @@ class PlainDisplay(Listener):
         left = self._run.left(record["step"], total_steps)
         if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
-            say(f"step {record['step']:.0f}{_of(total_steps)} · epoch {record['epoch']:.2f} · {phrase(shown)} · {left}")
+            where = f"step {record['step']:.0f}{_of(total_steps)} · epoch {record['epoch']:.2f}"
+            say(f"{where} · {phrase(shown, unit=self._unit)} · {left}")
 
     def evaluated(self, record: Record, *, best: bool) -> None:
         """Print the line of an evaluation."""
@@ -116,8 +143,8 @@ class _BarAndNumbers(Progress):
 class LiveDisplay(Listener):
     """A progress bar with the latest numbers under it; evaluations and samples scroll away above it."""
 
-    def __init__(self, terminal: Console) -> None:
-        self._run = _Run()
+    def __init__(self, terminal: Console, unit: str = "tokens") -> None:
+        self._run, self._unit = _Run(), unit
         self._terminal = terminal
         self._progress = _BarAndNumbers(
             BarColumn(),
@@ -143,7 +170,7 @@ class LiveDisplay(Listener):
     def stepped(self, record: Record, total_steps: int | None) -> None:
         """Move the bar."""
         assert self._bar is not None
-        self._progress.numbers = phrase(self._run.smooth(record))
+        self._progress.numbers = phrase(self._run.smooth(record), unit=self._unit)
         self._progress.update(
             self._bar,
             completed=record["step"],
@@ -168,10 +195,15 @@ class LiveDisplay(Listener):
 
 
 @contextmanager
-def display(terminal: Terminal) -> Iterator[list[Listener]]:
-    """Show a run in the way that fits: a bar on a terminal, lines in a log, nothing when quiet."""
+def display(terminal: Terminal, unit: str) -> Iterator[list[Listener]]:
+    """Show a run in the way that fits: a bar on a terminal, lines in a log, nothing when quiet.
+
+    Args:
+        terminal (Terminal): how much is wanted.
+        unit (str): what the speed counts.
+    """
     if terminal.animated:
-        with LiveDisplay(console()) as live:
+        with LiveDisplay(console(), unit) as live:
             yield [live]
     else:
-        yield [] if terminal.quiet else [PlainDisplay()]
+        yield [] if terminal.quiet else [PlainDisplay(unit)]

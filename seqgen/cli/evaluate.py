@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgen.cli import options, output
+from seqgen.cli import evaluate_images, options, output
 from seqgen.cli.output import Terminal
 from seqgen.config import SearchConfig
 from seqgen.errors import UsageError
@@ -21,14 +21,28 @@ if TYPE_CHECKING:
 
 DEFAULT = "shakespeare-lstm"
 SEARCH = SearchConfig()
-LANGUAGE, TRANSLATION = "Language models", "Translation models"
+LANGUAGE, TRANSLATION, IMAGES = "Language models", "Translation models", "Images"
+
+# Which options belong to which kind of model; the others belong to all.
+COMPARING = {"features", "weights", "save_statistics"}
+OPTIONS = {
+    "language-model": {"tail"},
+    "translation": {"beam", "length_penalty", "search_errors", "min_length", "max_nodes", "max_seconds"},
+    "images": COMPARING | {"samples"},
+    "sets of images": COMPARING,
+    "image-features": set[str](),
+}
 
 
 def evaluate(
     ctx: typer.Context,
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="DATA", help="Text for a language model, SOURCE TARGET for a translation model."),
+        typer.Argument(
+            metavar="DATA",
+            help="Text for a language model, SOURCE TARGET for a translation model, real images for a GAN; without a "
+            "model, two sets of images: folders, zip, tar, idx(.gz), npz.",
+        ),
     ],
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     tail: Annotated[
@@ -59,13 +73,31 @@ def evaluate(
     max_seconds: Annotated[
         float, typer.Option(help="Seconds it may take for a sentence.", rich_help_panel=TRANSLATION)
     ] = SEARCH.max_seconds,
+    features: Annotated[
+        str,
+        typer.Option(
+            metavar="NETWORK",
+            help="What compares images: digits, efficientnet, inception, or a model of train-features.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = "",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file of --features inception.", rich_help_panel=IMAGES)
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Images a GAN makes; 0: as many as are real.", rich_help_panel=IMAGES)
+    ] = 0,
+    save_statistics: Annotated[
+        Path | None,
+        typer.Option(help="Write mean and covariance of the real images (npz).", rich_help_panel=IMAGES),
+    ] = None,
     as_json: options.Json = False,
     device: options.Device = "cpu",
     threads: options.Threads = 0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Judge a model on data that it was not trained on.
+    """Judge a model on data that it was not trained on, or one set of images by another.
 
     A language model reads text in one sequential pass, the state carried from the first token to the last; a
     Transformer sees its context only, and predicts each token from at least half of one. JSON keys:
@@ -75,10 +107,17 @@ def evaluate(
     loss (nats per token of TARGET), perplexity, sentences, seconds. With --search-errors: a table of greedy, beam and
     exhaustive search (Stahlberg and Byrne 2019); in JSON a list under search_errors.
 
+    A GAN is judged by real images, and a set of images by another, in the features of a network: a Fréchet distance
+    compares only with one of the same network and the same counts, so both are told, with the floor that two real
+    halves have. JSON keys: frechet, floor, floor_images, features, feature_size, real_images, fake_images, kernel,
+    precision, recall, neighbour_images, different_bins, bins, bin_divergence, right (share as asked), classes (a
+    list: name, real, fake, missing, asked, right, frechet, recall). A set may be an npz of --save-statistics or of
+    pytorch-fid. A model of train-features: accuracy, loss, images.
+
     ```sh
     seqgen evaluate data.txt --tail 0.1
-    seqgen evaluate -m multi30k-de-en test.de test.en --json
     seqgen evaluate -m multi30k-de-en test.de test.en --search-errors
+    seqgen evaluate real/ fakes.zip --features digits --json
     ```
     """
     from seqgen import modeldir
@@ -87,27 +126,34 @@ def evaluate(
     terminal = Terminal(quiet=quiet, verbose=verbose)
     place = runtime.choose_device(device)
     used = runtime.set_threads(threads)
-    task = modeldir.read_config(modeldir.locate(model)).task
-    terminal.detail(f"{model}: {task}; {place}, {used} threads")
     chosen = options.given(ctx)
-    for_text = {"tail"}
-    for_pairs = {"beam", "length_penalty", "search_errors", "min_length", "max_nodes", "max_seconds"}
-    if misplaced := chosen.keys() & (for_pairs if task != "translation" else for_text):
+    no_model = "model" not in chosen and (bool(chosen.keys() & COMPARING) or evaluate_images.are_images(paths))
+    task = "sets of images" if no_model else modeldir.read_config(modeldir.locate(model)).task
+    terminal.detail(f"{task if no_model else f'{model}: {task}'}; {place}, {used} threads")
+    if misplaced := chosen.keys() & (set[str]().union(*OPTIONS.values()) - OPTIONS.get(task, set())):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(misplaced))
-        raise UsageError(f"{names} does not apply to a model for {task}")
+        raise UsageError(f"{names} does not apply to {task if no_model else f'a model for {task}'}")
     if chosen.keys() & {"max_nodes", "max_seconds"} and not search_errors:
         raise UsageError("--max-nodes and --max-seconds belong to --search-errors")
-    if task != "translation":
-        _text(model, paths, tail, place, terminal, as_json=as_json)
-        return
-    search = SearchConfig(
-        length_penalty=length_penalty,
-        min_length=min_length,
-        beam_size=beam,
-        max_nodes=max_nodes,
-        max_seconds=max_seconds,
-    )
-    _pairs(model, tuple(paths), search, place, terminal, search_errors=search_errors, as_json=as_json)
+    wanted = evaluate_images.Wanted(features, weights, samples, save_statistics)
+    match task:
+        case "sets of images":
+            evaluate_images.compare_sets(paths, wanted, place, terminal, as_json=as_json)
+        case "images":
+            evaluate_images.judge_gan(model, paths, wanted, place, terminal, as_json=as_json)
+        case "image-features":
+            evaluate_images.judge_features(model, paths, place, terminal, as_json=as_json)
+        case "translation":
+            search = SearchConfig(
+                length_penalty=length_penalty,
+                min_length=min_length,
+                beam_size=beam,
+                max_nodes=max_nodes,
+                max_seconds=max_seconds,
+            )
+            _pairs(model, tuple(paths), search, place, terminal, search_errors=search_errors, as_json=as_json)
+        case _:
+            _text(model, paths, tail, place, terminal, as_json=as_json)
 
 
 def _text(model: str, paths: list[str], tail: float, place: torch.device, terminal: Terminal, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ import typer
 from seqgen.cli import options, output
 from seqgen.errors import ModelError
 
-MEASURES = ("valid_loss", "valid_bits_per_char", "valid_perplexity", "valid_bleu", "valid_chrf")
+MEASURES = ("valid_loss", "valid_accuracy", "valid_bits_per_char", "valid_perplexity", "valid_bleu", "valid_chrf")
 
 
 def models(

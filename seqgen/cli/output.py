@@ -91,6 +91,11 @@ def write(text: str) -> None:
     _stdout(lambda: sys.stdout.buffer.write(text.encode("utf-8", errors="surrogateescape")))
 
 
+def write_bytes(content: bytes) -> None:
+    """Put a result that is not text on stdout; raises as `write` does."""
+    _stdout(lambda: sys.stdout.buffer.write(content))
+
+
 def write_json(value: object) -> None:
     """Put one JSON object on stdout, on a line of its own."""
     write(json.dumps(value, ensure_ascii=False) + "\n")
@@ -220,6 +225,17 @@ def read_prompt() -> str:
         return sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"standard input is not UTF-8 (byte {error.start})") from None
+
+
+def stdout_is_a_terminal() -> bool:
+    """Whether a person looks at the result."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def colourful() -> bool:
+    """Whether stderr shows colours, and nobody asked for none."""
+    dull = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stderr is not None and sys.stderr.isatty() and not dull
 
 
 def stdin_is_a_person() -> bool:

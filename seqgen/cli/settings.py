@@ -23,7 +23,7 @@ RENAMED = {"num_layers": "layers", "num_heads": "heads", "num_kv_heads": "kv-hea
 OPPOSITES = {"bidirectional": "unidirectional", "joint": "separate", "tied": "untied"}
 
 # What a resumed run may change: how long and how fast it goes on, and on which machine; not what it is.
-FREE_ON_RESUME = {f.name for f in dataclasses.fields(TrainConfig)} - {"seed", "batch_size", "ema"}
+FREE_ON_RESUME = {f.name for f in dataclasses.fields(TrainConfig)} - {"seed", "batch_size", "ema"} | {"on_collapse"}
 
 
 def settle(

@@ -26,16 +26,11 @@ if TYPE_CHECKING:
     from seqgen.train.runtime import StopRequest
 
 
-class _Text(Protocol):
-    @property
-    def paths(self) -> tuple[str, ...]: ...
-
-
 class Settings(Protocol):
     """What the settings of all training commands have: frozen dataclasses of `seqgen.config`."""
 
     @property
-    def text(self) -> _Text:
+    def paths(self) -> tuple[str, ...]:
         """Where the data is."""
 
     @property
@@ -89,6 +84,7 @@ class Command(Generic[S]):
         directory (Callable[[S], Path]): the default run directory.
         recipe (Callable[[S, Terminal], Recipe]): what it trains.
         try_it (str): the command that uses the model, without the model.
+        unit (str): what a batch is counted in.
     """
 
     name: str
@@ -97,6 +93,7 @@ class Command(Generic[S]):
     directory: Callable[[S], Path]
     recipe: Callable[[S, Terminal], Recipe]
     try_it: str
+    unit: str = "tokens"
 
     def run(
         self,
@@ -135,7 +132,7 @@ class Command(Generic[S]):
             raise UsageError("which run? --resume without data needs --out", hint=self.resume_line(Path("DIRECTORY")))
         resumed = (out or self.directory(replace(self.defaults, chosen))) if resume else None
         settings = settle(self.name, self.defaults, chosen, resumed=resumed, config=config, note=terminal.note)
-        if not resume and "-" in settings.text.paths and sys.stdin is not None and sys.stdin.isatty():
+        if not resume and "-" in settings.paths and sys.stdin is not None and sys.stdin.isatty():
             terminal.note("reading text from the terminal; end it with Ctrl-D")
         directory = resumed or out or self.directory(settings)
         self.train(settings, directory, terminal, resume=resume, overwrite=overwrite, tensorboard=tensorboard)
@@ -189,7 +186,7 @@ class Command(Generic[S]):
                 log = held.enter_context(closing(MetricsLog(path, every=every, size=size)))
                 if tensorboard:
                     listeners.append(held.enter_context(closing(TensorBoardLog(directory / "tensorboard"))))
-            with display(terminal) as shown:
+            with display(terminal, self.unit) as shown:
                 trainer = Trainer(
                     recipe.task(group.share),
                     settings.train,
@@ -246,7 +243,7 @@ class Command(Generic[S]):
             name=directory.resolve().name,
             step=step,
             minutes=progress.seconds / 60,
-            command=command_line(self.name, settings, self.defaults, settings.text.paths, directory),
+            command=command_line(self.name, settings, self.defaults, settings.paths, directory),
         )
         run.publish(directory, weights, recipe.model_files(), recipe.card(made, measures))
         judged = recipe.summary(measures) if measures else "not validated"

@@ -26,27 +26,27 @@ class ModelConfig:
     Args:
         task (str): what the model does, such as `language-model`.
         architecture (str): which network, such as `recurrent`.
-        vocab_size (int): how many tokens the tokenizer knows, that of the target where there are two.
-        source_vocab_size (int): how many tokens the source's tokenizer knows; 0 without a source.
         network (Mapping[str, Any]): the fields of the architecture's dataclass in `seqgen.config`.
+        vocab_size (int): how many tokens the tokenizer knows, that of the target where there are two; 0 without one.
+        source_vocab_size (int): how many tokens the source's tokenizer knows; 0 without a source.
     """
 
     task: str
     architecture: str
-    vocab_size: int
     network: Mapping[str, Any]
+    vocab_size: int = 0
     source_vocab_size: int = 0
 
     def to_bytes(self) -> bytes:
         """The file as it is written."""
+        sizes = {"vocab_size": self.vocab_size, "source_vocab_size": self.source_vocab_size}
         return json_bytes(
             {
                 "format": FORMAT,
                 "seqgen": __version__,
                 "task": self.task,
                 "architecture": self.architecture,
-                "vocab_size": self.vocab_size,
-                **({"source_vocab_size": self.source_vocab_size} if self.source_vocab_size else {}),
+                **{name: size for name, size in sizes.items() if size},
                 "network": dict(self.network),
             }
         )

@@ -91,16 +91,15 @@ def read_config(directory: Path) -> ModelConfig:
     data = read_json(path)
     if data.get("format") != FORMAT:
         raise ModelError(f"{path} has format {data.get('format')!r}, this seqgen reads {FORMAT}", hint="upgrade seqgen")
-    kinds = {"task": str, "architecture": str, "vocab_size": int, "network": dict}
+    kinds = {"task": str, "architecture": str, "network": dict}
     for name, kind in kinds.items():
         if type(data.get(name)) is not kind:
             raise ModelError(f"{path}: {name} is {reprlib.repr(data.get(name))}, not of type {kind.__name__}")
-    if not 1 <= data["vocab_size"] <= MAX_VOCAB:
-        raise ModelError(f"{path}: vocab_size is {reprlib.repr(data['vocab_size'])}, out of range")
-    source = data.get("source_vocab_size", 0)
-    if type(source) is not int or not 0 <= source <= MAX_VOCAB:
-        raise ModelError(f"{path}: source_vocab_size is {reprlib.repr(source)}, out of range")
-    return ModelConfig(**{name: data[name] for name in kinds}, source_vocab_size=source)
+    sizes = {name: data[name] for name in ("vocab_size", "source_vocab_size") if name in data}
+    for name, size in sizes.items():
+        if type(size) is not int or not 1 <= size <= MAX_VOCAB:
+            raise ModelError(f"{path}: {name} is {reprlib.repr(size)}, out of range")
+    return ModelConfig(**{name: data[name] for name in kinds}, **sizes)
 
 
 def read_tensors(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, Tensor]:

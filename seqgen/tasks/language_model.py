@@ -82,7 +82,7 @@ def _read_tokenizer(directory: Path) -> Tokenizer:
 
 def model_files(network: LanguageNetwork, tokenizer: Tokenizer) -> dict[str, bytes]:
     """What turns a weights file into a model directory."""
-    config = modeldir.ModelConfig(TASK, architecture_of(network.config), network.vocab_size, to_json(network.config))
+    config = modeldir.ModelConfig(TASK, architecture_of(network.config), to_json(network.config), network.vocab_size)
     return {modeldir.CONFIG: config.to_bytes(), tokenizer.file_name: tokenizer.to_bytes()}
 
 

@@ -91,8 +91,8 @@ class TranslationModel:
         config = modeldir.ModelConfig(
             TASK,
             architecture_of(network.config),
-            network.vocab_size,
             to_json(network.config),
+            network.vocab_size,
             network.source_vocab_size,
         )
         contents = (self.source_tokenizer.to_bytes(), self.target_tokenizer.to_bytes())

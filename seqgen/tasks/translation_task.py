@@ -145,6 +145,10 @@ class TranslationTask:
         generator = np.random.Generator(np.random.PCG64(derive(self._seed, "positions", step)))
         return generator.integers(0, self._target_lengths[indices] + 1)
 
+    def pace(self, player: str, step: int) -> float:
+        """The only player moves in every step."""
+        return 1.0
+
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         """The part's share of the mean cross-entropy in nats per position, smoothed.
 

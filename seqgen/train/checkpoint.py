@@ -111,6 +111,14 @@ class CheckpointStore:
         modeldir.verify(self.path(step))
         return modeldir.read_tensors(self.path(step) / modeldir.WEIGHTS)
 
+    def read(self, step: int) -> Checkpoint:
+        """The checkpoint of a step.
+
+        Raises:
+            ModelError: it is damaged.
+        """
+        return self._read(self.path(step))
+
     def _read(self, path: Path) -> Checkpoint:
         modeldir.verify(path)
         return Checkpoint(

@@ -7,10 +7,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from seqgen.errors import OutputError, UsageError
 
-Record = Mapping[str, float]
+# Numbers by name, and now and then a word.
+Record = Mapping[str, Any]
 
 
 class Listener:
@@ -162,5 +164,5 @@ class TensorBoardLog(Listener):
 
     def _scalars(self, record: Record) -> None:
         for name, value in record.items():
-            if name != "step":
+            if name != "step" and not isinstance(value, str):
                 self._writer.add_scalar(name, value, int(record["step"]))

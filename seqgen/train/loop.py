@@ -28,8 +28,9 @@ import torch
 from torch import Tensor, nn
 
 from seqgen.config import TrainConfig
-from seqgen.errors import Interrupted, NonFiniteError, OutputError, TrainingError
+from seqgen.errors import CollapsedError, Interrupted, NonFiniteError, OutputError, TrainingError
 from seqgen.seeds import derive
+from seqgen.train import runtime
 from seqgen.train.budget import Pace, Plan, first_plan, revise
 from seqgen.train.checkpoint import Checkpoint, CheckpointStore
 from seqgen.train.distributed import Group
@@ -37,6 +38,9 @@ from seqgen.train.log import Listener, Listeners, MetricsLog
 from seqgen.train.optim import learning_rate
 from seqgen.train.players import Players, below
 from seqgen.train.runtime import StopRequest
+
+# A run that went wrong so often has the wrong settings.
+MOST_ROLLBACKS = 3
 
 
 class Task(Protocol):
@@ -64,13 +68,16 @@ class Task(Protocol):
             int: how many units, such as tokens or images, the batch holds.
         """
 
+    def pace(self, player: str, step: int) -> float:
+        """The share of the learning rate with which a player moves in a step; with 0 it has no turn."""
+
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         """This part's share of a player's mean loss over the batch, a scalar; the shares of all parts add up."""
 
     def measures(self, losses: Mapping[str, float]) -> dict[str, float]:
-        """What to log of a step, by name, from the loss of each player."""
+        """What to log of a step, by name, from the loss of each player that had a turn."""
 
-    def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+    def evaluate(self, stop: Callable[[], bool]) -> dict[str, Any] | None:
         """Judge the players on held-out data; None when `stop` became true on the way."""
 
     def sample(self, seed: int) -> str | None:
@@ -96,13 +103,14 @@ class Progress:
     budget: list[float | None] = field(default_factory=list)
     evaluated_step: int = -1
     best_step: int | None = None
-    best: dict[str, float] = field(default_factory=dict)
+    best: dict[str, Any] = field(default_factory=dict)
     evaluations_since_best: int = 0
+    rollbacks: int = 0
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Progress:
         """Read back what a checkpoint holds."""
-        values = {name: state[name] for name in cls.__dataclass_fields__}
+        values = {name: state[name] for name in cls.__dataclass_fields__ if name in state}
         values["plan"] = Plan(**values["plan"]) if values["plan"] else None
         return cls(**values)
 
@@ -144,7 +152,7 @@ class Trainer:
         self.progress = Progress(plan=first_plan(config, task.steps_per_epoch), budget=budget)
         self._pace = Pace()
         self._saved_step = -1
-        self._best_on_disk: tuple[int | None, dict[str, float]] = (None, {})
+        self._best_on_disk: tuple[int | None, dict[str, Any]] = (None, {})
         if group.first:
             self._check_space()
 
@@ -156,16 +164,21 @@ class Trainer:
         Raises:
             Interrupted: a signal came; the state is saved.
             NonFiniteError: a loss or gradient is not finite; the weights were not touched.
+            CollapsedError: the task found that its players went wrong.
             OutputError: the last state could not be saved.
         """
-        progress, config = self.progress, self.config
-        self.listeners.started(progress.step, self._total_steps)
+        config = self.config
+        self.listeners.started(self.progress.step, self._total_steps)
         while True:
-            done = self._done()
+            progress, done = self.progress, self._done()
             stopping = self.group.any(self.stop())
             due = done or progress.step % config.eval_every == 0
             if due and progress.evaluated_step != progress.step and not stopping:
-                stopping = not self._evaluate()
+                try:
+                    stopping = not self._evaluate()
+                except CollapsedError as collapse:
+                    self._roll_back(collapse)
+                    continue
                 done = self._done()  # the plan or the patience may have changed
             if stopping or done or progress.step % config.save_every == 0:
                 self._save(last=stopping or done)
@@ -206,17 +219,21 @@ class Trainer:
     def _step(self) -> tuple[dict[str, float], int]:
         """One optimizer step of every player; its record, and how many units the batch held."""
         task, config, step = self.task, self.config, self.progress.step
-        torch.manual_seed(derive(config.seed, "step", step, self.group.rank))
-        units = task.prepare(step)
-        lr = learning_rate(config, step, self.progress.plan.progress(step) if self.progress.plan else 0.0)
+        again = self.progress.rollbacks
+        torch.manual_seed(derive(config.seed, "step", step, self.group.rank, *([again] if again else [])))
+        with runtime.autocast(config.precision, self.group.device):
+            units = task.prepare(step)
+        done = self.progress.plan.progress(step) if self.progress.plan else 0.0
+        lr = learning_rate(config, step, done) * 0.5**again
         losses: dict[str, float] = {}
         norms: dict[str, float] = {}
         for name in task.players:
-            share = partial(task.loss, name, parts=config.grad_accumulation)
-            losses[name], norms[name] = self.players.turn(name, share, lr, step)
+            if pace := task.pace(name, step):
+                share = partial(task.loss, name, parts=config.grad_accumulation)
+                losses[name], norms[name] = self.players.turn(name, share, lr * pace, step)
         record = {"step": step + 1, "epoch": round((step + 1) / task.steps_per_epoch, 4), **task.measures(losses)}
         for name, norm in norms.items():
-            record["grad_norm" if len(norms) == 1 else f"{name}_grad_norm"] = norm
+            record["grad_norm" if len(task.players) == 1 else f"{name}_grad_norm"] = norm
         return record | {"lr": lr}, units
 
     def _explained(self, error: Exception) -> Exception:
@@ -257,12 +274,27 @@ class Trainer:
             self._plan()
         return True
 
-    def _is_best(self, measures: Mapping[str, float]) -> bool:
+    def _is_best(self, measures: Mapping[str, Any]) -> bool:
         if (criterion := self.task.criterion) is None:
             return True
         name = criterion.removeprefix("-")
         sign = -1.0 if name != criterion else 1.0
-        return sign * measures[name] < sign * self.progress.best.get(name, sign * math.inf)
+        return bool(sign * measures[name] < sign * self.progress.best.get(name, sign * math.inf))
+
+    def _roll_back(self, collapse: CollapsedError) -> None:
+        """Go on from the best state, at half the learning rate and with other random numbers.
+
+        Raises:
+            CollapsedError: that is not wanted, there is no such state, or it was done too often.
+        """
+        best, seconds, again = self.progress.best_step, self.progress.seconds, self.progress.rollbacks + 1
+        if not collapse.roll_back or best is None or again > MOST_ROLLBACKS:
+            raise collapse
+        self.listeners.noted(f"{collapse.message}; back to step {best}, at half the learning rate")
+        self.restore(self.store.read(best))
+        self.progress.seconds, self.progress.rollbacks = seconds, again
+        self._saved_step = -1  # what is saved does not know yet that this is another try
+        self._save()
 
     def _plan(self) -> None:
         """Make or correct the plan of a time budget."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pictures import write_pictures
 from running import SMALL, SMALL_PAIRS, Call, TinyModel, shell, snapshot
 
 from seqgen import modeldir
@@ -93,7 +94,12 @@ def test_an_example_of_the_help_runs(
     Path("pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in zip(*sides, strict=True)))
     shutil.copytree(tiny.path, "models/shakespeare-lstm")
     shutil.copytree(tiny_translation.path, "models/multi30k-de-en")
-    kinds = {"train-lm": SHORTER, "train-seq2seq": [*SMALL_PAIRS, "--steps", "2"]}
+    write_pictures()
+    kinds = {
+        "train-lm": SHORTER,
+        "train-seq2seq": [*SMALL_PAIRS, "--steps", "2"],
+        "train-features": ["--steps", "2", "--threads", "1"],
+    }
     shorter = next((words for name, words in kinds.items() if name in line), [])
     shortened = re.sub(r" --minutes \S+", "", line) + (" " + shlex.join(shorter) if shorter else "")
     ended = (

@@ -96,7 +96,7 @@ class Run:
         """One session, in this process; the same listeners as on a terminal, and one more."""
 
         @contextmanager
-        def shown(terminal: Terminal) -> Iterator[list[Listener]]:
+        def shown(terminal: Terminal, unit: str) -> Iterator[list[Listener]]:
             yield [_Ears(self), *([listener] if listener else [])]
 
         with monkeypatch.context() as patch:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import TrainConfig
-from seqgen.errors import Interrupted, NonFiniteError
+from seqgen.errors import CollapsedError, Interrupted, NonFiniteError
 from seqgen.seeds import derive
 from seqgen.train.checkpoint import CheckpointStore
 from seqgen.train.distributed import Group
@@ -64,6 +64,9 @@ class Regression:
         self.step = step + 1
         return BATCH
 
+    def pace(self, player: str, step: int) -> float:
+        return 1.0
+
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         rows = self._batch[part * BATCH // parts : (part + 1) * BATCH // parts]
         outputs = self.network(self.inputs[rows])
@@ -107,6 +110,9 @@ class Gan:
         generator = torch.Generator().manual_seed(derive(5, "batch", step))
         self._real = 3.0 + 0.5 * torch.randn(64, 1, generator=generator)
         return 64
+
+    def pace(self, player: str, step: int) -> float:
+        return 1.0
 
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         wanted = {name: all(p.requires_grad for p in module.parameters()) for name, module in self.players.items()}
@@ -607,3 +613,75 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     train(Regression(), tmp_path, toy_config(steps=2))
     with pytest.raises(TrainingError, match="step 2 does not fit these settings"):
         train(Gan(), tmp_path, toy_config(steps=4))
+
+
+# Players that do not always move, and runs that go wrong --------------------------------------------------------
+
+
+class Paced(Gan):
+    """The generator moves every other step, at half the rate of the discriminator."""
+
+    def pace(self, player: str, step: int) -> float:
+        return 1.0 if player == "discriminator" else 0.5 * (step % 2)
+
+
+def test_a_player_without_pace_has_no_turn(tmp_path: Path) -> None:
+    task, notes = Paced(), Notes()
+    train(task, tmp_path, toy_config(steps=4), notes=notes)
+    assert [player for player, *_ in task.turns] == ["discriminator", "discriminator", "generator"] * 2
+    assert ["generator_loss" in record for record in notes.records] == [False, True, False, True]
+    assert all("discriminator_grad_norm" in record for record in notes.records)
+
+
+class Collapsing(Regression):
+    """Goes wrong at an evaluation as often as it is told to."""
+
+    def __init__(self, times: int, *, roll_back: bool = True) -> None:
+        super().__init__()
+        self.times, self.roll_back = times, roll_back
+        self.seeds: list[tuple[int, int]] = []
+
+    def prepare(self, step: int) -> int:
+        self.seeds.append((step, torch.initial_seed()))
+        return super().prepare(step)
+
+    def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+        if self.step >= 12 and self.times:
+            self.times -= 1
+            raise CollapsedError("it collapsed", hint="try less", roll_back=self.roll_back)
+        return super().evaluate(stop)
+
+
+def test_a_collapsed_run_goes_back_to_its_best_state_with_half_the_rate_and_other_numbers(tmp_path: Path) -> None:
+    task, notes = Collapsing(1), Notes()
+    progress = train(task, tmp_path, toy_config(schedule="constant"), notes=notes)
+    assert (progress.step, progress.rollbacks) == (20, 1)
+    assert notes.notes == ["it collapsed; back to step 6, at half the learning rate"]
+    steps = [int(record["step"]) for record in notes.records]
+    assert steps == [*range(1, 13), *range(7, 21)]
+    assert [record["lr"] for record in notes.records[-2:]] == [0.025, 0.025]
+    seeds = [dict(task.seeds[:12]), dict(task.seeds[12:])]
+    assert all(seeds[0][step] != seeds[1][step] for step in range(6, 12))
+
+
+def test_another_try_goes_on_after_an_interruption(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    train(Collapsing(1), whole, toy_config())
+    parts = tmp_path / "parts"
+    with pytest.raises(Interrupted):
+        train(Collapsing(1), parts, toy_config(), notes=Notes(stop_after=15))
+    progress = train(Collapsing(0), parts, toy_config())
+    assert progress.rollbacks == 1
+    for found, wanted in zip(newest(parts), newest(whole), strict=True):
+        assert_equal(found, wanted)
+
+
+def test_a_run_that_collapses_again_and_again_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(CollapsedError, match="it collapsed"):
+        train(Collapsing(4), tmp_path, toy_config())
+
+
+def test_a_collapsed_run_stops_where_that_is_wanted(tmp_path: Path) -> None:
+    with pytest.raises(CollapsedError) as caught:
+        train(Collapsing(1, roll_back=False), tmp_path, toy_config())
+    assert caught.value.exit_code == 1

@@ -1,0 +1,193 @@
+"""Arrays of images: the idx files of MNIST, gzipped or not, and npz files.
+
+Both are a header and then one image after the other, and are read that way, however large they are. A header is
+believed only as far as bytes follow it, and there is no pickle. Image files are read in `seqgen.data.image_files`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from seqgen.data.image_files import MAX_PIXELS, Faults, Form, Picture
+from seqgen.data.image_folders import reading
+from seqgen.errors import DataError
+
+BLOCK = 2**20
+GZIP = b"\x1f\x8b"
+IDX_BYTES = 8  # the code of the one idx type that pixels and labels come in
+MAX_DIMENSIONS = 4
+NPY_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+class Header(NamedTuple):
+    """How many bytes the header itself takes, the shape of the array behind it, and the type of its numbers."""
+
+    num_bytes: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+
+
+class ImageArray:
+    """Images of one size, one after the other.
+
+    Args:
+        path (str): the file.
+        open_array (Callable[[], IO[bytes]]): opens it where the header begins.
+        header (Header): says `(images, height, width)` or `(images, height, width, channels)`.
+        labels (NDArray[np.int64] | None): one for each image.
+
+    Raises:
+        DataError: this is not the shape of images.
+    """
+
+    def __init__(
+        self, path: str, open_array: Callable[[], IO[bytes]], header: Header, labels: NDArray[np.int64] | None
+    ) -> None:
+        self.path, self._open, self._skip, self._labels = path, open_array, header.num_bytes, labels
+        self._form = _form(path, header.shape)
+        self.forms = Counter({self._form: header.shape[0]} if header.shape[0] else {})
+
+    def read(self, size: tuple[int, int], faults: Faults) -> Iterator[Picture]:
+        """See `seqgen.data.image_files.ImageSource.read`."""
+        count, num_bytes = self.forms.total(), math.prod(self._form)
+        with reading(self.path), self._open() as file:
+            file.read(self._skip)
+            for i in range(count):
+                content = file.read(num_bytes)
+                if len(content) < num_bytes:
+                    raise DataError(f"{self.path} is truncated: {count:,} images in its header, {i:,} in the file")
+                label = None if self._labels is None else str(self._labels[i])
+                yield Picture(np.frombuffer(content, np.uint8).reshape(self._form), label)
+            if file.read(1):
+                raise DataError(f"{self.path} is damaged: more follows after the {count:,} images of its header")
+
+
+def _form(path: str, shape: tuple[int, ...]) -> Form:
+    said = f"{path} holds an array of {' x '.join(map(str, shape))}"
+    if len(shape) not in (3, 4):
+        hint = "give the file with the images: the one with their labels is found beside it" if len(shape) == 1 else ""
+        raise DataError(f"{said}, but images have 3 dimensions, or 4 with channels", hint=hint)
+    form = Form(shape[1], shape[2], shape[3] if len(shape) == 4 else 1)
+    if form.channels not in (1, 2, 3, 4):
+        raise DataError(f"{said}, but the last of 4 dimensions is that of the channels, 1 to 4", hint="transpose it")
+    if not 1 <= form.height * form.width <= MAX_PIXELS:
+        raise DataError(f"{said}, but an image has 1 to {MAX_PIXELS:,} pixels")
+    return form
+
+
+def _read_labels(path: str, file: IO[bytes], header: Header, count: int) -> NDArray[np.int64]:
+    """The labels behind a header that ends where the file stands."""
+    if math.prod(header.shape) != count:
+        raise DataError(f"{path}: {math.prod(header.shape):,} labels for {count:,} images")
+    if header.dtype.kind not in "iu":
+        raise DataError(f"{path}: labels are of type {header.dtype}, not whole numbers")
+    labels = np.frombuffer(file.read(count * header.dtype.itemsize), header.dtype)
+    if len(labels) != count:
+        raise DataError(f"{path} is truncated: {count:,} labels in its header, {len(labels):,} in the file")
+    return labels.astype(np.int64)
+
+
+# idx ----------------------------------------------------------------------------------------------------------
+
+
+def first_bytes(path: str) -> bytes:
+    """The four bytes that a file begins with; if it is gzipped, that its content begins with.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with reading(path), _unzipped(path) as file:
+        return file.read(4)
+
+
+def open_idx(path: str, label_path: str) -> ImageArray:
+    """The images of an idx file.
+
+    Args:
+        path (str): the file.
+        label_path (str): its label file; empty: the one beside it that its name tells of, if there is one.
+
+    Raises:
+        DataError: a file is damaged or holds something else.
+    """
+    with reading(path), _unzipped(path) as file:
+        header = _idx_header(path, file)
+    labels = None
+    if label_path := label_path or _label_path(path):
+        with reading(label_path), _unzipped(label_path) as file:
+            labels = _read_labels(label_path, file, _idx_header(label_path, file), header.shape[0])
+    return ImageArray(path, partial(_unzipped, path), header, labels)
+
+
+def _unzipped(path: str) -> IO[bytes]:
+    with open(path, "rb") as file:
+        zipped = file.read(2) == GZIP
+    # Buffered once more: gzip's own small reads take longer than the small images that they fetch.
+    return BufferedReader(gzip.open(path, "rb"), BLOCK) if zipped else open(path, "rb")
+
+
+def _idx_header(path: str, file: IO[bytes]) -> Header:
+    """Two zeros, the type, the number of dimensions, and each of them in 4 bytes, the highest first."""
+    zeros, kind, dimensions = struct.unpack(">HBB", file.read(4))
+    if zeros or kind != IDX_BYTES or not 1 <= dimensions <= MAX_DIMENSIONS:
+        raise DataError(f"{path} is not an idx file of bytes")
+    num_bytes = 4 * dimensions
+    return Header(4 + num_bytes, struct.unpack(f">{dimensions}I", file.read(num_bytes)), np.dtype(np.uint8))
+
+
+def _label_path(path: str) -> str:
+    """`train-labels-idx1-ubyte.gz` for `train-images-idx3-ubyte.gz`, gzipped or not; empty if it is not there."""
+    image_path = Path(path)
+    name = image_path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
+    plain = name.removesuffix(".gz")
+    beside = [image_path.with_name(n) for n in dict.fromkeys((name, plain, f"{plain}.gz")) if n != image_path.name]
+    return next((str(p) for p in beside if p.is_file()), "") if "images" in image_path.name else ""
+
+
+# npz ----------------------------------------------------------------------------------------------------------
+
+
+def open_npz(path: str) -> ImageArray:
+    """The array `images` of an npz file, unsigned bytes, and its array `labels` if there is one.
+
+    Raises:
+        DataError: the file is damaged, or holds something else.
+    """
+    with reading(path), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if "images" not in names:
+            raise DataError(f"{path} holds no array named images, only {', '.join(names[:9]) or 'nothing'}")
+        with archive.open("images.npy") as file:
+            header = _npy_header(path, file)
+        labels = None
+        if "labels" in names:
+            with archive.open("labels.npy") as file:
+                labels = _read_labels(path, file, _npy_header(path, file), header.shape[0])
+    if header.dtype != np.uint8:
+        raise DataError(f"{path}: images are of type {header.dtype}, not uint8", hint="0 is black, 255 white")
+    return ImageArray(path, lambda: zipfile.ZipFile(path).open("images.npy"), header, labels)
+
+
+def _npy_header(path: str, file: IO[bytes]) -> Header:
+    read_header = NPY_HEADERS.get(npy.read_magic(file))
+    if read_header is None:
+        raise DataError(f"{path}: arrays of a format that only objects and names need")
+    shape, fortran_order, dtype = read_header(file)
+    if min(shape, default=0) < 0:
+        raise DataError(f"{path}: an array cannot be of size {min(shape)}")
+    if fortran_order and len(shape) > 1:
+        raise DataError(f"{path}: its arrays are in Fortran order", hint="save them through np.ascontiguousarray")
+    return Header(file.tell(), shape, dtype)

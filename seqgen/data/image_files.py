@@ -1,0 +1,166 @@
+"""Image files to arrays, one image at a time.
+
+No file is trusted: its pixels are counted before they are decoded, and a file that cannot be used is counted and named
+while the others go on. `seqgen.data.image_folders` finds the files; images that are arrays already are read in
+`seqgen.data.image_arrays`; what becomes of all of them is in `seqgen.data.images`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
+
+from seqgen.data.image_folders import ImageFile, cause, plain
+
+# Of all that Pillow reads, what images are kept in; none of these starts another program.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+MAX_PIXELS = 2**26
+NAMED_FAULTS = 3
+SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations that swap height and width
+
+
+class Form(NamedTuple):
+    """Size in pixels, and 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA) channels."""
+
+    height: int
+    width: int
+    channels: int
+
+
+class Picture(NamedTuple):
+    """Pixels `(height, width, channels)` and the name of their class, None without one."""
+
+    pixels: NDArray[np.uint8]
+    label: str | None
+
+
+@dataclass
+class Faults:
+    """The files that could not be used: how many, and the first few by name and cause."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, name: str, error: Exception) -> None:
+        """Count one more."""
+        self.count += 1
+        if len(self.first) < NAMED_FAULTS:
+            self.first.append(f"{plain(name)} ({cause(error)})")
+
+    def __str__(self) -> str:
+        more = ", ..." if self.count > len(self.first) else ""
+        return f"{self.count:,} file{'s'[: self.count > 1]} passed over: {', '.join(self.first)}{more}"
+
+
+class ImageSource(Protocol):
+    """Images behind one path: looked through when it is made, decoded by `read`, as often as wanted."""
+
+    path: str
+    forms: Counter[Form]
+
+    def read(self, size: tuple[int, int], faults: Faults) -> Iterator[Picture]:
+        """Every image, in order.
+
+        Args:
+            size (tuple[int, int]): the height and width that they are wanted in; larger ones may come smaller than they
+                are where that saves work, down to twice this.
+            faults (Faults): told about the files that could not be used.
+
+        Raises:
+            DataError: the path as a whole cannot be read to its end.
+        """
+
+
+# Files --------------------------------------------------------------------------------------------------------
+
+
+class ImageFiles:
+    """The image files of a folder or an archive.
+
+    A class is a folder: the first one below the folder that holds all images. Images that all lie in one folder, and
+    those that lie beside the class folders, have no label.
+
+    Args:
+        path (str): the folder or archive.
+        files (Callable[[], Iterator[ImageFile]]): lists its files, each time anew.
+
+    Raises:
+        DataError: the path cannot be read.
+    """
+
+    def __init__(self, path: str, files: Callable[[], Iterator[ImageFile]]) -> None:
+        self.path, self._files = path, files
+        self.forms: Counter[Form] = Counter()
+        places: set[tuple[str, ...]] = set()
+        for file in files():
+            with contextlib.suppress(Exception), _opened(file) as image:  # `read` meets the fault again and names it
+                self.forms[_form(image)] += 1
+                places.add(file.folders)
+        self._depth = _shared(places)
+
+    def read(self, size: tuple[int, int], faults: Faults) -> Iterator[Picture]:
+        """See `ImageSource.read`."""
+        for file in self._files():
+            try:
+                with _opened(file) as image:
+                    image.draft(None, (2 * max(size), 2 * max(size)))  # a JPEG decodes to a fraction in less time
+                    pixels = _decode(image)
+            except Exception as error:  # Pillow raises whatever its parsers stumble over
+                faults.add(file.name, error)
+                continue
+            below = file.folders[self._depth :]
+            yield Picture(pixels, plain(below[0]) if below else None)
+
+
+def _shared(places: set[tuple[str, ...]]) -> int:
+    """How many folders from the top all places have in common."""
+    return sum(1 for _ in itertools.takewhile(lambda level: len(set(level)) == 1, zip(*places, strict=False)))
+
+
+# Decoding -----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _opened(file: ImageFile) -> Iterator[Image.Image]:
+    """An image whose header is read and whose pixels are not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a file is usable or it is not
+        with file.open() as content, Image.open(content, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
+            yield image
+
+
+def _form(image: Image.Image) -> Form:
+    width, height = image.size
+    # Asked of other files, Pillow would decode a PNG, and turn the size of a TIFF twice.
+    if "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS:
+        width, height = height, width
+    return Form(height, width, len(_mode(image)))
+
+
+def _mode(image: Image.Image) -> str:
+    """What Pillow calls grey or colour, opaque or not."""
+    grey = image.mode in ("1", "L", "LA", "I") or image.mode.startswith("I;16")
+    return ("L" if grey else "RGB") + ("A" if image.has_transparency_data else "")
+
+
+def _decode(image: Image.Image) -> NDArray[np.uint8]:
+    """Upright pixels `(height, width, channels)` of 8 bits."""
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
+        return ((wide + 128) // 257).astype(np.uint8)[:, :, None]
+    if image.mode == "F":
+        raise ValueError("floating-point pixels")
+    pixels = np.asarray(image.convert(_mode(image)))
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels

@@ -1,0 +1,169 @@
+"""How a GAN is doing, in words: from what is measured at an evaluation to a state and what to try.
+
+The losses do not tell: both networks are judged by an opponent that moves. These signals do:
+
+    accuracy          how often the discriminator is right, over the steps since the last evaluation
+    sign              E[sign D(real)], the measure of overfitting of Karras et al. 2020, section 3
+    image_gradient    norm of the generator's gradient at its images: what the discriminator tells it
+    spread            mean distance between two fakes / between two reals
+    precision         share of fakes that look real; recall: share of reals that the fakes reach (Kynkaanniemi 2019)
+    different_bins    share of clusters of real images that are filled differently (NDB, Richardson and Weiss 2018)
+    missing           share of the classes that a classifier does not see among the fakes
+    frechet, floor    distance of the fakes, and of one half of the reals from the other
+    closeness         distance of fakes to the nearest training image / of training images to each other
+    change            how far the same latents moved since the last evaluation / distance between two reals
+
+Losses with no fixed zero (`wasserstein-gp`) have a critic, who is meant to win: pass an accuracy of not-a-number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal[
+    "healthy",
+    "discriminator overpowers",
+    "generator vanishing",
+    "collapsing",
+    "collapsed",
+    "diverged",
+    "memorising",
+]
+
+# Where a state begins. Chosen between what healthy runs on digits, letters and photographs show and what runs show that
+# were made to fail (tests/tasks/test_gan_failures.py).
+WINS = 0.97
+MOVES_NOTHING, FADES_TO = 2e-3, 1e-2
+NARROW, TINY = 0.5, 0.2
+LOOKS_REAL, REACHES_LITTLE, REACHES_NOTHING = 0.4, 0.12, 0.02
+FELL_BY, ROSE_BY = 0.4, 4.0
+COPIES = 0.5
+ABSENT = 0.34
+# A run whose Frechet distance falls to this share from one evaluation to the next is learning, not collapsing.
+LEARNS = 0.5
+
+ADVICE: dict[State, str] = {
+    "healthy": "",
+    "discriminator overpowers": "a lower --lr-ratio, a smaller --discriminator-size, --augment all, or --r1 0.1",
+    "generator vanishing": "--loss non-saturating if it is minimax, a lower --lr-ratio, or --preset spectral",
+    "collapsing": "--preset r3, --r1 0.1, or a lower --lr; --on-collapse rollback goes back by itself",
+    "collapsed": "go back to an earlier checkpoint; --preset r3, --r1 0.1, a lower --lr or a larger --latent-size",
+    "diverged": "a lower --lr, or --r1 0.1 --r2 0.1",
+    "memorising": "more images, --augment all, or fewer steps",
+}
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What is measured at one evaluation; see above."""
+
+    accuracy: float
+    sign: float
+    image_gradient: float
+    spread: float
+    precision: float
+    recall: float
+    different_bins: float
+    missing: float
+    frechet: float
+    floor: float
+    closeness: float
+    change: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A state, what was seen, and what to try."""
+
+    state: State
+    seen: str = ""
+
+    @property
+    def advice(self) -> str:
+        """What to try; nothing if all is well."""
+        return ADVICE[self.state]
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether going on makes no sense."""
+        return self.state in ("collapsed", "diverged")
+
+    def __str__(self) -> str:
+        return f"{self.state}: {self.seen}; try {self.advice}" if self.seen else self.state
+
+
+def diagnose(history: Sequence[Signals]) -> Diagnosis:
+    """The state of a run; the worst that is found counts.
+
+    Args:
+        history (Sequence[Signals]): of each evaluation, the oldest first: that before the first step, of which nothing
+            is said.
+    """
+    if len(history) < 2:
+        return Diagnosis("healthy")
+    learns = history[-1].frechet < LEARNS * history[-2].frechet
+    checks = (_diverged, _vanishing, _overpowered) if learns else _ALL
+    return next((found for check in checks if (found := check(history))), Diagnosis("healthy"))
+
+
+def _diverged(history: Sequence[Signals]) -> Diagnosis | None:
+    now, best = history[-1], min(signals.frechet for signals in history)
+    if now.frechet > ROSE_BY * best and now.precision < FELL_BY * max(s.precision for s in history):
+        return Diagnosis("diverged", f"the Fréchet distance rose from {best:.3g} to {now.frechet:.3g}")
+    return None
+
+
+def _collapsed(history: Sequence[Signals]) -> Diagnosis | None:
+    now = history[-1]
+    if now.spread < TINY:
+        return Diagnosis("collapsed", f"all samples are nearly alike (spread {now.spread:.2f} of the real one)")
+    if now.missing > ABSENT:
+        return Diagnosis("collapsed", f"{now.missing:.0%} of the classes are missing")
+    if now.precision > LOOKS_REAL and now.recall < REACHES_NOTHING:
+        return Diagnosis("collapsed", f"samples look real but reach {now.recall:.1%} of what is real")
+    return None
+
+
+def _vanishing(history: Sequence[Signals]) -> Diagnosis | None:
+    now = history[-1]
+    if not now.accuracy > WINS:
+        return None
+    if now.change < MOVES_NOTHING:
+        return Diagnosis("generator vanishing", "its images no longer change")
+    before = history[1].image_gradient
+    if now.image_gradient < FADES_TO * before:
+        return Diagnosis("generator vanishing", f"its gradient fell from {before:.2g} to {now.image_gradient:.2g}")
+    return None
+
+
+def _overpowered(history: Sequence[Signals]) -> Diagnosis | None:
+    now = history[-1]
+    if now.accuracy > WINS:
+        return Diagnosis("discriminator overpowers", f"it is right {now.accuracy:.1%} of the time")
+    return None
+
+
+def _collapsing(history: Sequence[Signals]) -> Diagnosis | None:
+    now = history[-1]
+    if now.spread < NARROW:
+        return Diagnosis("collapsing", f"samples are too alike (spread {now.spread:.2f} of the real one)")
+    if now.missing > 0:
+        return Diagnosis("collapsing", f"{now.missing:.0%} of the classes are missing")
+    if now.precision > LOOKS_REAL and now.recall < REACHES_LITTLE:
+        return Diagnosis("collapsing", f"samples look real but reach only {now.recall:.0%} of what is real")
+    best = max(history, key=lambda signals: signals.recall)
+    if now.recall < FELL_BY * best.recall and now.precision >= best.precision:
+        return Diagnosis("collapsing", f"recall fell from {best.recall:.2f} to {now.recall:.2f}")
+    return None
+
+
+def _memorising(history: Sequence[Signals]) -> Diagnosis | None:
+    now = history[-1]
+    if now.closeness < COPIES:
+        return Diagnosis("memorising", f"samples are {now.closeness:.2f} times as far from training images as these")
+    return None
+
+
+_ALL = (_diverged, _vanishing, _collapsed, _overpowered, _collapsing, _memorising)

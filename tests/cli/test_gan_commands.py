@@ -1,0 +1,228 @@
+"""`gan-train` and `gan-sample` as a person types them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from running import Call, TinyModel, command, environment, read_terminal, seqgen, shell
+
+SIZES = "--nz 4 --ngf 4 --ndf 4 --batch-size 16 --threads 1 --precision fp32 --features pixels"
+TRAIN = f"gan-train images.npz --arch cgan --steps 12 --eval-every 6 --seed 3 {SIZES} --out tiny"
+
+
+def write_images(path: Path, count: int = 40) -> None:
+    """Grey images of 8x10 in the classes 0, 1 and 2, each of a brightness of its own."""
+    draw = np.random.Generator(np.random.PCG64(0))
+    labels = np.arange(count) % 3
+    pixels = draw.integers(0, 80, (count, 8, 10)) + 60 * labels[:, None, None]
+    np.savez(path, images=pixels.astype(np.uint8), labels=labels)
+
+
+@pytest.fixture(scope="module")
+def tiny_gan(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
+    folder = tmp_path_factory.mktemp("tiny-gan")
+    write_images(folder / "images.npz")
+    done = seqgen(*TRAIN.split(), cwd=folder)
+    assert (done.code, done.out) == (0, b""), done.err
+    return TinyModel(folder / "tiny", folder, folder / "images.npz")
+
+
+def opened(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content))
+
+
+# Training -----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_says_what_it_sees_and_leaves_a_model(tiny_gan: TinyModel) -> None:
+    card = (tiny_gan.path / "README.md").read_text()
+    assert "A conditional GAN for images of 8x10, of 3 classes" in card
+    assert "seqgen gan-train images.npz --arch cgan --latent-size 4" in card
+    assert "`pixels`" in card
+    config = json.loads((tiny_gan.path / "config.json").read_bytes())
+    assert (config["task"], config["architecture"]) == ("images", "cgan")
+    assert config["network"]["images"] == {"channels": 1, "height": 8, "width": 10, "classes": ["0", "1", "2"]}
+    lines = [json.loads(line) for line in (tiny_gan.path / "metrics.jsonl").read_text().splitlines()]
+    judged = [line for line in lines if "health" in line]
+    assert [line["step"] for line in judged] == [0, 6, 12]
+    assert {"valid_frechet", "valid_floor", "valid_recall", "discriminator_accuracy"} <= judged[-1].keys()
+
+
+def test_folders_are_classes_and_rectangles_are_fine(call: Call, folder: Path) -> None:
+    for name, level in (("dark", 40), ("light", 200)):
+        (folder / "photos" / name).mkdir(parents=True)
+        for i in range(5):
+            Image.new("RGB", (20, 30), (level, level - i, 0)).save(folder / "photos" / name / f"{i}.png")
+    done = call("gan-train", "photos", "--arch", "cgan", "--image-size", "9x14", "--steps", "2", *SIZES.split(), "-q")
+    assert (done.code, done.out, done.err) == (0, b"", "")
+    config = json.loads((folder / "models" / "photos-cgan" / "config.json").read_bytes())
+    assert config["network"]["images"] == {"channels": 3, "height": 9, "width": 14, "classes": ["dark", "light"]}
+
+
+def test_idx_files_bring_their_labels(call: Call, folder: Path) -> None:
+    pixels = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (20, 8, 8)).astype(np.uint8)
+    header = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in pixels.shape)
+    (folder / "a-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + pixels.tobytes()))
+    labels = b"\0\0\x08\x01" + (20).to_bytes(4, "big") + bytes(i % 2 for i in range(20))
+    (folder / "a-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    done = call("gan-train", "a-images-idx3-ubyte.gz", "--arch", "cgan", "--steps", "1", *SIZES.split(), "-o", "m")
+    assert done.code == 0, done.err
+    assert "20 grey images of 8x8 in 2 classes" in done.err
+
+
+@pytest.mark.parametrize("preset", ["classic", "spectral", "r3"])
+def test_presets_train(preset: str, tiny_gan: TinyModel, call: Call, folder: Path) -> None:
+    words = ["gan-train", str(tiny_gan.data), "--preset", preset, "--steps", "1", *SIZES.split(), "--out", preset]
+    assert call(*words, "-q").code == 0
+    settings = json.loads((folder / preset / "training.json").read_bytes())["settings"]
+    assert settings["train"]["batch_size"] == 16  # what is typed wins
+    assert settings != json.loads((tiny_gan.path / "training.json").read_bytes())["settings"]
+    done = call("gan-sample", "-m", preset, "--n", "2", "--seed", "0")
+    assert opened(done.out).size == (21, 8)
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        ("", "no images to train on", "seqgen gan-train FOLDER"),
+        ("nothing", "nothing: no such file", ""),
+        ("plain.npz --arch cgan", "a cgan needs labels", "--arch dcgan"),
+        ("plain.npz --image-size 3", "image-size is 3", ""),
+        ("plain.npz --image-size big", "image-size is 'big'", "32x48"),
+        ("plain.npz --latent-size 0", "latent-size is 0", ""),
+        ("plain.npz --features nothing", "no model 'nothing' here", ""),
+        ("one.npz", "one image is not enough", ""),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_a_sentence(
+    words: str, said: str, hint: str, call: Call, folder: Path
+) -> None:
+    np.savez(folder / "plain.npz", images=np.zeros((6, 8, 8), np.uint8))
+    np.savez(folder / "one.npz", images=np.zeros((1, 8, 8), np.uint8))
+    done = call("gan-train", *words.split(), *(["--steps", "1"] if words else []))
+    assert done.code == 2
+    assert said in done.error
+    assert not hint or hint in done.hint
+    assert not (folder / "models").exists()
+
+
+def test_a_resumed_run_keeps_its_game(tiny_gan: TinyModel, call: Call, folder: Path) -> None:
+    words = f"gan-train {tiny_gan.data} --steps 2 {SIZES} --out m".split()
+    assert call(*words).code == 0
+    done = call("gan-train", "--resume", "--out", "m", "--loss", "hinge")
+    assert done.code == 2
+    assert "cannot change loss" in done.error
+    assert call("gan-train", "--resume", "--out", "m", "--steps", "4", "--lr", "0.0005").code == 0
+
+
+# Sampling -----------------------------------------------------------------------------------------------------
+
+
+def test_a_pipe_gets_a_png(tiny_gan: TinyModel, call: Call, folder: Path) -> None:
+    done = call("gan-sample", "-m", tiny_gan.name, "--n", "6", "--seed", "1")
+    assert done.code == 0
+    assert (opened(done.out).format, opened(done.out).size) == ("PNG", (3 * 11 - 1, 2 * 9 - 1))
+    assert list(folder.iterdir()) == []
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_is_drawn(tiny_gan: TinyModel, call: Call) -> None:
+    one, same, drawn = (
+        call("gan-sample", "-m", tiny_gan.name, "--n", "4", *words) for words in (["--seed", "1"], ["--seed", "1"], [])
+    )
+    assert one.out == same.out != drawn.out
+    seed = drawn.err.split()[1]
+    assert drawn.err == f"seed {seed}\n"
+    assert call("gan-sample", "-m", tiny_gan.name, "--n", "4", "--seed", seed).out == drawn.out
+
+
+def test_an_image_is_the_same_in_any_company(tiny_gan: TinyModel, call: Call, folder: Path) -> None:
+    for n, out in ((3, "few"), (50, "many")):
+        words = f"gan-sample -m {tiny_gan.name} --n {n} --seed 1 --class 0,2 --format files --out {out} -q"
+        assert call(*words.split()).code == 0
+    few, many = ({p.name: p.read_bytes() for p in (folder / out).rglob("*.png")} for out in ("few", "many"))
+    assert len(many) == 50
+    assert few.items() <= many.items()
+    assert sorted(p.name for p in (folder / "few").iterdir()) == ["0", "2"]
+
+
+def test_an_array_has_images_and_labels(tiny_gan: TinyModel, call: Call) -> None:
+    done = call("gan-sample", "-m", tiny_gan.name, "--n", "7", "--class", "all", "--seed", "1", "--format", "npz")
+    with np.load(io.BytesIO(done.out)) as arrays:
+        assert arrays["images"].shape == (7, 8, 10, 1)
+        assert arrays["images"].dtype == np.uint8
+        assert arrays["labels"].tolist() == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_what_was_sampled_can_be_trained_on(tiny_gan: TinyModel, call: Call, folder: Path) -> None:
+    assert call(*f"gan-sample -m {tiny_gan.name} --n 20 --seed 1 -f npz -o again.npz".split()).code == 0
+    assert call(*f"gan-train again.npz --arch cgan --steps 1 {SIZES} --out m".split()).code == 0
+
+
+def test_the_way_between_two_images(tiny_gan: TinyModel, call: Call, folder: Path) -> None:
+    words = f"gan-sample -m {tiny_gan.name} --seed 1 --interpolate 0 5 --n 6".split()
+    assert opened(call(*words).out).size == (6 * 11 - 1, 8)
+    assert call(*words, "--out", "way.gif").code == 0
+    with Image.open(folder / "way.gif") as way:
+        assert getattr(way, "n_frames", 0) <= 10
+        assert way.format == "GIF"
+    assert call(*words, "--format", "files").code == 2
+
+
+def test_truncation_draws_samples_together(tiny_gan: TinyModel, call: Call) -> None:
+    def spread(*words: str) -> float:
+        done = call(*f"gan-sample -m {tiny_gan.name} --n 20 --class 1 --seed 1 -f npz".split(), *words)
+        with np.load(io.BytesIO(done.out)) as arrays:
+            return float(arrays["images"].astype(float).std(axis=0).mean())
+
+    assert spread("--truncation", "0.1") < 0.5 * spread()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--grid 2x2 --n 9", "--grid 2x2 has 4 places for 9 images"),
+        ("--grid nine", "--grid nine is not rows x columns"),
+        ("--class 7", "the model knows no class '7'"),
+        ("--format files --out -", "--format files needs a folder"),
+        ("--model nothing", "no model 'nothing' here"),
+    ],
+)
+def test_what_cannot_be_sampled_is_said_in_a_sentence(words: str, said: str, tiny_gan: TinyModel, call: Call) -> None:
+    done = call("gan-sample", "-m", tiny_gan.name, *words.split())
+    assert (done.code, done.out) == (2, b"")
+    assert said in done.error
+
+
+def test_a_text_model_makes_no_images(tiny: TinyModel, call: Call) -> None:
+    assert "not for images" in call("gan-sample", "-m", tiny.name).error
+
+
+def test_in_a_shell_line(tiny_gan: TinyModel) -> None:
+    done = shell("seqgen gan-sample -m tiny --n 4 --seed 1 | head -c 8 | od -An -c", cwd=tiny_gan.folder)
+    assert done.code == 0
+    assert done.text.split() == ["211", "P", "N", "G", r"\r", r"\n", "032", r"\n"]
+
+
+def test_on_a_terminal_there_is_a_file_and_a_preview(tiny_gan: TinyModel, tmp_path: Path) -> None:
+    import os
+    import pty
+    import subprocess
+
+    ours, theirs = pty.openpty()
+    words = command("gan-sample", "-m", tiny_gan.name, "--n", "4", "--seed", "1")
+    process = subprocess.Popen(
+        words, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environment()
+    )
+    os.close(theirs)
+    shown = read_terminal(ours).decode()
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert "samples.png: 21x17 pixels" in shown
+    assert "▀" in shown
+    assert opened((tmp_path / "samples.png").read_bytes()).size == (21, 17)

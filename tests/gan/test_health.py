@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, get_args
+
+import pytest
+
+from seqgen.gan.health import ADVICE, Signals, State, diagnose
+
+WELL = Signals(
+    accuracy=0.75,
+    sign=0.5,
+    image_gradient=0.1,
+    spread=0.95,
+    precision=0.7,
+    recall=0.6,
+    different_bins=0.2,
+    missing=0.0,
+    frechet=1.0,
+    floor=0.1,
+    closeness=1.0,
+    change=0.3,
+)
+
+
+# Before the first step: grey images, nothing like the real ones.
+UNTRAINED = dataclasses.replace(
+    WELL, accuracy=0.0, image_gradient=0.0, spread=0.1, recall=0.0, precision=0.0, frechet=1.2
+)
+
+
+def but(**changes: Any) -> Signals:
+    return dataclasses.replace(WELL, **changes)
+
+
+@pytest.mark.parametrize(
+    ("history", "state"),
+    [
+        ([WELL], "healthy"),
+        ([WELL, WELL], "healthy"),
+        ([but(accuracy=math.nan)], "healthy"),
+        ([WELL, but(accuracy=0.99)], "discriminator overpowers"),
+        ([but(accuracy=0.99), but(accuracy=0.99, change=0.0)], "generator vanishing"),
+        ([WELL, but(accuracy=0.99, image_gradient=1e-6)], "generator vanishing"),
+        ([WELL, but(change=0.0)], "healthy"),  # the end of a schedule: nothing moves, and nobody loses
+        ([WELL, but(spread=0.4)], "collapsing"),
+        ([WELL, but(missing=0.1)], "collapsing"),
+        ([WELL, but(recall=0.2)], "collapsing"),
+        ([WELL, but(recall=0.2, precision=0.3)], "healthy"),  # worse samples, not fewer kinds of them
+        ([WELL, but(spread=0.1)], "collapsed"),
+        ([WELL, but(missing=0.9)], "collapsed"),
+        ([WELL, but(recall=0.0)], "collapsed"),
+        ([WELL, but(frechet=50.0, precision=0.0, recall=0.0)], "diverged"),
+        ([WELL, but(closeness=0.1)], "memorising"),
+    ],
+)
+def test_states(history: list[Signals], state: State) -> None:
+    assert diagnose([UNTRAINED, *history]).state == state
+
+
+def test_the_worst_state_counts() -> None:
+    assert diagnose([WELL, but(accuracy=0.99, spread=0.1, closeness=0.1)]).state == "collapsed"
+
+
+def test_nothing_is_said_before_the_first_step_and_no_collapse_found_while_a_run_learns_fast() -> None:
+    assert diagnose([UNTRAINED]).state == "healthy"
+    assert diagnose([UNTRAINED, but(spread=0.1)]).state == "collapsed"
+    assert diagnose([UNTRAINED, but(spread=0.1, frechet=0.5)]).state == "healthy"
+    assert diagnose([UNTRAINED, but(accuracy=0.99, frechet=0.5)]).state == "discriminator overpowers"
+
+
+def test_every_trouble_has_advice_and_says_what_was_seen() -> None:
+    assert set(ADVICE) == set(get_args(State))
+    assert [state for state, advice in ADVICE.items() if not advice] == ["healthy"]
+    said = str(diagnose([UNTRAINED, but(accuracy=0.99)]))
+    assert said.startswith("discriminator overpowers: it is right 99.0% of the time; try a lower --lr-ratio")
+    assert str(diagnose([WELL])) == "healthy"
+
+
+def test_only_two_states_are_hopeless() -> None:
+    assert diagnose([WELL, but(spread=0.1)]).hopeless
+    assert not diagnose([WELL, but(spread=0.4)]).hopeless
