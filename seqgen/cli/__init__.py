@@ -15,6 +15,7 @@ from seqgen import __version__
 from seqgen.cli import (
     evaluate,
     export,
+    inspect,
     models,
     options,
     output,
@@ -62,6 +63,7 @@ app.command("sample", rich_help_panel="Use")(sample.sample)
 app.command("translate", rich_help_panel="Use")(translate.translate)
 app.command("score", rich_help_panel="Judge")(score.score)
 app.command("evaluate", rich_help_panel="Judge")(evaluate.evaluate)
+app.command("inspect", rich_help_panel="Judge")(inspect.inspect)
 app.command("models", rich_help_panel="Judge")(models.models)
 app.command("export", rich_help_panel="Use")(export.export)
 
