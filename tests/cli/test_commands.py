@@ -20,6 +20,7 @@ from seqgen.modeldir import finding
 
 EVALUATE_KEYS = ["loss", "bits_per_char", "perplexity", "tokens", "chars"]
 MODEL_KEYS = ["name", "path", "task", "architecture", "parameters", "bytes", "measures", "shipped"]
+SMALL_TRANSFORMER = "--embed-size 16 --heads 2 --layers 1 --ffn-size 16 --vocab-size 300 --threads 1".split()
 SHORTER = ["--steps", "3", "--hidden-size", "8", "--threads", "1"]
 
 
@@ -94,7 +95,11 @@ def test_an_example_of_the_help_runs(
     Path("pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in zip(*sides, strict=True)))
     shutil.copytree(tiny.path, "models/shakespeare-lstm")
     shutil.copytree(tiny_translation.path, "models/multi30k-de-en")
-    kinds = {"train-lm": SHORTER, "train-seq2seq": [*SMALL_PAIRS, "--steps", "2"]}
+    kinds = {
+        "train-lm": SHORTER,
+        "train-seq2seq": [*SMALL_PAIRS, "--steps", "2"],
+        "train-transformer": [*SMALL_TRANSFORMER, "--steps", "2"],
+    }
     shorter = next((words for name, words in kinds.items() if name in line), [])
     shortened = re.sub(r" --minutes \S+", "", line) + (" " + shlex.join(shorter) if shorter else "")
     ended = (
