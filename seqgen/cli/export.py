@@ -15,8 +15,8 @@ Format = Literal["ctranslate2", "onnx"]
 
 
 def export(
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that does not exist yet.")],
     to: Annotated[Format, typer.Option("--to", help="The format.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A directory that does not exist yet.")],
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -27,8 +27,8 @@ def export(
     `pip install 'seqgen[ctranslate2]'`, or onnx instead.
 
     ```sh
-    seqgen export --to ctranslate2 -o de-en-ctranslate2
-    seqgen export -m multi30k-de-en --to onnx -o de-en-onnx
+    seqgen export --to ctranslate2 de-en-ctranslate2
+    seqgen export -m multi30k-de-en --to onnx de-en-onnx
     ```
     """
     terminal = Terminal(quiet=quiet, verbose=verbose)

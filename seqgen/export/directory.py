@@ -22,7 +22,7 @@ def new_directory(target: Path) -> Iterator[Path]:
         OutputError: it cannot be written.
     """
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UsageError(f"{target} is there already", hint="choose another --out")
+        raise UsageError(f"{target} is there already", hint="choose another DIR")
     temporary = target.with_name(f".tmp-{target.name}-{os.getpid()}")
     try:
         temporary.mkdir(parents=True)

@@ -69,7 +69,8 @@ class Encoder(nn.Module):
         """As `TransformerSeq2Seq.encode`, but what is hidden never depends on the lengths of this batch."""
         network = self.network
         positions = torch.arange(source.shape[1], device=source.device)
-        x, turn = network.source_embedding(source, positions), network.positions.rotation(positions)
+        x = network.source_embedding(source, network.positions.added(positions))
+        turn = network.positions.rotation(positions)
         for layer in network.encoder:
             x = layer(x, present(source.shape[1], lengths), causal=False, turn=turn)
         x = network.encoder.norm(x)
@@ -88,7 +89,8 @@ class DecoderStep(nn.Module):
         """As `seqgen.nets.cached`, with all that it needs among the arguments."""
         network = self.network
         position = torch.full((1,), cache.shape[4], device=tokens.device)
-        x, turn = network.target_matrix(tokens[:, None], position), network.positions.rotation(position)
+        x = network.target_matrix(tokens[:, None], network.positions.added(position))
+        turn = network.positions.rotation(position)
         mask = present(memory.shape[4], lengths)
         written = []
         for layer, before, seen in zip(network.decoder, cache.unbind(), memory.unbind(), strict=True):

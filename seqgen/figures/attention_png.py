@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from seqgen.figures.labels import cut, visible
+from seqgen.figures.heatmap import GAP, GREY, WHITE, Heatmap, Rows, cell_size
+from seqgen.figures.lettering import Lettering
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 # All lengths are in pixels.
 LARGEST_SIDE = 4000
 _LABELS = 600  # what labels and margins take at most
-_MARGIN, _GAP, _CELL, _GRID_FROM = 24, 8, 44, 6  # a grid would hide smaller cells
-_FONT, _SMALLEST_FONT, _CAPTION_FONT = 20, 9, 16
-_LONGEST_TOKEN = 24
-_SLANT = 60  # degrees
-_INK, _GREY, _LINE = "#0f172a", "#64748b", "#e2e8f0"
-_WHITE, _HALF, _DARK = "#ffffff", "#6f9fd8", "#0b2554"
+_MARGIN, _CELL, _CAPTION_FONT = 24, 44, 16
 
 
 class _Tensor(Protocol):
@@ -46,83 +41,24 @@ def attention_png(
     rows = weights if isinstance(weights, Sequence) else weights.tolist()
     if len(rows) != len(target_tokens) or any(len(row) != len(source_tokens) for row in rows):
         raise ValueError(f"weights must be ({len(target_tokens)}, {len(source_tokens)})")
+    cell = cell_size(LARGEST_SIDE - _LABELS, max(len(source_tokens), len(target_tokens)), _CELL)
     file = io.BytesIO()
-    _draw(rows, _labels(source_tokens), _labels(target_tokens)).save(file, "PNG")
+    _draw(rows, Heatmap(target_tokens, source_tokens, cell)).save(file, "PNG")
     return file.getvalue()
 
 
-def _labels(tokens: Sequence[str]) -> list[str]:
-    # Most fonts lack the sign for a space, U+2581, and in others it is a thick bar.
-    return [cut(visible(token), _LONGEST_TOKEN).replace("▁", "_") for token in tokens]
-
-
-def _draw(rows: Sequence[Sequence[float]], source: list[str], target: list[str]) -> Image.Image:
+def _draw(rows: Rows, heatmap: Heatmap) -> Image.Image:
     from PIL import Image
 
-    from seqgen.figures.lettering import Lettering
-
-    cell = _cell_size(len(source), len(target))
     largest = max((weight for row in rows for weight in row), default=0.0)
     caption = f"rows: target tokens · columns: source tokens · white: 0, darkest: {largest:.2f}"
-    font_size = min(_FONT, max(_SMALLEST_FONT, round(0.7 * cell)))
-    lettering = Lettering(font_size, "".join([*source, *target]))
-    every = math.ceil(lettering.line_height / cell)
-    across = [_slanted(lettering.word(token)) for token in source[::every]]
-    down = [lettering.word(token) for token in target[::every]]
     words = Lettering(_CAPTION_FONT, caption).word(caption)
-
-    left = _MARGIN + max((word.width for word in down), default=0) + _GAP
-    top = _MARGIN + max((word.height for word in across), default=0) + _GAP
-    right, bottom = left + round(len(source) * cell), top + round(len(target) * cell)
-    ends = [left + round(i * every * cell) + word.width for i, word in enumerate(across)]
-    width = max(right + _GAP, *ends, _MARGIN + words.width) + _MARGIN
-    picture = Image.new("RGB", (width, bottom + 2 * _GAP + words.height + _MARGIN), _WHITE)
-
-    if source and target:
-        picture.paste(_shades(rows, largest, (right - left, bottom - top)), (left, top))
-        _grid(picture, (left, top, right, bottom), cell)
-    for i, word in enumerate(across):
-        # The middle of the word's beginning stands above the middle of its column.
-        x = left + (i * every + 0.5) * cell - lettering.line_height / 2 * math.sin(math.radians(_SLANT))
-        picture.paste(_INK, (round(x), top - _GAP // 2 - word.height), word)
-    for i, word in enumerate(down):
-        y = top + (i * every + 0.5) * cell - word.height / 2
-        picture.paste(_INK, (left - _GAP - word.width, round(y)), word)
-    picture.paste(_GREY, (_MARGIN, bottom + 2 * _GAP), words)
+    left, top = corner = (_MARGIN + heatmap.left, _MARGIN + heatmap.above)
+    below = top + heatmap.height + 2 * GAP
+    width = max(left + heatmap.width + GAP, left + heatmap.reach, _MARGIN + words.width) + _MARGIN
+    picture = Image.new("RGB", (width, below + words.height + _MARGIN), WHITE)
+    heatmap.draw(picture, corner, rows, largest)
+    heatmap.name_columns(picture, corner)
+    heatmap.name_rows(picture, corner)
+    picture.paste(GREY, (_MARGIN, below), words)
     return picture
-
-
-def _cell_size(*counts: int) -> float:
-    """As large as the longer side allows; whole pixels, unless there are more cells than pixels."""
-    room = (LARGEST_SIDE - _LABELS) / max(*counts, 1)
-    return min(_CELL, math.floor(room) if room >= 1 else room)
-
-
-def _slanted(word: Image.Image) -> Image.Image:
-    from PIL import Image
-
-    return word.rotate(_SLANT, Image.Resampling.BICUBIC, expand=True)
-
-
-def _shades(rows: Sequence[Sequence[float]], largest: float, size: tuple[int, int]) -> Image.Image:
-    from PIL import Image, ImageOps
-
-    scale = 255 / largest if largest > 0 else 0.0
-    levels = bytes(min(255, max(0, round(weight * scale))) for row in rows for weight in row)
-    shades = Image.frombytes("L", (len(rows[0]), len(rows)), levels)
-    grows = size[0] >= shades.width and size[1] >= shades.height
-    shades = shades.resize(size, Image.Resampling.NEAREST if grows else Image.Resampling.BOX)
-    return ImageOps.colorize(shades, black=_WHITE, mid=_HALF, white=_DARK)
-
-
-def _grid(picture: Image.Image, area: tuple[int, int, int, int], cell: float) -> None:
-    from PIL import ImageDraw
-
-    left, top, right, bottom = area
-    draw = ImageDraw.Draw(picture)
-    if cell >= _GRID_FROM:
-        for x in range(left, right, round(cell)):
-            draw.line((x, top, x, bottom), fill=_LINE)
-        for y in range(top, bottom, round(cell)):
-            draw.line((left, y, right, y), fill=_LINE)
-    draw.rectangle((left, top, right, bottom), outline=_GREY)

@@ -70,7 +70,9 @@ class Cache:
         """A copy of the rows `index`, with room for one more token."""
         lengths = self.lengths[index]
         longest = self.longest if self.even else int(lengths.max()) if len(lengths) else 0
-        stored = self._room(longest + ROOM, len(index))
+        # A beam moves its rows after each token: more room would never be used, and large blocks come from the system
+        # anew each time, with a page fault for every 4 KB.
+        stored = self._room(longest + 1, len(index))
         torch.index_select(self.stored[:longest], 2, index, out=stored[:longest])
         return Cache(stored, lengths, longest, self.even or bool((lengths == longest).all()))
 

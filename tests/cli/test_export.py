@@ -27,22 +27,22 @@ def transformer(tiny_translation: TinyModel, folder: Path, call: Call) -> str:
 def test_a_recurrent_model_is_refused_in_one_line(
     kind: str, tiny_translation: TinyModel, folder: Path, call: Call
 ) -> None:
-    done = call("export", "-m", tiny_translation.name, "--to", kind, "-o", "out")
+    done = call("export", "-m", tiny_translation.name, "--to", kind, "out")
     assert (done.code, done.out) == (2, b"")
     assert "is recurrent" in done.error
     assert list(folder.iterdir()) == []
 
 
 def test_a_language_model_is_refused(tiny: TinyModel, folder: Path, call: Call) -> None:
-    done = call("export", "-m", tiny.name, "--to", "onnx", "-o", "out")
+    done = call("export", "-m", tiny.name, "--to", "onnx", "out")
     assert done.code == 2
     assert "not for translation" in done.error
 
 
 def test_a_format_and_a_place_must_be_named(folder: Path, call: Call) -> None:
-    assert call("export", "-o", "out").code == 2
+    assert call("export", "out").code == 2
     assert call("export", "--to", "onnx").code == 2
-    assert call("export", "--to", "pdf", "-o", "out").code == 2
+    assert call("export", "--to", "pdf", "out").code == 2
 
 
 @pytest.mark.parametrize(("kind", "package"), [("ctranslate2", "ctranslate2"), ("onnx", "onnx")])
@@ -50,7 +50,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     kind: str, package: str, transformer: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    done = call("export", "-m", transformer, "--to", kind, "-o", "out")
+    done = call("export", "-m", transformer, "--to", kind, "out")
     assert done.code == 2
     assert package in done.error
     assert done.hint == f"pip install 'seqgen[{kind}]'"
@@ -59,13 +59,13 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 
 def test_a_directory_for_ctranslate2(transformer: str, call: Call) -> None:
     pytest.importorskip("ctranslate2")
-    done = call("export", "-m", transformer, "--to", "ctranslate2", "-o", "a/out")
+    done = call("export", "-m", transformer, "--to", "ctranslate2", "a/out")
     assert (done.code, done.out) == (0, b"")
     assert re.fullmatch(r"a/out/README.md .*\n", done.err)
     files = snapshot(Path("a/out"))
     vocabulary = "shared_vocabulary.json"
     assert set(files) == {"README.md", "config.json", "model.bin", vocabulary, "source.model", "target.model"}
     assert [path.name for path in Path("a").iterdir()] == ["out"]
-    again = call("export", "-m", transformer, "--to", "ctranslate2", "-o", "a/out")
+    again = call("export", "-m", transformer, "--to", "ctranslate2", "a/out")
     assert (again.code, again.error) == (2, "a/out is there already")
     assert snapshot(Path("a/out")) == files

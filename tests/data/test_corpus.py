@@ -28,9 +28,7 @@ def counting_span(folder: Path, length: int) -> TokenSpan:
     return TokenSpan(path, "uint16", 0, length)
 
 
-def corpus_of(
-    folder: Path, content: str, warn: Callable[[str], None] = no_warning, *, valid: str = "0.1"
-) -> Corpus:
+def corpus_of(folder: Path, content: str, warn: Callable[[str], None] = no_warning, *, valid: str = "0.1") -> Corpus:
     source = folder / "source.txt"
     source.write_text(content, encoding="utf-8", newline="")
     return build_corpus(TextConfig(paths=(str(source),), valid=valid), folder / "data", warn)

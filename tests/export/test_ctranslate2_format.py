@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_transformers
 import torch
 from small_transformers import KINDS, numbers, trained, untrained
 
@@ -24,6 +25,11 @@ ctranslate2 = pytest.importorskip("ctranslate2")
 from sentencepiece import SentencePieceProcessor  # noqa: E402
 
 LIMIT = 60
+
+
+@pytest.fixture(scope="module")
+def numbers_corpus(tmp_path_factory: pytest.TempPathFactory) -> ParallelCorpus:
+    return small_transformers.corpus(tmp_path_factory.mktemp("numbers"))
 
 
 def load(directory: Path) -> tuple[Any, Any, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small_transformers
 import torch
 from small_transformers import KINDS, untrained
 
@@ -20,6 +21,11 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 pytestmark = pytest.mark.slow  # the exporter takes its time
 BOS = 2
+
+
+@pytest.fixture(scope="module")
+def numbers_corpus(tmp_path_factory: pytest.TempPathFactory) -> ParallelCorpus:
+    return small_transformers.corpus(tmp_path_factory.mktemp("numbers"))
 
 
 def agree(model: TranslationModel, directory: Path, lengths: list[int], steps: int) -> None:

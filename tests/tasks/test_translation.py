@@ -12,6 +12,7 @@ import torch
 from translation_models import CPU, config_of, corpus_of, model_of, save, some_pairs
 
 from seqgen import modeldir
+from seqgen.config import Seq2SeqConfig
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer
 from seqgen.errors import ConfigError, ModelError
@@ -37,9 +38,10 @@ def naive_log_probs(model: TranslationModel, source: str, target: str) -> list[f
     """One pair, one position at a time, straight from the definition."""
     tokenizer, network = model.target_tokenizer, model.network
     ids = model.source_tokenizer.encode(source).tolist()
-    if network.config.reverse_source:
+    if model.reverse_source:
         ids = ids[::-1]
     read = torch.tensor([[*ids, model.source_tokenizer.eos_id]])
+    assert isinstance(network.config, Seq2SeqConfig)
     first = tokenizer.eos_id if network.config.start == "eos" else tokenizer.bos_id
     said = [*tokenizer.encode(target).tolist(), tokenizer.eos_id]
     found = []
@@ -261,7 +263,7 @@ def test_weights_for_a_smaller_source_vocabulary_than_the_tokenizer_are_refused(
 
 def test_values_that_are_not_finite_are_refused(joint: ParallelCorpus, tmp_path: Path) -> None:
     model = model_of(joint)
-    model.network.readout.weight.data[0, 0] = math.nan
+    next(model.network.parameters()).data[0, 0] = math.nan
     with pytest.raises(ModelError, match="not finite"):
         TranslationModel.load(str(save(model, tmp_path / "m")), CPU)
 

@@ -1,0 +1,185 @@
+"""`seqgen inspect`: what is inside a model, and what it looks at."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgen.cli import options, output
+from seqgen.cli.output import Terminal
+from seqgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from seqgen.tasks.attention_maps import AttentionMaps
+    from seqgen.tasks.inspecting import PositionMatrix
+    from seqgen.tasks.language_model import LanguageModel
+    from seqgen.tasks.translation import TranslationModel
+
+DEFAULT = "multi30k-de-en"
+WHAT = "What to look at"
+
+
+def inspect(
+    model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
+    attention: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What the tokens of a text look at.", rich_help_panel=WHAT),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="A translation of --attention TEXT; else the model's own, by beam search.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    positions: Annotated[
+        bool, typer.Option("--positions", help="How positions are told apart.", rich_help_panel=WHAT)
+    ] = False,
+    png: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it as a picture.", rich_help_panel=WHAT)
+    ] = None,
+    as_json: options.Json = False,
+    device: options.Device = "cpu",
+    threads: options.Threads = 0,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Show what is inside a model: its sizes and parameters, its attention, its positions.
+
+    --attention shows one map per layer and head: of a language model what each token of the text looks at; of a
+    translation model what the tokens of source and target look at. A row sums to one. With --png nothing is printed.
+
+    JSON keys: model, task, architecture, parameters, vocab_size, source_vocab_size, network, parts.
+    Of --attention: maps, a list of kind, rows, columns and weights (by layer, head, row, column). Of --positions: kind
+    and values (by position).
+
+    ```sh
+    seqgen inspect
+    seqgen inspect --attention "Ein Hund rennt durch den Schnee."
+    seqgen inspect --attention "Ein Hund rennt." --target "A dog runs." --png attention.png
+    ```
+    """
+    terminal = Terminal(quiet=quiet, verbose=verbose)
+    if attention is not None and positions:
+        raise UsageError("--attention and --positions: choose one")
+    if target is not None and attention is None:
+        raise UsageError("--target belongs to --attention")
+    if png is not None and attention is None and not positions:
+        raise UsageError("--png draws --attention or --positions")
+
+    from seqgen.tasks import inspecting
+    from seqgen.train import runtime
+
+    place = runtime.choose_device(device)
+    used = runtime.set_threads(threads)
+    loaded = inspecting.load(model, place)
+    terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
+    if attention is not None:
+        _show_attention(_attention_maps(loaded, attention, target), png, terminal, as_json=as_json)
+    elif positions:
+        _show_positions(inspecting.position_matrix(loaded), png, terminal, as_json=as_json)
+    else:
+        _show_parts(_described(loaded), as_json=as_json)
+
+
+# Parts --------------------------------------------------------------------------------------------------------
+
+
+def _described(model: LanguageModel | TranslationModel) -> dict[str, Any]:
+    from seqgen import modeldir
+    from seqgen.config import to_json
+    from seqgen.tasks.inspecting import parameters_by_part
+
+    assert model.directory is not None
+    config = modeldir.read_config(model.directory)
+    parts = parameters_by_part(model.network)
+    return {
+        "model": str(model.directory),
+        "task": config.task,
+        "architecture": config.architecture,
+        "parameters": sum(parts.values()),
+        "vocab_size": config.vocab_size,
+        "source_vocab_size": config.source_vocab_size,
+        "network": to_json(model.network.config),
+        "parts": parts,
+    }
+
+
+def _show_parts(described: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        output.write_json(described)
+        return
+    total = described["parameters"]
+    output.write(f"{described['model']}\n{described['task']}, {described['architecture']}, {total:,} parameters\n\n")
+    sizes = {name: described[name] for name in ("source_vocab_size", "vocab_size") if described[name]}
+    for name, value in (sizes | described["network"]).items():
+        output.write(f"{_words(name):<28}{_words(str(value)):>12}\n")
+    output.write(f"\n{'part':<28}{'parameters':>12}   share\n")
+    for part, count in described["parts"].items():
+        output.write(f"{_words(part):<28}{count:>12,}  {count / total:6.1%}\n")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+# Attention ----------------------------------------------------------------------------------------------------
+
+
+def _attention_maps(model: LanguageModel | TranslationModel, text: str, target: str | None) -> Sequence[AttentionMaps]:
+    from seqgen.tasks.attention_maps import language_maps, translation_maps
+    from seqgen.tasks.language_model import LanguageModel
+
+    text = output.typed(text, "the text")
+    if not isinstance(model, LanguageModel):
+        return translation_maps(model, text, None if target is None else output.typed(target, "the target"))
+    if target is not None:
+        raise UsageError(f"--target is a translation, but {model.directory} is a language model")
+    return language_maps(model, text)
+
+
+def _show_attention(kinds: Sequence[AttentionMaps], png: Path | None, terminal: Terminal, *, as_json: bool) -> None:
+    if as_json:
+        maps = [
+            {"kind": m.kind, "rows": m.rows, "columns": m.columns, "weights": _rounded(m.weights.tolist())}
+            for m in kinds
+        ]
+        output.write_json({"maps": maps})
+    if png is not None:
+        from seqgen.figures.attention_maps_png import attention_maps_png
+
+        output.write_file(png, attention_maps_png(kinds))
+        terminal.note(f"{png}: {', '.join(m.kind for m in kinds)}")
+    elif not as_json:
+        from seqgen.figures.matrix_text import attention_maps_text
+
+        output.write(attention_maps_text(kinds, shutil.get_terminal_size().columns))
+
+
+def _rounded(values: Any) -> Any:
+    """Numbers in lists of any depth, rounded to what fp32 holds."""
+    return [_rounded(value) for value in values] if isinstance(values, list) else round(values, 6)
+
+
+# Positions ----------------------------------------------------------------------------------------------------
+
+
+def _show_positions(matrix: PositionMatrix, png: Path | None, terminal: Terminal, *, as_json: bool) -> None:
+    values = matrix.values.tolist()
+    if as_json:
+        output.write_json({"kind": matrix.kind, "values": _rounded(values)})
+    if png is not None:
+        from seqgen.figures.positions_png import position_matrix_png
+
+        output.write_file(png, position_matrix_png(values, f"{matrix.kind} positions", matrix.legend))
+        terminal.note(f"{png}: {len(values)} {matrix.kind} positions")
+    elif not as_json:
+        from seqgen.figures.matrix_text import position_matrix_text
+
+        width = shutil.get_terminal_size().columns
+        output.write(f"{matrix.kind} positions\n{position_matrix_text(values, matrix.legend, width)}")

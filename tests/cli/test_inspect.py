@@ -1,0 +1,135 @@
+"""`seqgen inspect` from end to end: what it prints, what it draws, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from running import Call, TinyModel
+
+from seqgen import modeldir
+from seqgen.config import TransformerConfig
+from seqgen.data.tokenizers import CharTokenizer
+from seqgen.tasks.language_model import model_files, new_network
+
+KEYS = ["model", "task", "architecture", "parameters", "vocab_size", "source_vocab_size", "network", "parts"]
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An untrained Transformer that knows three letters."""
+    directory = tmp_path_factory.mktemp("writer") / "m"
+    directory.mkdir()
+    tokenizer = CharTokenizer("abc")
+    config = TransformerConfig(embed_size=8, num_layers=2, num_heads=2, ffn_size=8, context=16)
+    network = new_network(config, tokenizer, 0)
+    weights = modeldir.tensors_to_bytes(network.state_dict())
+    modeldir.publish(directory, {**model_files(network, tokenizer), modeldir.WEIGHTS: weights})
+    return str(directory)
+
+
+def is_png(file: str) -> bool:
+    with Image.open(file) as picture:
+        return picture.format == "PNG"
+
+
+# Parts --------------------------------------------------------------------------------------------------------
+
+
+def test_sizes_and_parameters(writer: str, folder: Path, call: Call) -> None:
+    ended = call("inspect", "-m", writer)
+    assert (ended.code, ended.err) == (0, "")
+    title, sort, *table = ended.text.splitlines()
+    assert title == writer
+    assert (
+        sort == f"language-model, transformer, {modeldir.count_parameters(Path(writer, modeldir.WEIGHTS)):,} parameters"
+    )
+    assert {"num layers 2", "embedding 32 3.3%"} <= {" ".join(line.split()) for line in table}
+
+
+def test_the_same_as_json(writer: str, tiny: TinyModel, tiny_translation: TinyModel, folder: Path, call: Call) -> None:
+    for model in (writer, tiny.name, tiny_translation.name):
+        ended = call("inspect", "-m", model, "--json")
+        assert (ended.code, ended.err) == (0, "")
+        described = json.loads(ended.out)
+        assert list(described) == KEYS
+        assert sum(described["parts"].values()) == described["parameters"]
+        assert described["network"] == json.loads(Path(model, "config.json").read_bytes())["network"]
+
+
+# Attention ----------------------------------------------------------------------------------------------------
+
+
+def test_maps_as_numbers(writer: str, folder: Path, call: Call) -> None:
+    ended = call("inspect", "-m", writer, "--attention", "abca", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    (maps,) = json.loads(ended.out)["maps"]
+    assert list(maps) == ["kind", "rows", "columns", "weights"]
+    assert maps["rows"] == maps["columns"] == list("abca")
+    weights = torch.tensor(maps["weights"])
+    assert weights.shape == (2, 2, 4, 4)
+    assert torch.equal(weights, weights.tril())
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 4), rtol=0, atol=1e-5)
+
+
+def test_maps_in_the_terminal_and_as_a_picture(writer: str, folder: Path, call: Call) -> None:
+    ended = call("inspect", "-m", writer, "--attention", "abca")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.text.startswith("self-attention\n")
+    assert ended.text.count("layer 2 head 2") == 1
+    ended = call("inspect", "-m", writer, "--attention", "abca", "--png", "maps.png")
+    assert (ended.code, ended.out, ended.err) == (0, b"", "maps.png: self-attention\n")
+    assert is_png("maps.png")
+
+
+def test_a_given_target_is_looked_at(tiny_translation: TinyModel, folder: Path, call: Call) -> None:
+    words = ["inspect", "-m", tiny_translation.name, "--attention", "eins zwei", "--json", "-q"]
+    own, given = (json.loads(call(*words, *more).out)["maps"][0] for more in ([], ["--target", "nine nine"]))
+    assert own["columns"] == given["columns"]
+    assert "".join(given["rows"]) == "▁nine▁nine</s>"
+
+
+# Positions ----------------------------------------------------------------------------------------------------
+
+
+def test_positions(writer: str, folder: Path, call: Call) -> None:
+    numbers = json.loads(call("inspect", "-m", writer, "--positions", "--json").out)
+    assert numbers["kind"] == "rotary"
+    assert numbers["values"][0] == [1.0, 1.0]
+    assert call("inspect", "-m", writer, "--positions").text.startswith("rotary positions\nrows: positions")
+    ended = call("inspect", "-m", writer, "--positions", "--png", "p.png")
+    assert (ended.code, ended.out, ended.err) == (0, b"", "p.png: 16 rotary positions\n")
+    assert is_png("p.png")
+
+
+# What is refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--attention", "a", "--positions"], "--attention and --positions: choose one"),
+        (["--target", "a"], "--target belongs to --attention"),
+        (["--png", "x.png"], "--png draws --attention or --positions"),
+        (["--attention", ""], "the text has 0 tokens; maps show 1 to 16"),
+        (["--attention", "a", "--target", "b"], "--target is a translation, but {} is a language model"),
+        (["--attention", "a", "--png", "no/x.png"], "no/x.png cannot be written: No such file or directory"),
+    ],
+)
+def test_what_does_not_go_together(words: list[str], error: str, writer: str, folder: Path, call: Call) -> None:
+    ended = call("inspect", "-m", writer, *words)
+    assert ended.code in (1, 2)
+    assert ended.out == b""
+    assert ended.error == error.format(writer)
+
+
+def test_a_recurrent_model_has_less_to_show(
+    tiny: TinyModel, tiny_translation: TinyModel, folder: Path, call: Call
+) -> None:
+    ended = call("inspect", "-m", tiny.name, "--attention", "a")
+    assert (ended.code, ended.error) == (2, f"{tiny.path} is recurrent: there is no attention to show")
+    ended = call("inspect", "-m", tiny_translation.name, "--positions")
+    assert (ended.code, ended.error) == (2, f"{tiny_translation.path} is recurrent: its state alone knows positions")
