@@ -168,8 +168,9 @@ class ImageConfig:
     """Where images come from and how they become arrays of one size.
 
     `paths` are folders, zip or tar files, idx or npz files; `labels` is the label file of an idx file when its name
-    does not tell. `image_size` is a number of pixels or HEIGHTxWIDTH; empty: the size of the images if all are alike, else
-    the most common one. `fit` says what becomes of an image of another shape: its middle, or all of it with a border.
+    does not tell. `image_size` is a number of pixels or HEIGHTxWIDTH; empty: the size of the images if all are alike,
+    else the most common one. `fit` says what becomes of an image of another shape: its middle, or all of it with a
+    border.
     """
 
     paths: tuple[str, ...] = ()

@@ -42,8 +42,8 @@ def typed(words: list[str], monkeypatch: pytest.MonkeyPatch, listener: Listener 
     shown = display.display
 
     @contextmanager
-    def with_listener(terminal: Terminal) -> Iterator[list[Listener]]:
-        with shown(terminal) as listeners:
+    def with_listener(terminal: Terminal, unit: str) -> Iterator[list[Listener]]:
+        with shown(terminal, unit) as listeners:
             yield [*listeners, *([listener] if listener else [])]
 
     with monkeypatch.context() as patch:
