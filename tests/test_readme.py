@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from seqgen import modeldir
 
@@ -14,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 INSTALLING = [block for block in BLOCKS if "pip install" in block]  # run by .ci/run, in an environment of their own
+SHIPPED = ("shakespeare-lstm", "multi30k-de-en", "mnist-cgan", "digits-features")
 COMMANDS = "".join(block for block in BLOCKS if block not in INSTALLING)
 
 
@@ -21,7 +24,8 @@ def shortened(commands: str) -> str:
     commands = re.sub(r"--(minutes|steps) [\d.]+", "--steps 3", commands)
     commands = re.sub(r"train-lm data.txt$", "train-lm data.txt --steps 3", commands, flags=re.MULTILINE)
     sizes = "--embed-size 16 --heads 2 --layers 1 --ffn-size 16 --vocab-size 290"
-    commands = commands.replace("train-transformer", f"train-transformer {sizes}")
+    commands = re.sub(r"train-transformer (?!--config)", f"train-transformer {sizes} ", commands)
+    commands = commands.replace("gan-train ", "gan-train --ngf 4 --ndf 4 --batch-size 8 ")
     commands = commands.replace("train-seq2seq", "train-seq2seq --vocab-size 290 --hidden-size 8 --steps 3")
     return re.sub(r"train-lm (?!--resume)", "train-lm --hidden-size 8 ", commands)
 
@@ -34,18 +38,28 @@ def test_there_are_two_installing_commands_and_the_others_are_found() -> None:
 @pytest.mark.slow
 def test_every_command_runs(tmp_path: Path) -> None:
     shipped = modeldir.shipped_directory()
-    if shipped is None or not all((shipped / name).is_dir() for name in ("shakespeare-lstm", "multi30k-de-en")):
+    if shipped is None or not all((shipped / name).is_dir() for name in SHIPPED):
         pytest.skip("the commands use the shipped models")
     (tmp_path / "data.txt").write_text("ROMEO:\nBut, soft! what light through yonder window breaks?\n" * 40)
     for name in ("train", "val", "test", "in"):
         (tmp_path / f"{name}.de").write_text("Ein Hund rennt.\nZwei Katzen schlafen im Haus.\n" * 40)
         (tmp_path / f"{name}.en").write_text("A dog runs.\nTwo cats are asleep in the house.\n" * 40)
+    draw = np.random.Generator(np.random.PCG64(0))
+    np.savez(
+        tmp_path / "digits.npz", images=draw.integers(0, 256, (60, 28, 28)).astype(np.uint8), labels=np.arange(60) % 10
+    )
+    (tmp_path / "photos").mkdir()
+    for i in range(8):
+        Image.new("RGB", (60, 40), (20 * i, 200, 0)).save(tmp_path / "photos" / f"{i}.jpg")
     script = f'seqgen() {{ "{sys.executable}" -m seqgen "$@"; }}\nset -ex\n{shortened(COMMANDS)}'
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, timeout=300)
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stderr.decode()
     assert (tmp_path / "models" / "data-lstm" / "MANIFEST.json").is_file()
     assert len((tmp_path / "out.en").read_text().splitlines()) == 80
+    assert all(
+        (tmp_path / name).stat().st_size for name in ("grid.png", "digits.png", "photos.png", "way.gif", "some.npz")
+    )
     assert (tmp_path / "beam.svg").is_file()
     assert (tmp_path / "attention.png").is_file()
     assert (tmp_path / "hamlet.txt").read_text().startswith("To be, or not")

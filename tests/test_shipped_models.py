@@ -17,6 +17,8 @@ from seqgen.metrics.text import text_scores
 from seqgen.nets.features import FeatureNetwork
 from seqgen.tasks.features import FeatureModel
 from seqgen.tasks.features_task import evaluate as evaluate_features
+from seqgen.tasks.gan import GanModel
+from seqgen.tasks.imagining import Imagination
 from seqgen.tasks.language_model import LanguageModel
 from seqgen.tasks.language_model_judging import char_counts, evaluate
 from seqgen.tasks.translating import Method, Translator
@@ -28,7 +30,7 @@ DATA = Path(os.environ.get("SEQGEN_TEST_DATA", ROOT.parent / "shared" / "data"))
 SHAKESPEARE = DATA / "tinyshakespeare" / "input.txt"
 MULTI30K = DATA / "multi30k"
 MNIST = DATA / "mnist"
-NAMES = ("shakespeare-lstm", "multi30k-de-en", "digits-features")
+NAMES = ("shakespeare-lstm", "multi30k-de-en", "digits-features", "mnist-cgan")
 
 needs_shakespeare = pytest.mark.skipif(not SHAKESPEARE.is_file(), reason="tiny Shakespeare is not here")
 needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not here")
@@ -172,3 +174,14 @@ def test_it_is_as_right_as_its_card_says(tmp_path: Path) -> None:
     assert measures["accuracy"] >= 0.99
     card = (shipped("digits-features") / "README.md").read_text(encoding="utf-8")
     assert f"accuracy {measures['accuracy']:.4f}, {measures['loss']:.4f} nats" in card
+
+
+# mnist-cgan ---------------------------------------------------------------------------------------------------
+
+
+def test_it_writes_the_digits_that_are_asked_for() -> None:
+    cpu = torch.device("cpu")
+    made = Imagination(GanModel.load("mnist-cgan", cpu), seed=0)
+    pixels = np.concatenate(list(made.images(range(200), range(10))))
+    read = FeatureModel.load("digits", cpu).probs(pixels).argmax(axis=1)
+    assert (read == np.arange(200) % 10).mean() >= 0.97

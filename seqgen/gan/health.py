@@ -43,13 +43,15 @@ COPIES = 0.5
 ABSENT = 0.34
 # A run whose Frechet distance falls to this share from one evaluation to the next is learning, not collapsing.
 LEARNS = 0.5
+# One that stands still this far above the floor has left out a part of what is real.
+STANDS, FAR = 0.95, 40.0
 
 ADVICE: dict[State, str] = {
     "healthy": "",
     "discriminator overpowers": "a lower --lr-ratio, a smaller --discriminator-size, --augment all, or --r1 0.1",
     "generator vanishing": "--loss non-saturating if it is minimax, a lower --lr-ratio, or --preset spectral",
     "collapsing": "--preset r3, --r1 0.1, or a lower --lr; --on-collapse rollback goes back by itself",
-    "collapsed": "go back to an earlier checkpoint; --preset r3, --r1 0.1, a lower --lr or a larger --latent-size",
+    "collapsed": "--preset r3, --r1 0.1, a lower --lr or a larger --latent-size; or --on-collapse rollback",
     "diverged": "a lower --lr, or --r1 0.1 --r2 0.1",
     "memorising": "more images, --augment all, or fewer steps",
 }
@@ -153,6 +155,9 @@ def _collapsing(history: Sequence[Signals]) -> Diagnosis | None:
         return Diagnosis("collapsing", f"{now.missing:.0%} of the classes are missing")
     if now.precision > LOOKS_REAL and now.recall < REACHES_LITTLE:
         return Diagnosis("collapsing", f"samples look real but reach only {now.recall:.0%} of what is real")
+    if now.frechet > max(FAR * now.floor, STANDS * history[-2].frechet):
+        times = now.frechet / max(now.floor, 1e-12)
+        return Diagnosis("collapsing", f"the Fréchet distance stands still at {times:.0f} times its floor")
     best = max(history, key=lambda signals: signals.recall)
     if now.recall < FELL_BY * best.recall and now.precision >= best.precision:
         return Diagnosis("collapsing", f"recall fell from {best.recall:.2f} to {now.recall:.2f}")

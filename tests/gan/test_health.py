@@ -26,7 +26,7 @@ WELL = Signals(
 
 # Before the first step: grey images, nothing like the real ones.
 UNTRAINED = dataclasses.replace(
-    WELL, accuracy=0.0, image_gradient=0.0, spread=0.1, recall=0.0, precision=0.0, frechet=1.2
+    WELL, accuracy=0.0, image_gradient=0.0, spread=0.1, recall=0.0, precision=0.0, frechet=40.0
 )
 
 
@@ -56,7 +56,7 @@ def but(**changes: Any) -> Signals:
     ],
 )
 def test_states(history: list[Signals], state: State) -> None:
-    assert diagnose([UNTRAINED, *history]).state == state
+    assert diagnose([UNTRAINED, WELL, *history]).state == state
 
 
 def test_the_worst_state_counts() -> None:
@@ -65,9 +65,9 @@ def test_the_worst_state_counts() -> None:
 
 def test_nothing_is_said_before_the_first_step_and_no_collapse_found_while_a_run_learns_fast() -> None:
     assert diagnose([UNTRAINED]).state == "healthy"
-    assert diagnose([UNTRAINED, but(spread=0.1)]).state == "collapsed"
-    assert diagnose([UNTRAINED, but(spread=0.1, frechet=0.5)]).state == "healthy"
-    assert diagnose([UNTRAINED, but(accuracy=0.99, frechet=0.5)]).state == "discriminator overpowers"
+    assert diagnose([UNTRAINED, but(spread=0.1, frechet=30.0)]).state == "collapsed"
+    assert diagnose([UNTRAINED, but(spread=0.1)]).state == "healthy"
+    assert diagnose([UNTRAINED, but(accuracy=0.99)]).state == "discriminator overpowers"
 
 
 def test_every_trouble_has_advice_and_says_what_was_seen() -> None:

@@ -37,7 +37,7 @@ from tiny_runs import (
 from seqgen import modeldir
 from seqgen.errors import DataError, Interrupted, ModelError, OutputError, SeqgenError, UsageError
 from seqgen.modeldir import writing
-from seqgen.tasks import language_model
+from seqgen.tasks import language_model, language_model_task
 from seqgen.train import run as run_module
 from seqgen.train.checkpoint import Checkpoint, CheckpointStore, RunLock
 from seqgen.train.log import Listener, Record
@@ -211,7 +211,7 @@ def test_a_best_that_could_not_be_saved_does_not_end_the_run_without_a_model(
 
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointStore, "save", save)
-        patch.setattr(language_model, "evaluate", scripted_evaluations([3.0, 1.0, 2.0, 2.0]))
+        patch.setattr(language_model_task, "evaluate", scripted_evaluations([3.0, 1.0, 2.0, 2.0]))
         run.go(patch)
     assert full
     modeldir.verify(run.directory)

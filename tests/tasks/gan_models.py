@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from seqgen import modeldir
-from seqgen.config import AdversarialConfig, GanConfig, GanNetworks, ImageFormat
+from seqgen.config import AdversarialConfig, GanArchitecture, GanConfig, GanNetworks, ImageFormat
 from seqgen.data.images import ImageSet
 from seqgen.tasks.gan import GanModel
 from seqgen.tasks.gan_judge import Judge
@@ -37,7 +37,7 @@ def model_of(images: ImageSet, *, conditional: bool = True, seed: int = 0, **con
     _, channels, height, width = images.pixels.shape
     form = ImageFormat(channels=channels, height=height, width=width, classes=images.classes if conditional else ())
     sizes = {"latent_size": 6, "generator_size": 8, "discriminator_size": 8} | config
-    arch = "cgan" if conditional else "dcgan"
+    arch: GanArchitecture = "cgan" if conditional else "dcgan"
     return GanModel.new(GanNetworks(images=form, gan=GanConfig(arch=arch, **sizes)), seed)
 
 

@@ -52,7 +52,7 @@ def test_an_epoch_sees_every_image_once_and_the_next_in_another_order(images: Im
     assert task.steps_per_epoch == 4
     epochs = [np.concatenate([task._batch(4 * epoch + i) for i in range(4)]) for epoch in (0, 1)]
     assert all(sorted(epoch) == list(range(60)) for epoch in epochs)
-    assert not np.array_equal(*epochs)
+    assert not np.array_equal(epochs[0], epochs[1])
     again = task_of(images, batch_size=15)
     assert np.array_equal(again._batch(6), epochs[1][30:45])
 

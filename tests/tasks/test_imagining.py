@@ -21,7 +21,8 @@ def model() -> GanModel:
     model = model_of(bars(4, side=28), latent_size=16, generator_size=16)
     with torch.no_grad():
         for parameter in model.generator.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+            noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+            parameter.add_(noise, alpha=0.1)
     generator = torch.Generator().manual_seed(1)
     measure_statistics(model.generator, [(torch.randn(64, 16, generator=generator), torch.arange(64) % 2)])
     model.networks.eval().requires_grad_(False)
