@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 INSTALLING = [block for block in BLOCKS if "pip install" in block]  # run by .ci/run, in an environment of their own
-SHIPPED = ("shakespeare-lstm", "multi30k-de-en", "mnist-cgan", "digits-features")
+SHIPPED = ("shakespeare-lstm", "multi30k-de-en", "multi30k-de-en-lstm", "mnist-cgan", "digits-features")
 COMMANDS = "".join(block for block in BLOCKS if block not in INSTALLING)
 
 

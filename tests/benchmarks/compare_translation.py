@@ -1,7 +1,7 @@
 """Translation: sentences per second of beam search, beside JoeyNMT's and beside nothing but matrix products.
 
     python tests/benchmarks/run.py translation --threads 1
-    SEQGEN_TEST_DATA=DIR python tests/benchmarks/compare_translation.py --model multi30k-de-en --threads 1
+    SEQGEN_TEST_DATA=DIR python tests/benchmarks/compare_translation.py --model multi30k-de-en-lstm --threads 1
 
 The comparison forces all sides to write the same number of tokens for the same number of source tokens, with random
 weights; without JoeyNMT (see `plain_joey`) its rows are missing. The script measures a real model instead: each
@@ -182,7 +182,7 @@ def occupancy(model: TranslationModel, lines: Sequence[str], batch: int) -> floa
 def main() -> None:
     """The script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="multi30k-de-en")
+    parser.add_argument("--model", default="multi30k-de-en-lstm")
     parser.add_argument("--sentences", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
