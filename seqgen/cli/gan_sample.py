@@ -63,7 +63,6 @@ def gan_sample(
     seqgen gan-sample --n 64 > grid.png
     seqgen gan-sample --n 100 --class all --grid 10x10 --seed 1 > digits.png
     seqgen gan-sample --interpolate 0 1 --n 24 --class 3,8 --out way.gif
-    seqgen gan-sample --n 1000 --format npz --out digits.npz
     ```
     """
     from seqgen.seeds import fresh

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import TransformerConfig
-from seqgen.nets.cached import CachedLayers, TextStep
+from seqgen.nets.cached import CachedLayers
 from seqgen.nets.positions import Positions
 from seqgen.nets.transformer import Stack, TokenEmbedding
+from seqgen.nets.transformer_steps import TextStep
 
 
 class TransformerNetwork(nn.Module):

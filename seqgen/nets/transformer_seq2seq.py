@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import TransformerSeq2SeqConfig
-from seqgen.nets.cached import CachedLayers, TranslationStep
+from seqgen.nets.cached import CachedLayers
 from seqgen.nets.positions import Positions
 from seqgen.nets.transformer import KeysValues, Stack, TokenEmbedding
+from seqgen.nets.transformer_steps import TranslationStep
 
 
 class TransformerSeq2Seq(nn.Module):

@@ -27,9 +27,9 @@ from torch import Tensor
 from seqgen.config import SearchConfig, Seq2SeqConfig
 from seqgen.decode.beam import beam_search
 from seqgen.decode.problem import Problem
-from seqgen.nets.cached import TranslationStep
 from seqgen.nets.products import pack, product
 from seqgen.nets.seq2seq import Seq2Seq, Seq2SeqStep
+from seqgen.nets.transformer_steps import TranslationStep
 from seqgen.tasks.translating import Method, Translator
 from seqgen.tasks.translation import TranslationModel
 
