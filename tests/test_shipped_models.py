@@ -134,7 +134,7 @@ def test_it_translates_as_well_as_its_card_says(translation_model: TranslationMo
 @pytest.mark.parametrize("method", ["greedy", "beam", "exhaustive"])
 def test_company_changes_no_translation(translation_model: TranslationModel, method: Method) -> None:
     """The same hypotheses at any batch size, in any order, with long or short neighbours, up to near-ties."""
-    lines = read("test_2016_flickr.de")[:210]
+    lines = read("test_2016_flickr.de")[: 70 if method == "exhaustive" else 210]
     longest = " ".join(lines[:6])
     # Two hypotheses this close may change places: sums of fp32 products depend on the shape of the batch.
     search = SearchConfig(max_nodes=2000, max_seconds=0.0)
