@@ -134,10 +134,10 @@ def test_it_translates_as_well_as_its_card_says(translation_model: TranslationMo
 @pytest.mark.parametrize("method", ["greedy", "beam", "exhaustive"])
 def test_company_changes_no_translation(translation_model: TranslationModel, method: Method) -> None:
     """The same hypotheses at any batch size, in any order, with long or short neighbours, up to near-ties."""
-    lines = read("test_2016_flickr.de")[: 70 if method == "exhaustive" else 210]
+    lines = read("test_2016_flickr.de")[: 24 if method == "exhaustive" else 210]
     longest = " ".join(lines[:6])
     # Two hypotheses this close may change places: sums of fp32 products depend on the shape of the batch.
-    search = SearchConfig(max_nodes=2000, max_seconds=0.0)
+    search = SearchConfig(max_nodes=500, max_seconds=0.0)
     alone = list(Translator([translation_model], method, search, batch_size=1).stream(lines))
     for batch_size, company in ((7, lines), (64, lines), (64, lines[::-1]), (64, [longest, *lines, "Hund"])):
         together = Translator([translation_model], method, search, batch_size=batch_size).stream(company)
