@@ -134,6 +134,9 @@ def test_it_translates_as_well_as_its_card_says(translation_model: TranslationMo
 @pytest.mark.parametrize("method", ["greedy", "beam", "exhaustive"])
 def test_company_changes_no_translation(translation_model: TranslationModel, method: Method) -> None:
     """The same hypotheses at any batch size, in any order, with long or short neighbours, up to near-ties."""
+    assert translation_model.directory is not None
+    if method == "exhaustive" and translation_model.directory.name == "multi30k-de-en":
+        pytest.skip("exact searches with the Transformer take minutes")
     lines = read("test_2016_flickr.de")[: 24 if method == "exhaustive" else 210]
     longest = " ".join(lines[:6])
     # Two hypotheses this close may change places: sums of fp32 products depend on the shape of the batch.
