@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqgen import modeldir
-from seqgen.config import MAX_IMAGE, MIN_IMAGE, Fit, ImageConfig
+from seqgen.config import Fit, ImageConfig
+from seqgen.config.images import MAX_IMAGE, MIN_IMAGE
 from seqgen.data.image_arrays import first_bytes, open_idx, open_npz
 from seqgen.data.image_files import Faults, Form, ImageFiles, ImageSource, Picture
 from seqgen.data.image_fit import fitted

@@ -1,0 +1,128 @@
+"""What a person can choose: frozen dataclasses, checked when they are made, to and from JSON.
+
+Networks (`networks`, `images`), data (`text`, `images`), the training loop (`training`) and decoding (`decoding`) have
+one dataclass each; `settings` ties them, one dataclass a command. The defaults here are the defaults of the command
+line. A model directory keeps the architecture in `config.json` and the settings in `training.json`; both come back
+through `from_json` (`fields`), which trusts nothing: unknown fields, wrong types and sizes out of range are errors
+that name the field.
+
+Standard library only, so that `--help` stays fast.
+"""
+
+from seqgen.config.decoding import (
+    SamplingConfig,
+    SearchConfig,
+)
+from seqgen.config.fields import (
+    MAX_LAYERS,
+    MAX_SIZE,
+    from_json,
+    to_json,
+)
+from seqgen.config.images import (
+    MAX_CLASSES,
+    AdversarialConfig,
+    Augment,
+    Channels,
+    FeatureConfig,
+    FeatureNetworks,
+    Fit,
+    GanArchitecture,
+    GanBody,
+    GanConfig,
+    GanLoss,
+    GanNetworks,
+    ImageConfig,
+    ImageFormat,
+    LabelledConfig,
+    OnCollapse,
+)
+from seqgen.config.networks import (
+    Activation,
+    Architecture,
+    Attention,
+    Cell,
+    Norm,
+    Positions,
+    RecurrentConfig,
+    Seq2SeqConfig,
+    Start,
+    TransformerConfig,
+    TransformerSeq2SeqConfig,
+)
+from seqgen.config.settings import (
+    FeatureSettings,
+    GanSettings,
+    LanguageModelSettings,
+    TransformerPairsSettings,
+    TransformerTextSettings,
+    TranslationSettings,
+)
+from seqgen.config.text import (
+    Keep,
+    LossSteps,
+    Order,
+    ParallelConfig,
+    RecurrentTextConfig,
+    TextConfig,
+    Tokens,
+)
+from seqgen.config.training import (
+    Precision,
+    Schedule,
+    TrainConfig,
+    Weights,
+)
+
+__all__ = [
+    "MAX_CLASSES",
+    "MAX_LAYERS",
+    "MAX_SIZE",
+    "Activation",
+    "AdversarialConfig",
+    "Architecture",
+    "Attention",
+    "Augment",
+    "Cell",
+    "Channels",
+    "FeatureConfig",
+    "FeatureNetworks",
+    "FeatureSettings",
+    "Fit",
+    "GanArchitecture",
+    "GanBody",
+    "GanConfig",
+    "GanLoss",
+    "GanNetworks",
+    "GanSettings",
+    "ImageConfig",
+    "ImageFormat",
+    "Keep",
+    "LabelledConfig",
+    "LanguageModelSettings",
+    "LossSteps",
+    "Norm",
+    "OnCollapse",
+    "Order",
+    "ParallelConfig",
+    "Positions",
+    "Precision",
+    "RecurrentConfig",
+    "RecurrentTextConfig",
+    "SamplingConfig",
+    "Schedule",
+    "SearchConfig",
+    "Seq2SeqConfig",
+    "Start",
+    "TextConfig",
+    "Tokens",
+    "TrainConfig",
+    "TransformerConfig",
+    "TransformerPairsSettings",
+    "TransformerSeq2SeqConfig",
+    "TransformerTextSettings",
+    "TranslationSettings",
+    "Weights",
+    "from_json",
+    "to_json",
+]

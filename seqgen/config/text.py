@@ -1,0 +1,77 @@
+"""Where text comes from, and how it becomes tokens and batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seqgen.config.fields import MAX_SIZE, within
+from seqgen.errors import ConfigError
+
+Tokens = Literal["char", "sentencepiece"]
+Order = Literal["length", "random"]
+LossSteps = Literal["all", "random"]
+Keep = Literal["loss", "bleu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """Where the text comes from and how it becomes tokens.
+
+    `valid` is a fraction (the tail of the text) or the path of a file or folder. `vocab_size` is the number of
+    sentencepiece pieces asked for; characters need no number.
+    """
+
+    paths: tuple[str, ...] = ()
+    valid: str = "0.1"
+    tokens: Tokens = "char"
+    vocab_size: int = 1000
+
+    def __post_init__(self) -> None:
+        within(self, "vocab_size", 2, MAX_SIZE)
+        if (fraction := self.valid_fraction) is not None and not 0.0 <= fraction < 1.0:
+            raise ConfigError(f"valid is {self.valid}, but a fraction lies in [0, 1)", hint="try --valid 0.1")
+
+    @property
+    def valid_fraction(self) -> float | None:
+        """The tail of the text that is kept for validation, or None when `valid` is a path."""
+        try:
+            return float(self.valid)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentTextConfig(TextConfig):
+    """`bptt` is how many tokens the gradient flows back through; the hidden state is carried further than that."""
+
+    bptt: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within(self, "bptt", 1, MAX_SIZE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelConfig:
+    """Where the sentence pairs come from, and how they become batches.
+
+    `paths` are two aligned files, or one file with both sides (TSV, or JSONL by its ending); `valid` likewise. In the
+    order `length` a batch holds pairs of similar length, `batch_size` of them on average and the same number of tokens
+    each time; in the order `random` it holds `batch_size` pairs drawn at random. With `loss_steps` random only one
+    position of each target, drawn at random, counts. `keep` says what makes the best model, validation loss or BLEU.
+    """
+
+    paths: tuple[str, ...] = ()
+    valid: tuple[str, ...] = ()
+    vocab_size: int = 5000
+    max_tokens: int = 128
+    order: Order = "length"
+    loss_steps: LossSteps = "all"
+    label_smoothing: float = 0.1
+    keep: Keep = "bleu"
+
+    def __post_init__(self) -> None:
+        within(self, "vocab_size", 2, MAX_SIZE)
+        within(self, "max_tokens", 1, MAX_SIZE)
+        within(self, "label_smoothing", 0.0, 0.99)
