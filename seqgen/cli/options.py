@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from seqgen.config import Precision, Schedule, Weights
+from seqgen.config import PeepholeKind, Precision, Schedule, Weights
 
 DATA, MODEL, TRAINING, SAVING, MACHINE = "Data", "Model", "Training", "Saving", "Machine"
 
@@ -47,6 +47,14 @@ Warmup = Annotated[
 ]
 WeightDecay = Annotated[
     float, typer.Option(help="AdamW decay; recurrent matrices are spared.", rich_help_panel=TRAINING)
+]
+DecayRecurrent = Annotated[
+    bool,
+    typer.Option("--decay-recurrent", help="Decay recurrent matrices too: memory fades.", rich_help_panel=TRAINING),
+]
+Peephole = Annotated[
+    PeepholeKind,
+    typer.Option(help="What gates of --cell peephole see: own unit, or all.", rich_help_panel=MODEL),
 ]
 Clip = Annotated[float, typer.Option(help="Largest global gradient norm; 0: no clipping.", rich_help_panel=TRAINING)]
 Ema = Annotated[float, typer.Option(help="Decay of the averaged weights; 0: none.", rich_help_panel=TRAINING)]

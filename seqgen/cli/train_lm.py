@@ -10,7 +10,7 @@ import typer
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
 from seqgen.cli.training import Command, Recipe
-from seqgen.config import Cell, LanguageModelSettings, TextConfig, Tokens
+from seqgen.config import Cell, Connections, LanguageModelSettings, TextConfig, Tokens
 from seqgen.errors import UsageError
 
 DEFAULTS = LanguageModelSettings()
@@ -28,12 +28,18 @@ def train_lm(
     ] = TEXT.valid,
     tokens: Annotated[Tokens, typer.Option(help="What a token is.", rich_help_panel=options.DATA)] = TEXT.tokens,
     vocab_size: Annotated[
-        int, typer.Option(help="Sentencepiece pieces.", rich_help_panel=options.DATA)
+        int, typer.Option(help="Sentencepiece pieces, or words.", rich_help_panel=options.DATA)
     ] = TEXT.vocab_size,
     bptt: Annotated[
         int, typer.Option(help="Tokens the gradient flows back through.", rich_help_panel=options.DATA)
     ] = TEXT.bptt,
-    cell: Annotated[Cell, typer.Option(help="The recurrent cell.", rich_help_panel=options.MODEL)] = NETWORK.cell,
+    cell: Annotated[
+        Cell, typer.Option(help="The recurrent cell, or window: the last tokens only.", rich_help_panel=options.MODEL)
+    ] = NETWORK.cell,
+    peephole: options.Peephole = NETWORK.peephole,
+    window: Annotated[
+        int, typer.Option(help="Tokens that --cell window sees.", rich_help_panel=options.MODEL)
+    ] = NETWORK.window,
     embed_size: Annotated[
         int, typer.Option(help="Size of a token's vector.", rich_help_panel=options.MODEL)
     ] = NETWORK.embed_size,
@@ -43,9 +49,28 @@ def train_lm(
     num_layers: Annotated[
         int, typer.Option("--layers", help="Recurrent layers.", rich_help_panel=options.MODEL)
     ] = NETWORK.num_layers,
+    connections: Annotated[
+        Connections, typer.Option(help="Paths around a layer: added to, or beside, it.", rich_help_panel=options.MODEL)
+    ] = NETWORK.connections,
+    layer_norm: Annotated[
+        bool, typer.Option("--layer-norm", help="Normalise what layers read.", rich_help_panel=options.MODEL)
+    ] = NETWORK.layer_norm,
+    tied: Annotated[
+        bool,
+        typer.Option("--tied/--untied", help="One matrix for embedding and output.", rich_help_panel=options.MODEL),
+    ] = NETWORK.tied,
+    init_scale: Annotated[
+        float, typer.Option(help="Size of the recurrent matrices at first.", rich_help_panel=options.MODEL)
+    ] = NETWORK.init_scale,
+    embed_dropout: Annotated[
+        float, typer.Option(help="Share of values dropped after the embedding.", rich_help_panel=options.MODEL)
+    ] = NETWORK.embed_dropout,
     dropout: Annotated[
         float, typer.Option(help="Share of values dropped after each layer.", rich_help_panel=options.MODEL)
     ] = NETWORK.dropout,
+    variational: Annotated[
+        bool, typer.Option("--variational", help="Drop the same units at all steps.", rich_help_panel=options.MODEL)
+    ] = NETWORK.variational,
     weight_drop: Annotated[
         float, typer.Option(help="Share of recurrent weights dropped in each chunk.", rich_help_panel=options.MODEL)
     ] = NETWORK.weight_drop,
@@ -58,6 +83,7 @@ def train_lm(
     schedule: options.ScheduleOption = TRAIN.schedule,
     warmup_steps: options.Warmup = TRAIN.warmup_steps,
     weight_decay: options.WeightDecay = TRAIN.weight_decay,
+    decay_recurrent: options.DecayRecurrent = TRAIN.decay_recurrent,
     clip: options.Clip = TRAIN.clip,
     ema: options.Ema = TRAIN.ema,
     eval_every: options.EvalEvery = TRAIN.eval_every,

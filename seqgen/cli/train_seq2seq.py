@@ -10,7 +10,7 @@ import typer
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
 from seqgen.cli.training import Command, Recipe
-from seqgen.config import Attention, Cell, Keep, LossSteps, Order, ParallelConfig, Start, TranslationSettings
+from seqgen.config import Attention, Keep, LossSteps, Order, ParallelConfig, RecurrentCell, Start, TranslationSettings
 from seqgen.errors import UsageError
 
 DEFAULTS = TranslationSettings()
@@ -44,7 +44,10 @@ def train_seq2seq(
     order: Annotated[
         Order, typer.Option(help="Batches of like length, or drawn at random.", rich_help_panel=options.DATA)
     ] = TEXT.order,
-    cell: Annotated[Cell, typer.Option(help="The recurrent cell.", rich_help_panel=options.MODEL)] = NETWORK.cell,
+    cell: Annotated[
+        RecurrentCell, typer.Option(help="The recurrent cell.", rich_help_panel=options.MODEL)
+    ] = NETWORK.cell,
+    peephole: options.Peephole = NETWORK.peephole,
     embed_size: Annotated[
         int, typer.Option(help="Size of a token's vector.", rich_help_panel=options.MODEL)
     ] = NETWORK.embed_size,
@@ -98,6 +101,7 @@ def train_seq2seq(
     schedule: options.ScheduleOption = TRAIN.schedule,
     warmup_steps: options.Warmup = TRAIN.warmup_steps,
     weight_decay: options.WeightDecay = TRAIN.weight_decay,
+    decay_recurrent: options.DecayRecurrent = TRAIN.decay_recurrent,
     clip: options.Clip = TRAIN.clip,
     ema: options.Ema = TRAIN.ema,
     eval_every: options.EvalEvery = TRAIN.eval_every,

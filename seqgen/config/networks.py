@@ -9,7 +9,10 @@ from seqgen.config.fields import MAX_LAYERS, MAX_SIZE, within
 from seqgen.errors import ConfigError
 
 Architecture = Literal["recurrent", "transformer"]
-Cell = Literal["rnn", "lstm", "gru"]
+RecurrentCell = Literal["rnn", "lstm", "gru", "peephole", "gru-before"]
+Cell = Literal[RecurrentCell, "window"]
+PeepholeKind = Literal["diagonal", "full"]
+Connections = Literal["none", "residual", "dense"]
 Attention = Literal["none", "dot", "general", "additive"]
 Start = Literal["eos", "sos"]
 Positions = Literal["sinusoidal", "learned", "rotary", "none"]
@@ -19,25 +22,47 @@ Activation = Literal["relu", "gelu", "swiglu", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentConfig:
-    """A stack of recurrent layers between an embedding and an output layer.
+    """A stack of recurrent layers between an embedding and an output layer; with the cell `window`, of layers that see
+    the last `window` tokens instead.
 
-    In training `dropout` is the share of a layer's outputs that is dropped, `weight_drop` that of the recurrent
-    weights.
+    `peephole` says what a gate of the peephole cell sees: its own unit of the memory, or all of it. `connections` leads
+    around each layer: what goes in is added to what comes out (`residual`, where sizes agree), or stands beside it
+    (`dense`). `layer_norm` normalises what goes into each layer above the first, and into the output layer. `tied`
+    shares one matrix between embedding and output layer. `init_scale` scales the recurrent matrices, which begin
+    orthogonal.
+
+    In training `embed_dropout` and `dropout` are the shares of an embedding's and of a layer's outputs that are
+    dropped, the same units at every step of a chunk if `variational`; `weight_drop` is that of the recurrent weights.
     """
 
     cell: Cell = "lstm"
     embed_size: int = 64
     hidden_size: int = 384
     num_layers: int = 2
+    peephole: PeepholeKind = "diagonal"
+    window: int = 16
+    connections: Connections = "none"
+    layer_norm: bool = False
+    tied: bool = False
+    init_scale: float = 1.0
+    embed_dropout: float = 0.0
     dropout: float = 0.2
+    variational: bool = False
     weight_drop: float = 0.0
 
     def __post_init__(self) -> None:
         within(self, "embed_size", 1, MAX_SIZE)
         within(self, "hidden_size", 1, MAX_SIZE)
         within(self, "num_layers", 1, MAX_LAYERS)
+        within(self, "window", 1, 4096)
+        within(self, "init_scale", 0.0, 100.0)
+        within(self, "embed_dropout", 0.0, 0.99)
         within(self, "dropout", 0.0, 0.99)
         within(self, "weight_drop", 0.0, 0.99)
+        if self.cell == "window" and (self.weight_drop or self.init_scale != 1.0):
+            raise ConfigError("a window has no recurrent matrices: weight-drop and init-scale are for the other cells")
+        if self.cell != "peephole" and self.peephole != "diagonal":
+            raise ConfigError(f"peephole is {self.peephole}, but the cell is {self.cell}", hint="--cell peephole")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +76,11 @@ class Seq2SeqConfig:
     decoder is given first: one of its own, or the one that ends sequences.
     """
 
-    cell: Cell = "lstm"
+    cell: RecurrentCell = "lstm"
     embed_size: int = 256
     hidden_size: int = 512
     num_layers: int = 1
+    peephole: PeepholeKind = "diagonal"
     dropout: float = 0.3
     bidirectional: bool = True
     attention: Attention = "general"
@@ -70,6 +96,8 @@ class Seq2SeqConfig:
             within(self, name, 1, MAX_SIZE)
         within(self, "num_layers", 1, MAX_LAYERS)
         within(self, "dropout", 0.0, 0.99)
+        if self.cell != "peephole" and self.peephole != "diagonal":
+            raise ConfigError(f"peephole is {self.peephole}, but the cell is {self.cell}", hint="--cell peephole")
         if self.bidirectional and self.hidden_size % 2:
             raise ConfigError(f"hidden-size is {self.hidden_size}, but two directions share it: it must be even")
 

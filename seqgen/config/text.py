@@ -8,7 +8,7 @@ from typing import Literal
 from seqgen.config.fields import MAX_SIZE, within
 from seqgen.errors import ConfigError
 
-Tokens = Literal["char", "sentencepiece"]
+Tokens = Literal["char", "word", "sentencepiece"]
 Order = Literal["length", "random"]
 LossSteps = Literal["all", "random"]
 Keep = Literal["loss", "bleu"]
@@ -18,19 +18,25 @@ Keep = Literal["loss", "bleu"]
 class TextConfig:
     """Where the text comes from and how it becomes tokens.
 
-    `valid` is a fraction (the tail of the text) or the path of a file or folder. `vocab_size` is the number of
-    sentencepiece pieces asked for; characters need no number.
+    `valid` is a fraction (the tail of the text) or the path of a file or folder. `vocab_size` is how many sentencepiece
+    pieces are made, or how many words, the most frequent ones, are kept (0: 1,000 and 10,000); characters need no
+    number.
     """
 
     paths: tuple[str, ...] = ()
     valid: str = "0.1"
     tokens: Tokens = "char"
-    vocab_size: int = 1000
+    vocab_size: int = 0
 
     def __post_init__(self) -> None:
-        within(self, "vocab_size", 2, MAX_SIZE)
+        within(self, "vocab_size", 0, MAX_SIZE)
         if (fraction := self.valid_fraction) is not None and not 0.0 <= fraction < 1.0:
             raise ConfigError(f"valid is {self.valid}, but a fraction lies in [0, 1)", hint="try --valid 0.1")
+
+    @property
+    def num_tokens(self) -> int:
+        """How many sentencepiece pieces or words are asked for."""
+        return self.vocab_size or (10_000 if self.tokens == "word" else 1_000)
 
     @property
     def valid_fraction(self) -> float | None:

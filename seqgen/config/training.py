@@ -20,7 +20,8 @@ class TrainConfig:
 
     Exactly one of `steps`, `epochs` and `minutes` bounds the run. `batch_size` counts the examples of one
     optimizer step whatever `grad_accumulation` is: the latter computes the same step in that many parts, in
-    less memory. `precision` is that of the matrix products in training, `weights` that of the published model.
+    less memory. `decay_recurrent` lets weight decay pull at recurrent matrices too. `precision` is that of the
+    matrix products in training, `weights` that of the published model.
     """
 
     seed: int = 0
@@ -33,6 +34,7 @@ class TrainConfig:
     schedule: Schedule = "cosine"
     warmup_steps: int = 100
     weight_decay: float = 0.01
+    decay_recurrent: bool = False
     beta1: float = 0.9
     beta2: float = 0.99
     clip: float = 1.0

@@ -23,6 +23,7 @@ from seqgen.data.tokenizers import (
     SentencePieceTokenizer,
     TokenIds,
     Tokenizer,
+    WordTokenizer,
     from_bytes,
 )
 from seqgen.errors import DataError
@@ -94,14 +95,14 @@ def build_corpus(config: TextConfig, directory: Path, warn: Callable[[str], None
     tokenizer = _tokenizer_for(config, files)
     fraction = config.valid_fraction
     with _TokenWriter(directory) as writer:
-        for block in itertools.chain.from_iterable(map(read_text, files)):
+        for block in _blocks(files, tokenizer):
             writer.write(tokenizer.encode(block))
         # The split counts tokens, as nanoGPT's does: the first int(n * 0.9) train, the rest validate.
         valid_start = writer.num_tokens if fraction is None else int(writer.num_tokens * (1 - fraction))
         if isinstance(tokenizer, CharTokenizer):
             tokenizer.freeze()
         if fraction is None:
-            for block in itertools.chain.from_iterable(map(read_text, text_files([config.valid], warn))):
+            for block in _blocks(text_files([config.valid], warn), tokenizer):
                 writer.write(tokenizer.encode(block))
     (directory / tokenizer.file_name).write_bytes(tokenizer.to_bytes())
     index = {
@@ -152,7 +153,16 @@ def _tokenizer_for(config: TextConfig, files: list[str]) -> Tokenizer:
         return CharTokenizer(growing=True)
     total = sum(Path(path).stat().st_size for path in files)
     keep = int(total * (1 - (config.valid_fraction or 0.0)))
-    return SentencePieceTokenizer.train(_sample_lines(files, keep), config.vocab_size)
+    lines = _sample_lines(files, keep)
+    if config.tokens == "word":
+        return WordTokenizer.train(lines, config.num_tokens)
+    return SentencePieceTokenizer.train(lines, config.num_tokens)
+
+
+def _blocks(paths: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
+    """The text of some files in parts that the tokenizer can take one by one: a word must not be cut in two."""
+    blocks = itertools.chain.from_iterable(map(read_text, paths))
+    return read_lines(blocks) if isinstance(tokenizer, WordTokenizer) else blocks
 
 
 def _sample_lines(files: list[str], keep: int) -> Iterator[str]:
@@ -221,7 +231,7 @@ def open_text(
     """
     files = text_files(paths, warn)
     with _TokenWriter(directory) as writer:
-        for block in itertools.chain.from_iterable(map(read_text, files)):
+        for block in _blocks(files, tokenizer):
             writer.write(tokenizer.encode(block))
     start = int(writer.num_tokens * (1 - tail))
     span = TokenSpan(directory / "tokens.bin", writer.dtype, start, writer.num_tokens)

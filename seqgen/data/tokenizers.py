@@ -1,17 +1,19 @@
 """Text to token ids and back, without losing a byte of what the tokenizer knows.
 
-`CharTokenizer` gives each character an id and learns its characters while it reads. `SentencePieceTokenizer`
-wraps a unigram model trained on the data, either for running text, of which it keeps every character, or for
-sentences, of which it tidies the spaces. Both turn ids back through one table of bytes per token: `decode` joins it,
-`Utf8Stream` joins it a token at a time.
+`CharTokenizer` gives each character an id and learns its characters while it reads. `WordTokenizer` knows the most
+frequent words. `SentencePieceTokenizer` wraps a unigram model trained on the data, either for running text, of which it
+keeps every character, or for sentences, of which it tidies the spaces. All turn ids back through one table of bytes per
+token: `decode` joins it, `Utf8Stream` joins it a token at a time.
 """
 
 from __future__ import annotations
 
 import codecs
 import io
+import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -23,6 +25,7 @@ from seqgen.errors import DataError, ModelError
 TokenIds = NDArray[np.int64]
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a space inside a piece
+WORD = re.compile(r"\n|\S+")
 
 
 class Tokenizer(Protocol):
@@ -146,6 +149,65 @@ class CharTokenizer:
         if not isinstance(chars, str) or len(set(chars) | {UNKNOWN}) != len(chars) + 1:
             raise ModelError(f"{cls.file_name} is not a list of distinct characters")
         return cls(chars)
+
+
+class WordTokenizer:
+    """One id per word between spaces, and one for the line feed; spaces themselves are not kept.
+
+    Args:
+        words (Iterable[str]): the known words, without the unknown one and the line feed.
+    """
+
+    file_name = "tokenizer.json"
+    unk_id = 0
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = ["<unk>", "\n", *words]
+        self._ids = {word: i for i, word in enumerate(self.words)}
+
+    @classmethod
+    def train(cls, lines: Iterable[str], vocab_size: int) -> WordTokenizer:
+        """Keep the most frequent words of some lines, of equally frequent ones those that come first.
+
+        Args:
+            lines (Iterable[str]): the text.
+            vocab_size (int): how many tokens at most, the unknown one and the line feed included.
+        """
+        counts = Counter(itertools.chain.from_iterable(line.split() for line in lines))
+        del counts["<unk>"]  # in a text that was cut down to a vocabulary before
+        return cls(word for word, _ in counts.most_common(max(0, vocab_size - 2)))
+
+    @property
+    def token_bytes(self) -> Sequence[bytes]:
+        """The UTF-8 bytes of each word, a space after it."""
+        return [b"\n" if word == "\n" else f"{word} ".encode() for word in self.words]
+
+    def encode(self, text: str) -> TokenIds:
+        """Token ids `(time,)` of a text."""
+        return np.fromiter((self._ids.get(word, self.unk_id) for word in WORD.findall(text)), dtype=np.int64)
+
+    def to_bytes(self) -> bytes:
+        """`tokenizer.json`: a list of words."""
+        return (json.dumps({"kind": "word", "words": self.words[2:]}, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> WordTokenizer:
+        """Read `tokenizer.json`.
+
+        Raises:
+            ModelError: it is not what `to_bytes` writes.
+        """
+        try:
+            words = json.loads(content)["words"]
+            tokenizer = cls(words)
+            whole = isinstance(words, list) and len(tokenizer._ids) == len(words) + 2
+            whole = whole and all(WORD.fullmatch(word) for word in words)
+            " ".join(words).encode()  # JSON can spell half a surrogate pair, UTF-8 cannot
+        except (ValueError, KeyError, TypeError, RecursionError):
+            whole = False
+        if not whole:
+            raise ModelError(f"{cls.file_name} is not a list of distinct words")
+        return tokenizer
 
 
 class SentencePieceTokenizer:
@@ -276,6 +338,7 @@ def from_bytes(file_name: str, content: bytes) -> Tokenizer:
     Raises:
         ModelError: the file is neither kind.
     """
-    if file_name == CharTokenizer.file_name:
-        return CharTokenizer.from_bytes(content)
-    return SentencePieceTokenizer(content)
+    if file_name != CharTokenizer.file_name:
+        return SentencePieceTokenizer(content)
+    kind = WordTokenizer if b'"word"' in content[:20] else CharTokenizer
+    return kind.from_bytes(content)

@@ -1,9 +1,11 @@
 """The recurrent cells, one time step each, as their equations stand in the literature.
 
-Training runs whole sequences through PyTorch's fused kernels (`seqgen.nets.recurrent`); these functions are what
-those kernels compute, and what runs one token at a time: generation (`seqgen.nets.packed`) and the decoder of an
-encoder-decoder, whose input depends on its own last output (`seqgen.nets.seq2seq`). All weights follow PyTorch's
-layout, so that both share their parameters.
+Training runs whole sequences at once (`seqgen.nets.layers`); these functions are what is computed there, and what runs
+one token at a time: generation (`seqgen.nets.packed`) and the decoder of an encoder-decoder, whose input depends on its
+own last output (`seqgen.nets.seq2seq`). All weights follow PyTorch's layout, so that both share their parameters.
+
+All of these are infinite-response systems: the state after token t is a function of every token up to t, if a fading
+one. The finite-response counterpart, which sees the last N tokens and nothing else, is `seqgen.nets.window`.
 
 Shapes: `x` is `(batch, gates * hidden)`, the input's share of every gate, `W x + b`, computed beforehand for it does
 not depend on the state; `h` is `(batch, hidden)`; `weight` is the recurrent matrix, transposed:
@@ -12,24 +14,22 @@ not depend on the state; `h` is `(batch, hidden)`; `weight` is the recurrent mat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import assert_never
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqgen.config import Cell
+from seqgen.config import RecurrentCell
 from seqgen.nets.products import Matrix, add_product, copied, product
 
-KERNELS: dict[Cell, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-"""What runs a cell over whole sequences; its parameters are weight_ih, weight_hh, bias_ih, bias_hh, in this order."""
-
-GATES: dict[Cell, int] = {"rnn": 1, "lstm": 4, "gru": 3}
+GATES: dict[RecurrentCell, int] = {"rnn": 1, "lstm": 4, "gru": 3, "peephole": 4, "gru-before": 3}
 """How many blocks of rows the weight matrices of a cell have."""
 
-STATE_PARTS: dict[Cell, int] = {"rnn": 1, "lstm": 2, "gru": 1}
-"""How many vectors a cell carries from one step to the next: `h`, and for the LSTM its memory cell `c`."""
+STATE_PARTS: dict[RecurrentCell, int] = {"rnn": 1, "lstm": 2, "gru": 1, "peephole": 2, "gru-before": 1}
+"""How many vectors a cell carries from one step to the next: `h`, and for the LSTMs their memory cell `c`."""
 
 
 def rnn_step(x: Tensor, h: Tensor, weight: Matrix) -> Tensor:
@@ -71,31 +71,81 @@ def gru_step(x: Tensor, h: Tensor, weight: Matrix, candidate_bias: Tensor) -> Te
     return n + z * (h - n)
 
 
+def gru_before_step(x: Tensor, h: Tensor, gate_weight: Matrix, candidate_weight: Matrix) -> Tensor:
+    """Gated recurrent unit as first published (Cho et al. 2014, eq. 5 to 8), the reset gate before the product.
+
+    `r, z = sigmoid(W x + U h + b)`; `n = tanh(W x + U (r h) + b)`; `h' = (1 - z) h + z n`. Besides the place of r, z is
+    what PyTorch calls 1 - z: here it opens for what is new. Two products wait for each other in each step.
+
+    Returns:
+        Tensor: the new state `(batch, hidden)`.
+    """
+    size = h.shape[1]
+    r, z = add_product(x[:, : 2 * size], h, gate_weight).sigmoid().chunk(2, dim=1)
+    n = add_product(x[:, 2 * size :], r * h, candidate_weight).tanh()
+    return h + z * (n - h)
+
+
+def look(c: Tensor, peephole: Matrix) -> Tensor:
+    """What a gate sees of the cells `(batch, hidden)`: each unit its own by a weight `(hidden,)`, or all."""
+    if isinstance(peephole, Tensor) and peephole.dim() == 1:
+        return c * peephole
+    return product(c, peephole)
+
+
+def peephole_step(
+    x: Tensor, h: Tensor, c: Tensor, weight: Matrix, see_i: Matrix, see_f: Matrix, see_o: Matrix
+) -> tuple[Tensor, Tensor]:
+    """The LSTM whose gates see its cell (Gers and Schmidhuber 2000; Gers et al. 2002, eq. 2 to 6).
+
+    `i, f = sigmoid(W x + U h + V c + b)`, `g = tanh(W x + U h + b)`; `c' = f c + i g`;
+    `o = sigmoid(W x + U h + V c' + b)`: the output gate sees the new cell; `h' = o tanh(c')`. The matrices V are
+    diagonal, given as `(hidden,)`, or full.
+
+    Returns:
+        tuple[Tensor, Tensor]: the new `h` and `c`, both `(batch, hidden)`.
+    """
+    i, f, g, o = add_product(x, h, weight).chunk(4, dim=1)
+    new = (f + look(c, see_f)).sigmoid() * c + (i + look(c, see_i)).sigmoid() * g.tanh()
+    return new.tanh() * (o + look(new, see_o)).sigmoid(), new
+
+
 @dataclass(frozen=True)
 class CellWeights:
     """One layer's weights, laid out for single steps.
 
     Args:
-        cell (Cell): whose they are.
+        cell (RecurrentCell): whose they are.
         input_weight (Matrix): `(input, gates * hidden)`.
         input_bias (Tensor): `(gates * hidden,)`, all biases that can be added beforehand.
-        weight (Matrix): `(hidden, gates * hidden)`.
-        candidate_bias (Tensor): the GRU's b', `(hidden,)`; empty for the others.
+        weights (tuple[Matrix, ...]): what the cell's step takes after its input and its state.
     """
 
-    cell: Cell
+    cell: RecurrentCell
     input_weight: Matrix
     input_bias: Tensor
-    weight: Matrix
-    candidate_bias: Tensor
+    weights: tuple[Matrix, ...]
 
     @classmethod
-    def of(cls, cell: Cell, layer: nn.Module) -> CellWeights:
-        """The weights of a layer of `KERNELS`, as views through which gradients flow."""
-        weight_ih, weight_hh, bias_ih, bias_hh = layer.parameters()
-        before = 2 * weight_hh.shape[1] if cell == "gru" else len(bias_hh)
-        ready = functional.pad(bias_hh[:before], (0, len(bias_hh) - before))
-        return cls(cell, weight_ih.t(), bias_ih + ready, weight_hh.t(), bias_hh[before:])
+    def of(cls, cell: RecurrentCell, layer: nn.Module) -> CellWeights:
+        """The weights of a layer of `seqgen.nets.layers`, as views through which gradients flow."""
+        named = dict(layer.named_parameters())
+        weight, bias = named["weight_hh_l0"].t(), named["bias_ih_l0"]
+        hidden = len(weight)
+        ready = cls(cell, named["weight_ih_l0"].t(), bias, (weight,))
+        match cell:
+            case "rnn" | "lstm":
+                return replace(ready, input_bias=bias + named["bias_hh_l0"])
+            case "gru":
+                gates, candidate = torch.split(named["bias_hh_l0"], [2 * hidden, hidden])
+                return replace(ready, input_bias=bias + functional.pad(gates, (0, hidden)), weights=(weight, candidate))
+            case "gru-before":
+                return replace(ready, weights=torch.split(weight, [2 * hidden, hidden], dim=1))
+            case "peephole":
+                seen = named["weight_ch_l0"]
+                return replace(ready, weights=(weight, *(seen if seen.dim() == 2 else seen.transpose(1, 2))))
+            case _:
+                assert_never(cell)
 
     def packed(self, arrange: Callable[[Matrix], Matrix] = copied) -> CellWeights:
         """Copies that later training does not change, each in the order in which a product reads it.
@@ -107,8 +157,7 @@ class CellWeights:
             self.cell,
             arrange(self.input_weight),
             self.input_bias.detach().clone(),
-            arrange(self.weight),
-            self.candidate_bias.detach().clone(),
+            tuple(copied(w) if isinstance(w, Tensor) and w.dim() == 1 else arrange(w) for w in self.weights),
         )
 
     def inputs(self, values: Tensor) -> Tensor:
@@ -119,27 +168,14 @@ class CellWeights:
         """One step from `(h,)` or `(h, c)` to the next."""
         match self.cell:
             case "rnn":
-                return (rnn_step(x, state[0], self.weight),)
+                return (rnn_step(x, *state, *self.weights),)
             case "lstm":
-                return lstm_step(x, state[0], state[1], self.weight)
+                return lstm_step(x, *state, *self.weights)
             case "gru":
-                return (gru_step(x, state[0], self.weight, self.candidate_bias),)
+                return (gru_step(x, *state, *self.weights),)
+            case "peephole":
+                return peephole_step(x, *state, *self.weights)
+            case "gru-before":
+                return (gru_before_step(x, *state, *self.weights),)
             case _:
                 assert_never(self.cell)
-
-
-def initialise(cell: Cell, parameters: Iterable[nn.Parameter], input_gain: float) -> None:
-    """Set the weights of one layer of `KERNELS`, in one direction, before training.
-
-    Recurrent matrices orthogonal, so that neither the state nor its gradient shrinks or grows at first (Saxe et al.
-    2014); forget gates open at bias 1 (Gers et al. 2000; Jozefowicz et al. 2015); other biases zero.
-    """
-    weight_ih, weight_hh, bias_ih, bias_hh = parameters
-    hidden = weight_hh.shape[1]
-    for gate in range(GATES[cell]):
-        nn.init.orthogonal_(weight_hh.data[gate * hidden : (gate + 1) * hidden])
-    nn.init.xavier_uniform_(weight_ih, gain=input_gain)
-    nn.init.zeros_(bias_ih)
-    nn.init.zeros_(bias_hh)
-    if cell == "lstm":
-        bias_ih.data[hidden : 2 * hidden] = 1.0

@@ -17,16 +17,22 @@ class Dropout(nn.Module):
 
     Args:
         p (float): in [0, 1).
+        variational (bool): drop the same units at every time step, the first dimension (Gal and Ghahramani 2016).
     """
 
-    def __init__(self, p: float) -> None:
+    def __init__(self, p: float, *, variational: bool = False) -> None:
         super().__init__()
-        self.p = p
+        self.p, self.variational = p, variational
 
     def forward(self, values: Tensor) -> Tensor:
         """The values, some of them zero while training."""
         if not self.training or self.p == 0.0:
             return values
+        if self.variational:
+            return values * self._dropped(torch.ones_like(values[:1]))
+        return self._dropped(values)
+
+    def _dropped(self, values: Tensor) -> Tensor:
         if values.device.type != "cpu":
             return functional.dropout(values, self.p)
         dropped = round(self.p * LEVELS)

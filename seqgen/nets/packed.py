@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from seqgen.nets.cells import CellWeights
+from seqgen.nets.token_layers import connected
 
 if TYPE_CHECKING:
     from seqgen.nets.recurrent import RecurrentNetwork
@@ -35,14 +36,12 @@ class PackedStep:
     def __init__(self, network: RecurrentNetwork) -> None:
         self._network = copy.deepcopy(network).eval()
         with torch.inference_mode():
-            self._layers = [CellWeights.of(network.config.cell, layer).packed() for layer in network.layers]
-            self._output_weight = self._network.output.weight.t().contiguous()
-            self._output_bias = network.output.bias.clone()
-            self._embedding = network.embedding.weight.clone()
+            self._layers = [CellWeights.of(network.cell, layer).packed() for layer in network.layers]
+            self._output_weight = self._network.output_matrix.t().contiguous()
             first = self._layers[0]
             self._table = None
             if network.vocab_size * first.input_bias.numel() <= MAX_TABLE:
-                self._table = first.inputs(self._embedding)
+                self._table = first.inputs(self._network.embed(torch.arange(network.vocab_size, device=network.device)))
 
     @torch.inference_mode()
     def start(self, tokens: Tensor) -> tuple[Tensor, State]:
@@ -69,19 +68,18 @@ class PackedStep:
         Returns:
             tuple[Tensor, State]: log-probabilities `(batch, vocab)` of the next token, and the new state.
         """
-        hidden: Tensor | None = None
+        network, connections = self._network, self._network.config.connections
+        hidden = network.embed(tokens)
         after: list[tuple[Tensor, ...]] = []
-        for layer, before in zip(self._layers, state, strict=True):
-            if hidden is not None:
-                x = layer.inputs(hidden)
-            elif self._table is not None:
-                x = self._table[tokens]
+        for i, (layer, before) in enumerate(zip(self._layers, state, strict=True)):
+            if i:
+                x = layer.inputs(network.norms[i - 1](hidden))
             else:
-                x = layer.inputs(self._embedding[tokens])
+                x = layer.inputs(hidden) if self._table is None else self._table[tokens]
             after.append(layer.step(x, before))
-            hidden = after[-1][0]
-        assert hidden is not None  # RecurrentConfig allows no stack without layers
-        logits = torch.addmm(self._output_bias, hidden, self._output_weight)
+            hidden = connected(connections, hidden, after[-1][0])
+        top = network.project(network.norms[-1](hidden))
+        logits = torch.addmm(network.output.bias, top, self._output_weight)
         return logits.log_softmax(dim=-1), tuple(after)
 
     def reorder(self, state: State, index: Tensor) -> State:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +24,9 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from seqgen.config import Seq2SeqConfig
 from seqgen.nets.attention import Attention
-from seqgen.nets.cells import KERNELS, CellWeights, initialise
+from seqgen.nets.cells import CellWeights
 from seqgen.nets.dropout import Dropout
+from seqgen.nets.layers import initialise, recurrent_layer
 from seqgen.nets.products import add_product, pack, product
 
 INPUT_GAIN = 1.0
@@ -70,17 +72,18 @@ class Seq2Seq(nn.Module):
         super().__init__()
         self.config = config
         self.source_vocab_size, self.vocab_size = source_vocab_size, vocab_size
-        embed, hidden, kernel = config.embed_size, config.hidden_size, KERNELS[config.cell]
+        embed, hidden = config.embed_size, config.hidden_size
+        layer = partial(recurrent_layer, config.cell, peephole=config.peephole)
         directions = 2 if config.bidirectional else 1
         above = [hidden] * (config.num_layers - 1)
         self.source_embedding = nn.Embedding(source_vocab_size, embed)
         one_matrix = config.tied and config.joint
         self.target_embedding = None if one_matrix else nn.Embedding(vocab_size, embed)
         self.encoder = nn.ModuleList(
-            kernel(size, hidden // directions, bidirectional=config.bidirectional) for size in [embed, *above]
+            layer(size, hidden // directions, bidirectional=config.bidirectional) for size in [embed, *above]
         )
         fed = embed * (2 if config.input_feeding else 1)
-        self.decoder = nn.ModuleList(kernel(size, hidden) for size in [fed, *above])
+        self.decoder = nn.ModuleList(layer(size, hidden) for size in [fed, *above])
         self.attention = None
         if config.attention != "none":
             self.attention = Attention(config.attention, hidden, config.attention_size)
@@ -99,9 +102,7 @@ class Seq2Seq(nn.Module):
             nn.init.normal_(self.output_weight, std=std)
         nn.init.zeros_(self.output_bias)
         for layer in [*self.encoder, *self.decoder]:
-            parameters = list(layer.parameters())
-            for first in range(0, len(parameters), 4):  # one direction after the other
-                initialise(self.config.cell, parameters[first : first + 4], INPUT_GAIN)
+            initialise(layer, INPUT_GAIN)
 
     @property
     def device(self) -> torch.device:
@@ -187,7 +188,7 @@ class Seq2Seq(nn.Module):
 
     def input_weights(self) -> tuple[Tensor, Tensor]:
         """The first decoder layer's input matrix in two: for the token, and for what was attended to last."""
-        whole = next(self.decoder[0].parameters()).t()
+        whole = self.decoder[0].get_parameter("weight_ih_l0").t()
         return whole[: self.config.embed_size], whole[self.config.embed_size :]
 
     def advance(self, cells: Sequence[CellWeights], x: Tensor, layers: Layers) -> Layers:

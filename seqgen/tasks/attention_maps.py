@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from seqgen.data.tokenizers import SPACE, SentencePieceTokenizer, TokenIds, Tokenizer
 from seqgen.errors import DataError, ModelError
-from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.nets.seq2seq import Seq2Seq
 from seqgen.nets.transformer import MultiHeadAttention, attention_weights
+from seqgen.nets.transformer_lm import TransformerNetwork
 from seqgen.tasks.language_model import LanguageModel
 from seqgen.tasks.networks import TranslationNetwork
 from seqgen.tasks.translating import Translator
@@ -106,8 +106,8 @@ def language_maps(model: LanguageModel, text: str) -> list[AttentionMaps]:
         DataError: the text is empty, or longer than what the network sees at once.
     """
     network = model.network
-    if isinstance(network, RecurrentNetwork):
-        raise ModelError(f"{model.directory} is recurrent: there is no attention to show")
+    if not isinstance(network, TransformerNetwork):
+        raise ModelError(f"{model.directory} is no Transformer: there is no attention to show")
     ids = model.tokenizer.encode(text)
     _check("the text", ids, 1, min(MAX_TOKENS, network.context))
     kind = _Kind("self-attention", "text", "text", [layer.attention for layer in network.decoder])

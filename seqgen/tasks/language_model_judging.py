@@ -19,6 +19,7 @@ from seqgen.data.corpus import TokenSpan
 from seqgen.data.tokenizers import Tokenizer
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.nets.transformer_lm import TransformerNetwork
+from seqgen.nets.window import WindowNetwork
 from seqgen.tasks.networks import LanguageNetwork
 
 # With several lanes, each first reads this much of the text before it, uncounted.
@@ -86,7 +87,7 @@ def evaluate(
     }
 
 
-def _carried(network: RecurrentNetwork, span: TokenSpan, lanes: int) -> Predictions:
+def _carried(network: RecurrentNetwork | WindowNetwork, span: TokenSpan, lanes: int) -> Predictions:
     """Read with carried state, in parallel lanes."""
     lanes = max(1, min(lanes, len(span) // (2 * WARM_UP_TOKENS)))
     warm = WARM_UP_TOKENS if lanes > 1 else 0

@@ -82,7 +82,7 @@ class LanguageModelRecipe:
     def card(self, made: Made, measures: Mapping[str, float]) -> str:
         """The model card."""
         text, network = self._settings.text, self._settings.network
-        tokens = "character" if text.tokens == "char" else "subword (sentencepiece)"
+        tokens = {"char": "character", "word": "word", "sentencepiece": "subword (sentencepiece)"}[text.tokens]
         parameters = sum(p.numel() for p in self._network.parameters())
         paths = ", ".join(f"`{path}`" for path in text.paths)
         held_out = f"validated on `{text.valid}`"

@@ -23,9 +23,10 @@ from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.nets.seq2seq import Seq2Seq
 from seqgen.nets.transformer_lm import TransformerNetwork
 from seqgen.nets.transformer_seq2seq import TransformerSeq2Seq
+from seqgen.nets.window import WindowNetwork
 
 LanguageConfig = RecurrentConfig | TransformerConfig
-LanguageNetwork = RecurrentNetwork | TransformerNetwork
+LanguageNetwork = RecurrentNetwork | WindowNetwork | TransformerNetwork
 TranslationConfig = Seq2SeqConfig | TransformerSeq2SeqConfig
 TranslationNetwork = Seq2Seq | TransformerSeq2Seq
 
@@ -33,6 +34,8 @@ TranslationNetwork = Seq2Seq | TransformerSeq2Seq
 def language_network(config: LanguageConfig, vocab_size: int) -> LanguageNetwork:
     """A language model's network, its weights not set."""
     match config:
+        case RecurrentConfig(cell="window"):
+            return WindowNetwork(config, vocab_size)
         case RecurrentConfig():
             return RecurrentNetwork(config, vocab_size)
         case TransformerConfig():

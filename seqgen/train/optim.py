@@ -14,14 +14,15 @@ from seqgen.config import TrainConfig
 def build_optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) in one fused pass over all parameters.
 
-    Weight decay spares biases and gains, embeddings, and recurrent matrices: pulling `U` towards zero shortens the
-    memory that it is there for.
+    Weight decay spares biases and gains, embeddings, and, unless `decay_recurrent`, what works on the state: to pull
+    `U` towards zero makes gradients vanish sooner and shortens the memory that it is there for.
     """
     decayed: list[nn.Parameter] = []
     spared: list[nn.Parameter] = []
     embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
     for name, parameter in module.named_parameters():
-        spare = parameter.ndim < 2 or "weight_hh" in name or id(parameter) in embeddings
+        recurrent = "weight_hh" in name or "weight_ch" in name
+        spare = parameter.ndim < 2 or (recurrent and not config.decay_recurrent) or id(parameter) in embeddings
         (spared if spare else decayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},

@@ -40,7 +40,7 @@ def _same_weights(cell: Cell) -> tuple[RecurrentNetwork, PlainModel]:
     config = RecurrentConfig(cell=cell)
     network = RecurrentNetwork(config, VOCABULARY)
     network.initialise()
-    torch.nn.init.xavier_uniform_(network.output.weight)
+    torch.nn.init.xavier_uniform_(network.output_matrix)
     model = PlainModel(config, VOCABULARY)
     model.embedding.load_state_dict(network.embedding.state_dict())
     model.output.load_state_dict(network.output.state_dict())

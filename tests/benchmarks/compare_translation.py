@@ -115,7 +115,7 @@ def our_search(
 
 def _products(network: Seq2Seq, rows: int, times: int) -> float:
     """Seconds of the decoder's matrix products in one step, the attention and the encoder left out."""
-    recurrent, feed = network.cell_weights()[0].weight, network.input_weights()[1]
+    recurrent, feed = network.cell_weights()[0].weights[0], network.input_weights()[1]
     assert isinstance(recurrent, Tensor)
     matrices = (feed, recurrent, network.readout.weight.t(), network.output_matrix.t())
     with torch.inference_mode():

@@ -182,6 +182,28 @@ def test_a_run_without_a_name_goes_to_models(tiny: TinyModel, folder: Path, call
     assert Path("models/data-gru/MANIFEST.json").is_file()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--cell peephole --peephole full --variational",
+        "--cell gru-before --connections dense --weight-drop 0.3",
+        "--cell window --window 5 --connections residual --layer-norm",
+        "--cell rnn --init-scale 0.5 --decay-recurrent --weight-decay 0.1",
+        "--tokens word --vocab-size 40 --tied --embed-dropout 0.2",
+    ],
+)
+def test_each_cell_is_trained_written_with_and_judged(options: str, tiny: TinyModel, folder: Path, call: Call) -> None:
+    shutil.copy(tiny.data, "data.txt")
+    assert call("train-lm", "data.txt", *SMALL, "--steps", "3", "--layers", "2", *options.split(), "-o", "m").code == 0
+    measured = json.loads(call("evaluate", "-m", "m", "data.txt", "--json").out)
+    assert 1.0 < measured["loss"] < 6.0
+    written = call("sample", "-m", "m", "--length", "30", "--seed", "1").out
+    assert written == call("sample", "-m", "m", "--length", "30", "--seed", "1").out
+    assert len(written) >= 30
+    card = Path("m/README.md").read_text()
+    assert options.split()[-1] in card
+
+
 def test_the_card_says_how_good_the_model_is_and_evaluate_agrees(tiny: TinyModel, folder: Path, call: Call) -> None:
     card = (tiny.path / "README.md").read_text()
     row = next(line for line in card.splitlines() if re.match(r"\| \d", line))

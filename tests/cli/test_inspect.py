@@ -130,6 +130,6 @@ def test_a_recurrent_model_has_less_to_show(
     tiny: TinyModel, tiny_translation: TinyModel, folder: Path, call: Call
 ) -> None:
     ended = call("inspect", "-m", tiny.name, "--attention", "a")
-    assert (ended.code, ended.error) == (2, f"{tiny.path} is recurrent: there is no attention to show")
+    assert (ended.code, ended.error) == (2, f"{tiny.path} is no Transformer: there is no attention to show")
     ended = call("inspect", "-m", tiny_translation.name, "--positions")
     assert (ended.code, ended.error) == (2, f"{tiny_translation.path} is recurrent: its state alone knows positions")

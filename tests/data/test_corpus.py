@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqgen.config import TextConfig
+from seqgen.config import TextConfig, Tokens
 from seqgen.data import text
 from seqgen.data.corpus import Corpus, TokenSpan, build_corpus, open_text
-from seqgen.data.tokenizers import CharTokenizer, decode
+from seqgen.data.tokenizers import CharTokenizer, WordTokenizer, decode
 from seqgen.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
@@ -28,10 +28,17 @@ def counting_span(folder: Path, length: int) -> TokenSpan:
     return TokenSpan(path, "uint16", 0, length)
 
 
-def corpus_of(folder: Path, content: str, warn: Callable[[str], None] = no_warning, *, valid: str = "0.1") -> Corpus:
+def corpus_of(
+    folder: Path,
+    content: str,
+    warn: Callable[[str], None] = no_warning,
+    *,
+    valid: str = "0.1",
+    tokens: Tokens = "char",
+) -> Corpus:
     source = folder / "source.txt"
     source.write_text(content, encoding="utf-8", newline="")
-    return build_corpus(TextConfig(paths=(str(source),), valid=valid), folder / "data", warn)
+    return build_corpus(TextConfig(paths=(str(source),), valid=valid, tokens=tokens), folder / "data", warn)
 
 
 def content_of(corpus: Corpus, span: TokenSpan | None) -> str:
@@ -82,6 +89,14 @@ def test_a_corpus_does_not_depend_on_the_block_size(
     content = "naïve 🙂 text\n" * 10
     corpus = corpus_of(tmp_path, content, valid="0")
     assert content_of(corpus, corpus.train) == content
+
+
+@pytest.mark.parametrize("block", [2, 7])
+def test_no_word_is_cut_where_a_block_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(text, "BLOCK", block)
+    corpus = corpus_of(tmp_path, "seven words are\nin these two lines\n" * 3, valid="0", tokens="word")
+    assert content_of(corpus, corpus.train) == "seven words are \nin these two lines \n" * 3
+    assert isinstance(corpus.tokenizer, WordTokenizer)
 
 
 def test_several_files_are_one_text_in_the_order_given(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from seqgen.data.tokenizers import (
     SentencePieceTokenizer,
     TokenIds,
     Utf8Stream,
+    WordTokenizer,
     decode,
     from_bytes,
     vocab_size,
@@ -134,6 +135,29 @@ def test_the_character_file_is_readable_json() -> None:
 def test_a_damaged_character_file_is_an_error_that_names_it(content: bytes) -> None:
     with pytest.raises(ModelError, match=r"tokenizer\.json"):
         from_bytes("tokenizer.json", content)
+
+
+def test_words_are_kept_by_frequency_then_by_place() -> None:
+    words = WordTokenizer.train(["b a a c\n", "c\td <unk> a"], vocab_size=5)
+    assert words.words == ["<unk>", "\n", "a", "c", "b"]
+    assert words.encode("a  c\n d <unk> b").tolist() == [2, 3, 1, 0, 0, 4]
+    assert decode(words, [2, 3, 1, 0, 4]) == "a c \n<unk> b "
+    assert words.encode("").dtype == np.int64
+
+
+def test_a_word_tokenizer_survives_its_file() -> None:
+    words = WordTokenizer(["caf\u00e9", "word", '"', "\\"])
+    again = from_bytes(words.file_name, words.to_bytes())
+    assert isinstance(again, WordTokenizer)
+    assert again.words == words.words
+
+
+@pytest.mark.parametrize(
+    "words", ["[3]", '["a", "a"]', '["a b"]', '[""]', '["\\n"]', '["<unk>"]', '"ab"', "{}", '["\\ud800"]', "[[]]"]
+)
+def test_a_damaged_word_file_is_an_error_that_names_it(words: str) -> None:
+    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+        from_bytes("tokenizer.json", f'{{"kind": "word", "words": {words}}}'.encode())
 
 
 def test_a_character_file_with_half_a_surrogate_pair_is_an_error() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqgen.nets.cells import GATES, STATE_PARTS, gru_step, lstm_step, rnn_step
+from seqgen.nets.cells import GATES, STATE_PARTS, gru_before_step, gru_step, lstm_step, peephole_step, rnn_step
 
 BATCH, INPUT, HIDDEN = 3, 4, 5
 
@@ -76,8 +76,8 @@ def test_a_step_changes_nothing_that_it_is_given(cell: str) -> None:
 
 
 def test_the_tables_of_gates_and_parts_are_pytorchs_layout() -> None:
-    assert GATES == {"rnn": 1, "lstm": 4, "gru": 3}
-    assert STATE_PARTS == {"rnn": 1, "lstm": 2, "gru": 1}
+    assert GATES == {"rnn": 1, "lstm": 4, "gru": 3, "peephole": 4, "gru-before": 3}
+    assert STATE_PARTS == {"rnn": 1, "lstm": 2, "gru": 1, "peephole": 2, "gru-before": 1}
 
 
 # On paper: one unit, so that every matrix is a number ---------------------------------------------------------
@@ -123,3 +123,24 @@ def test_the_gru_keeps_its_state_when_z_is_one_and_takes_the_candidate_when_it_i
     kept = gru_step(torch.tensor([[-30.0, 30.0, 0.5]]), h, still, torch.tensor([9.0]))
     taken = gru_step(torch.tensor([[-30.0, -30.0, 0.5]]), h, still, torch.tensor([9.0]))
     assert (kept.item(), taken.item()) == pytest.approx((0.8, 0.462117), abs=1e-6)
+
+
+@torch.inference_mode()
+def test_the_reset_gate_before_the_product_on_paper() -> None:
+    # r = z = 1/2. The candidate is tanh(0.5 + (1/2 * 0.8) * 2) = tanh(1.3) = 0.861723; h' = (0.8 + 0.861723) / 2.
+    x, zero, weight = torch.tensor([[0.0, 0.0, 0.5]]), torch.zeros(1, 2), torch.tensor([[2.0]])
+    new = gru_before_step(x, torch.tensor([[0.8]]), zero, weight)
+    assert new.item() == pytest.approx(0.830862, abs=1e-6)
+
+
+@torch.inference_mode()
+def test_the_peephole_cell_in_plain_python() -> None:
+    x, weight, h, c = [0.1, -0.2, 0.3, 0.4], [0.5, 0.6, -0.7, 0.8], 0.9, -1.1
+    see_i, see_f, see_o = 0.7, -0.4, 1.3
+    i, f, g, o = (a + h * w for a, w in zip(x, weight, strict=True))
+    new_c = sigmoid(f + see_f * c) * c + sigmoid(i + see_i * c) * math.tanh(g)
+    new_h = sigmoid(o + see_o * new_c) * math.tanh(new_c)  # the output gate sees the new cell
+    for shape in ((1,), (1, 1)):  # diagonal, full
+        seen = (torch.full(shape, value) for value in (see_i, see_f, see_o))
+        ours = peephole_step(torch.tensor([x]), torch.tensor([[h]]), torch.tensor([[c]]), torch.tensor([weight]), *seen)
+        assert (ours[0].item(), ours[1].item()) == pytest.approx((new_h, new_c), abs=1e-6)

@@ -12,7 +12,7 @@ import torch
 from tiny_runs import Run, SignalAt, assert_same_run, checkpoint_paths, records
 
 from seqgen.cli import train_seq2seq
-from seqgen.config import Cell, ParallelConfig, Precision, Seq2SeqConfig, TrainConfig, TranslationSettings
+from seqgen.config import ParallelConfig, Precision, RecurrentCell, Seq2SeqConfig, TrainConfig, TranslationSettings
 from seqgen.errors import Interrupted
 from seqgen.tasks.translating import Translator
 from seqgen.tasks.translation import TranslationModel
@@ -23,7 +23,7 @@ STEPS = 20
 class Kind(NamedTuple):
     """A kind of run."""
 
-    cell: Cell
+    cell: RecurrentCell
     ema: float
     precision: Precision
     joint: bool

@@ -73,7 +73,7 @@ def test_one_lane_is_one_exact_pass_whatever_the_chunks(tmp_path: Path, cell: Ce
 
 def test_a_uniform_network_scores_the_logarithm_of_the_vocabulary(tmp_path: Path) -> None:
     network = network_of("gru")
-    torch.nn.init.zeros_(network.output.weight)
+    torch.nn.init.zeros_(network.output_matrix)
     torch.nn.init.zeros_(network.output.bias)
     measures = evaluate(network, random_span(tmp_path, 100), 2 * ones(), lanes=1)
     assert measures is not None

@@ -37,7 +37,7 @@ def chain(tokenizer: Tokenizer, following: Mapping[int, int]) -> RecurrentNetwor
     network.embedding.weight.data = 5.0 * torch.eye(size)
     network.get_parameter("layers.0.weight_ih_l0").data.copy_(torch.eye(size))
     for token, successor in following.items():
-        network.output.weight.data[successor, token] = 50.0
+        network.output_matrix.data[successor, token] = 50.0
     return network.eval()
 
 

@@ -24,7 +24,9 @@ def config_of(*, schedule: Schedule = "cosine", warmup_steps: int = 4, weight_de
 
 def network() -> RecurrentNetwork:
     torch.manual_seed(0)
-    return RecurrentNetwork(RecurrentConfig(cell="lstm", embed_size=3, hidden_size=4, num_layers=2, dropout=0.0), 5)
+    made = RecurrentNetwork(RecurrentConfig(cell="lstm", embed_size=3, hidden_size=4, num_layers=2, dropout=0.0), 5)
+    made.initialise()
+    return made
 
 
 def gradients(*values: list[float]) -> list[nn.Parameter]:
@@ -228,3 +230,15 @@ def test_restoring_copies_so_that_the_source_stays() -> None:
     load_optimizer_tensors(net, optimizer, saved)
     train_step(net, optimizer, 1)
     assert torch.equal(saved["output.bias.exp_avg"], before)
+
+
+@pytest.mark.parametrize("decay_recurrent", [False, True])
+def test_what_works_on_the_state_is_decayed_only_if_asked(decay_recurrent: bool) -> None:
+    made = RecurrentNetwork(RecurrentConfig(cell="peephole", peephole="full", num_layers=1), 5)
+    made.initialise()
+    config = TrainConfig(steps=1, weight_decay=0.1, decay_recurrent=decay_recurrent)
+    groups = build_optimizer(made, config).param_groups
+    decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+    for name in ("weight_hh_l0", "weight_ch_l0"):
+        assert (id(made.layers[0].get_parameter(name)) in decayed) == decay_recurrent
+    assert id(made.layers[0].get_parameter("weight_ih_l0")) in decayed
