@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from seqgen.tasks.translation import TranslationModel
 
 DEFAULT, GRADIENTS_DEFAULT = "multi30k-de-en", "shakespeare-lstm"
-MOST_DISTANCE = 1000  # every step stays in memory
+MOST_DISTANCE = 500  # every step stays in memory, 3.5 MiB each of a network of the default size
 WHAT = "What to look at"
 
 
@@ -78,7 +78,8 @@ def inspect(
     --gradients follows the gradient of a token's loss J(t) back to the states s(t-d) before it (s is h, and of an
     LSTM h and c): its norm by distance d, the mean of the logarithms over 64 places of the text. The line through
     these says in how many steps it halves or doubles. Vanishing: it halves within fewer than 3; exploding: it doubles
-    within fewer than 20; healthy: neither. A model is as healthy as the layer that keeps its gradient longest.
+    within fewer than 20; healthy: neither. A model is as healthy as the layer that keeps its gradient longest. Without
+    -m and --compare it is shakespeare-lstm that is looked at.
 
     JSON keys: model, task, architecture, parameters, vocab_size, source_vocab_size, network, parts.
     Of --attention: maps, a list of kind, rows, columns and weights (by layer, head, row, column). Of --positions: kind
