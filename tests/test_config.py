@@ -15,6 +15,7 @@ from seqgen.config import (
     Seq2SeqConfig,
     TextConfig,
     TrainConfig,
+    WatchConfig,
     from_json,
     to_json,
 )
@@ -27,6 +28,13 @@ def read(cls: type[Any], **fields: object) -> Any:
 
 def through_json(config: Any) -> Any:
     return from_json(type(config), json.loads(json.dumps(to_json(config))), where="x")
+
+
+def test_a_gradient_is_watched_over_chunks_that_are_long_enough() -> None:
+    watch = WatchConfig(watch_gradients=5)
+    assert LanguageModelSettings(text=RecurrentTextConfig(bptt=9), watch=watch).watch == watch
+    with pytest.raises(ConfigError, match="watch-gradients needs a bptt above 8, not 8"):
+        LanguageModelSettings(text=RecurrentTextConfig(bptt=8), watch=watch)
 
 
 # There and back -----------------------------------------------------------------------------------------------
@@ -42,6 +50,7 @@ def through_json(config: Any) -> Any:
         TrainConfig(steps=10),
         SamplingConfig(temperature=0.0, top_k=5, top_p=0.5),
         LanguageModelSettings(),
+        LanguageModelSettings(watch=WatchConfig(watch_gradients=50)),
         LanguageModelSettings(text=RecurrentTextConfig(paths=("x",)), train=TrainConfig(steps=3)),
     ],
 )

@@ -69,7 +69,7 @@ app.command("gan-sample", rich_help_panel="Use")(gan_sample.gan_sample)
 app.command("translate", rich_help_panel="Use")(translate.translate)
 app.command("score", rich_help_panel="Judge")(score.score)
 app.command("evaluate", rich_help_panel="Judge")(evaluate.evaluate)
-app.command("inspect", rich_help_panel="Judge")(inspect.inspect)
+app.command("inspect", rich_help_panel="Judge", cls=options.SpreadCommand)(inspect.inspect)
 app.command("models", rich_help_panel="Judge")(models.models)
 app.command("export", rich_help_panel="Use")(export.export)
 

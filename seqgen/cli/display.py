@@ -42,6 +42,7 @@ _PHRASES: Mapping[str, str] = {
     "valid_perplexity": "perplexity {:.2f}",
     "valid_bleu": "BLEU {:.2f}",
     "valid_chrf": "chrF {:.2f}",
+    "gradient_flow": "through time {}",
     "sign": "r_t {:.2f}",
     "image_gradient": "gradient at images {:.2g}",
     "change": "change {:.2f}",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen.cli import options, output
+from seqgen.cli import inspect_gradients, options, output
 from seqgen.cli.output import Terminal
+from seqgen.config import LEAST_DISTANCE
 from seqgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from seqgen.tasks.language_model import LanguageModel
     from seqgen.tasks.translation import TranslationModel
 
-DEFAULT = "multi30k-de-en"
+DEFAULT, GRADIENTS_DEFAULT = "multi30k-de-en", "shakespeare-lstm"
+MOST_DISTANCE = 500  # every step stays in memory, 3.5 MiB each of a network of the default size
 WHAT = "What to look at"
 
 
 def inspect(
+    ctx: typer.Context,
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     attention: Annotated[
         str | None,
@@ -40,6 +43,24 @@ def inspect(
     positions: Annotated[
         bool, typer.Option("--positions", help="How positions are told apart.", rich_help_panel=WHAT)
     ] = False,
+    gradients: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATA",
+            help="How the gradient of a recurrent language model comes back through time, on a text.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL...", help="More models for --gradients, in one picture.", rich_help_panel=WHAT),
+    ] = None,
+    max_distance: Annotated[
+        int,
+        typer.Option(
+            min=LEAST_DISTANCE, max=MOST_DISTANCE, help="How many steps back --gradients looks.", rich_help_panel=WHAT
+        ),
+    ] = 100,
     png: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw it as a picture.", rich_help_panel=WHAT)
     ] = None,
@@ -49,34 +70,50 @@ def inspect(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Show what is inside a model: its sizes and parameters, its attention, its positions.
+    """Show what is inside a model: its sizes and parameters, its attention, its positions, its gradient through time.
 
     --attention shows one map per layer and head: of a language model what each token of the text looks at; of a
     translation model what the tokens of source and target look at. A row sums to one. With --png nothing is printed.
 
+    --gradients follows the gradient of a token's loss J(t) back to the states s(t-d) before it (s is h, and of an
+    LSTM h and c): its norm by distance d, the mean of the logarithms over 64 places of the text. The line through
+    these says in how many steps it halves or doubles. Vanishing: it halves within fewer than 3; exploding: it doubles
+    within fewer than 20; healthy: neither. A model is as healthy as the layer that keeps its gradient longest. Without
+    -m and --compare it is shakespeare-lstm that is looked at.
+
     JSON keys: model, task, architecture, parameters, vocab_size, source_vocab_size, network, parts.
     Of --attention: maps, a list of kind, rows, columns and weights (by layer, head, row, column). Of --positions: kind
-    and values (by position).
+    and values (by position). Of --gradients: models, a list of model, cell, verdict, half_life, doubling (steps, or
+    null) and layers: verdict, half_life, doubling, step_norm (of the Jacobian of one step), spectral_radii (by gate),
+    and by distance norms, mean_norms (the mean of the norms) and h_norms (with regard to h alone).
 
     ```sh
     seqgen inspect
-    seqgen inspect --attention "Ein Hund rennt durch den Schnee."
     seqgen inspect --attention "Ein Hund rennt." --target "A dog runs." --png attention.png
+    seqgen inspect --gradients data.txt --max-distance 50
     ```
     """
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    if attention is not None and positions:
-        raise UsageError("--attention and --positions: choose one")
-    if target is not None and attention is None:
-        raise UsageError("--target belongs to --attention")
-    if png is not None and attention is None and not positions:
-        raise UsageError("--png draws --attention or --positions")
+    chosen = options.given(ctx).keys()
+    views = [name for name in ("attention", "positions", "gradients") if name in chosen]
+    if len(views) > 1:
+        raise UsageError(f"--{views[0]} and --{views[1]}: choose one")
+    for name, view in (("target", "attention"), ("compare", "gradients"), ("max_distance", "gradients")):
+        if name in chosen and view not in views:
+            raise UsageError(f"--{name.replace('_', '-')} belongs to --{view}")
+    if png is not None and not views:
+        raise UsageError("--png draws --attention, --positions or --gradients")
 
     from seqgen.tasks import inspecting
     from seqgen.train import runtime
 
     place = runtime.choose_device(device)
     used = runtime.set_threads(threads)
+    if gradients:
+        models = [*([model] if "model" in chosen else []), *(compare or [])] or [GRADIENTS_DEFAULT]
+        terminal.detail(f"{', '.join(models)}; {place}, {used} threads")
+        inspect_gradients.show(models, gradients, max_distance, place, png, terminal, as_json=as_json)
+        return
     loaded = inspecting.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
     if attention is not None:

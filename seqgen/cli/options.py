@@ -107,6 +107,24 @@ class ValidCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
+class SpreadCommand(TyperCommand):
+    """A command without arguments, some of whose options take any number of values: `--compare A B C`."""
+
+    spread = frozenset({"--compare", "--gradients"})
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read `--compare A B` as `--compare A --compare B`."""
+        words: list[str] = []
+        option = None
+        for word in args:
+            if word.startswith("-") and word != "-":
+                option = word if word in self.spread else None
+            elif option and words[-1] != option:
+                words.append(option)
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
 def given(ctx: typer.Context) -> dict[str, Any]:
     """The parameters that the person set, on the command line or by a variable, without the defaults."""
     sources = {name: ctx.get_parameter_source(name) for name in ctx.params}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from seqgen.config import TrainConfig, from_json, to_json
+from seqgen.config import TrainConfig, WatchConfig, from_json, to_json
 from seqgen.errors import ConfigError, UsageError
 
 Settings = TypeVar("Settings")
@@ -23,7 +23,8 @@ RENAMED = {"num_layers": "layers", "num_heads": "heads", "num_kv_heads": "kv-hea
 OPPOSITES = {"bidirectional": "unidirectional", "joint": "separate", "tied": "untied"}
 
 # What a resumed run may change: how long and how fast it goes on, and on which machine; not what it is.
-FREE_ON_RESUME = {f.name for f in dataclasses.fields(TrainConfig)} - {"seed", "batch_size", "ema"} | {"on_collapse"}
+_LOOP, _WATCH = ({f.name for f in dataclasses.fields(part)} for part in (TrainConfig, WatchConfig))
+FREE_ON_RESUME = _LOOP - {"seed", "batch_size", "ema"} | _WATCH | {"on_collapse"}
 
 
 def settle(

@@ -95,6 +95,13 @@ def train_lm(
     config: options.Config = None,
     save_every: options.SaveEvery = TRAIN.save_every,
     log_every: options.LogEvery = TRAIN.log_every,
+    watch_gradients: Annotated[
+        int,
+        typer.Option(
+            help="Steps between looks at the gradient through time; each takes less time than a step; 0: none.",
+            rich_help_panel=options.SAVING,
+        ),
+    ] = DEFAULTS.watch.watch_gradients,
     weights: options.WeightsOption = TRAIN.weights,
     tensorboard: options.TensorBoard = False,
     precision: options.PrecisionOption = TRAIN.precision,

@@ -71,13 +71,16 @@ from seqgen.config.text import (
     Tokens,
 )
 from seqgen.config.training import (
+    LEAST_DISTANCE,
     Precision,
     Schedule,
     TrainConfig,
+    WatchConfig,
     Weights,
 )
 
 __all__ = [
+    "LEAST_DISTANCE",
     "MAX_CLASSES",
     "MAX_LAYERS",
     "MAX_SIZE",
@@ -128,6 +131,7 @@ __all__ = [
     "TransformerSeq2SeqConfig",
     "TransformerTextSettings",
     "TranslationSettings",
+    "WatchConfig",
     "Weights",
     "from_json",
     "to_json",

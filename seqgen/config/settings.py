@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from seqgen.config.images import AdversarialConfig, FeatureConfig, GanConfig, ImageConfig, LabelledConfig
 from seqgen.config.networks import RecurrentConfig, Seq2SeqConfig, TransformerConfig, TransformerSeq2SeqConfig
 from seqgen.config.text import ParallelConfig, RecurrentTextConfig, TextConfig
-from seqgen.config.training import TrainConfig
+from seqgen.config.training import LEAST_DISTANCE, TrainConfig, WatchConfig
+from seqgen.errors import ConfigError
 
 
 class _OfText:
@@ -26,6 +27,11 @@ class LanguageModelSettings(_OfText):
     text: RecurrentTextConfig = field(default_factory=RecurrentTextConfig)
     network: RecurrentConfig = field(default_factory=RecurrentConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10.0))
+    watch: WatchConfig = field(default_factory=WatchConfig)
+
+    def __post_init__(self) -> None:
+        if self.watch.watch_gradients and self.text.bptt <= LEAST_DISTANCE:
+            raise ConfigError(f"watch-gradients needs a bptt above {LEAST_DISTANCE}, not {self.text.bptt}")
 
 
 @dataclass(frozen=True, kw_only=True)

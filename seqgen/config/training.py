@@ -13,6 +13,9 @@ Schedule = Literal["cosine", "linear", "constant"]
 Precision = Literal["auto", "fp32", "bf16"]
 Weights = Literal["fp32", "fp16"]
 
+# Steps back that a gradient is followed at least: a line through fewer points would mean little.
+LEAST_DISTANCE = 8
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -68,3 +71,16 @@ class TrainConfig:
             within(self, name, 1, 2**40)
         within(self, "patience", 0, 2**40)
         within(self, "threads", 0, 4096)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchConfig:
+    """What a run looks at now and then.
+
+    `watch_gradients` counts the steps between two looks at the gradient through time (0: none).
+    """
+
+    watch_gradients: int = 0
+
+    def __post_init__(self) -> None:
+        within(self, "watch_gradients", 0, 2**40)

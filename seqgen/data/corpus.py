@@ -89,7 +89,7 @@ def build_corpus(config: TextConfig, directory: Path, warn: Callable[[str], None
         return _reopen(directory)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    files = [_spool(path, directory / f"input-{i}.txt") for i, path in enumerate(text_files(config.paths, warn))]
+    files = [spool(path, directory / f"input-{i}.txt") for i, path in enumerate(text_files(config.paths, warn))]
     if not files:
         raise DataError("no text to train on")
     tokenizer = _tokenizer_for(config, files)
@@ -139,8 +139,8 @@ def _check_length(corpus: Corpus, config: TextConfig, warn: Callable[[str], None
         warn("too little text for a validation part: the run is judged by its training loss alone")
 
 
-def _spool(path: str, copy: Path) -> str:
-    """Standard input and named pipes are kept as a file: a vocabulary may need a second reading."""
+def spool(path: str, copy: Path) -> str:
+    """A path that can be read several times: standard input and named pipes are kept as a file."""
     if path != "-" and not Path(path).is_fifo():
         return path
     with copy.open("wb") as file, open_source(path) as source:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from seqgen.config import LanguageModelSettings, RecurrentConfig, TransformerTextSettings
 from seqgen.data.corpus import Corpus, build_corpus
+from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks.card import Made, model_card, table
+from seqgen.tasks.gradient_watch import GradientWatch
 from seqgen.tasks.language_model import model_files, new_network
 from seqgen.tasks.language_model_judging import char_counts, evaluate
 from seqgen.tasks.language_model_task import LanguageModelTask
@@ -19,7 +21,7 @@ class LanguageModelRecipe:
 
     Args:
         settings (LanguageModelSettings | TransformerTextSettings): what is wanted.
-        warn (Callable[[str], None]): told about text that was passed over.
+        warn (Callable[[str], None]): told about text that was passed over, and gradients that vanish.
     """
 
     _corpus: Corpus
@@ -51,7 +53,15 @@ class LanguageModelRecipe:
             batch_size=train.batch_size,
             seed=train.seed,
             share=share,
+            watch=self._watch(),
         )
+
+    def _watch(self) -> GradientWatch | None:
+        settings, network = self._settings, self._network
+        if not (isinstance(settings, LanguageModelSettings) and isinstance(network, RecurrentNetwork)):
+            return None
+        every = settings.watch.watch_gradients
+        return GradientWatch(network, every, self._warn) if every else None
 
     def model_files(self) -> dict[str, bytes]:
         """`config.json` and the tokenizer."""

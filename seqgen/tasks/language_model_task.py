@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torch.nn import functional
 from seqgen.config import SamplingConfig
 from seqgen.data.corpus import Corpus
 from seqgen.data.lanes import Lanes
+from seqgen.tasks.gradient_watch import GradientWatch
 from seqgen.tasks.language_model_judging import char_counts, evaluate
 from seqgen.tasks.networks import LanguageNetwork
 from seqgen.tasks.writing import Writer
@@ -36,6 +38,7 @@ class LanguageModelTask:
         seed (int): the run's.
         share (Callable[[int], slice]): which of so many lanes are computed here; all of them unless there are more
             processes.
+        watch (GradientWatch | None): looks at the gradient through time.
     """
 
     def __init__(
@@ -47,9 +50,10 @@ class LanguageModelTask:
         batch_size: int,
         seed: int,
         share: Callable[[int], slice] = slice,
+        watch: GradientWatch | None = None,
     ) -> None:
         self.players: Mapping[str, nn.Module] = {"model": network}
-        self._network, self._corpus = network, corpus
+        self._network, self._corpus, self._watch = network, corpus, watch
         self._lanes = Lanes(corpus.train, batch_size, chunk, seed)
         self._rows = share(self._lanes.num_lanes)
         here = len(range(self._lanes.num_lanes)[self._rows])
@@ -59,12 +63,12 @@ class LanguageModelTask:
         self._state = network.initial_state(here)
         self._after: list[Tensor] = []
         self._inputs = self._targets = torch.empty(0, dtype=torch.long)
-        self._batch_tokens = 0
+        self._batch_tokens = self._step = 0
         self._chars_per_token = 1.0
 
     def prepare(self, step: int) -> int:
         """Read the chunk of every lane here; an epoch begins with the zero state."""
-        device = self._state.device
+        device, self._step = self._state.device, step
         inputs, targets, first = self._lanes.read(step, self._rows)
         self._state, self._after = self._carried(), []
         self._chars_per_token = max(1, int(self._counts[targets.numpy()].sum())) / targets.numel()
@@ -91,10 +95,13 @@ class LanguageModelTask:
         nats = functional.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum")
         return nats / self._batch_tokens
 
-    def measures(self, losses: Mapping[str, float]) -> dict[str, float]:
-        """Nats per token and bits per character."""
+    def measures(self, losses: Mapping[str, float]) -> dict[str, Any]:
+        """Nats per token and bits per character, and when a look is due how the gradient comes back through time."""
         loss = losses["model"]
-        return {"loss": loss, "bits_per_char": loss / math.log(2) / self._chars_per_token}
+        measures = {"loss": loss, "bits_per_char": loss / math.log(2) / self._chars_per_token}
+        if self._watch is None:
+            return measures
+        return measures | self._watch.look(self._step + 1, self._inputs, self._targets, self._state)
 
     def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
         """Validate in parallel lanes; an empty result without a validation part."""

@@ -70,8 +70,12 @@ class Listeners(Listener):
             listener.noted(message)
 
 
+# What is measured at a few steps only; these have their line, whichever steps are written.
+RARE = frozenset({"gradient_flow"})
+
+
 class MetricsLog(Listener):
-    """`metrics.jsonl`: one JSON object a line, every `every`-th step and every evaluation.
+    """`metrics.jsonl`: one JSON object a line, every `every`-th step, what is `RARE` and every evaluation.
 
     A line is never lost and never there twice: what cannot be written now (a full disk) waits, and a resumed run
     first takes back what was written after its checkpoint.
@@ -97,7 +101,7 @@ class MetricsLog(Listener):
 
     def stepped(self, record: Record, total_steps: int | None) -> None:
         """Keep the line of a step that is due."""
-        if record["step"] % self._every == 0:
+        if record["step"] % self._every == 0 or not RARE.isdisjoint(record):
             self._append(record)
 
     def evaluated(self, record: Record, *, best: bool) -> None:

@@ -74,7 +74,7 @@ class Task(Protocol):
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         """This part's share of a player's mean loss over the batch, a scalar; the shares of all parts add up."""
 
-    def measures(self, losses: Mapping[str, float]) -> dict[str, float]:
+    def measures(self, losses: Mapping[str, float]) -> dict[str, Any]:
         """What to log of a step, by name, from the loss of each player that had a turn."""
 
     def evaluate(self, stop: Callable[[], bool]) -> dict[str, Any] | None:
@@ -216,7 +216,7 @@ class Trainer:
         record |= {"seconds": progress.seconds, "units_per_second": units / seconds}
         self.listeners.stepped(record, self._total_steps)
 
-    def _step(self) -> tuple[dict[str, float], int]:
+    def _step(self) -> tuple[dict[str, Any], int]:
         """One optimizer step of every player; its record, and how many units the batch held."""
         task, config, step = self.task, self.config, self.progress.step
         again = self.progress.rollbacks

@@ -176,6 +176,31 @@ def test_a_replay_needs_no_more_than_the_file(tiny: TinyModel, folder: Path, cal
     assert Path("models/data-lstm/MANIFEST.json").is_file()
 
 
+def test_a_run_that_watches_its_gradient_logs_it_and_warns(tiny: TinyModel, folder: Path, call: Call) -> None:
+    words = [
+        "train-lm",
+        str(tiny.data),
+        "--cell",
+        "rnn",
+        *SMALL,
+        "--steps",
+        "6",
+        "--watch-gradients",
+        "3",
+        "--out",
+        "r",
+    ]
+    ended = call(*words)
+    assert ended.code == 0
+    lines = [json.loads(line) for line in Path("r/metrics.jsonl").read_text().splitlines()]
+    watched = [line for line in lines if "gradient_flow" in line]
+    assert [(line["step"], line["gradient_flow"]) for line in watched] == [(3, "vanishing"), (6, "vanishing")]
+    assert all(line["gradient_rate_1"] < -1 / 3 for line in watched)
+    warnings = [line for line in ended.err.splitlines() if line.startswith("warning: step")]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("warning: step 3: the gradient through time is vanishing: half-life of ")
+
+
 def test_a_run_without_a_name_goes_to_models(tiny: TinyModel, folder: Path, call: Call) -> None:
     shutil.copy(tiny.data, "data.txt")
     assert call("train-lm", "data.txt", "--cell", "gru", *SMALL, "--steps", "1").code == 0

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from running import Call, TinyModel
+from running import Call, TinyModel, seqgen
 
 from seqgen import modeldir
-from seqgen.config import TransformerConfig
+from seqgen.config import RecurrentConfig, TransformerConfig
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.tasks.language_model import model_files, new_network
 
@@ -105,6 +105,82 @@ def test_positions(writer: str, folder: Path, call: Call) -> None:
     assert is_png("p.png")
 
 
+# Gradients ----------------------------------------------------------------------------------------------------
+
+FLOW_KEYS = ["model", "cell", "verdict", "half_life", "doubling", "layers"]
+LAYER_KEYS = ["verdict", "half_life", "doubling", "step_norm", "spectral_radii", "norms", "mean_norms", "h_norms"]
+
+
+@pytest.fixture(scope="module")
+def elman(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
+    """An untrained Elman network whose recurrent matrices are too large, and a text."""
+    folder = tmp_path_factory.mktemp("elman")
+    (folder / "m").mkdir()
+    (folder / "abc.txt").write_text("abcab cabba\n" * 30)
+    tokenizer = CharTokenizer("abc")
+    network = new_network(RecurrentConfig(cell="rnn", hidden_size=16, embed_size=4), tokenizer, 0)
+    for name, parameter in network.named_parameters():
+        if "weight_hh" in name:
+            parameter.data *= 8
+    weights = modeldir.tensors_to_bytes(network.state_dict())
+    modeldir.publish(folder / "m", {**model_files(network, tokenizer), modeldir.WEIGHTS: weights})
+    return TinyModel(folder / "m", folder, folder / "abc.txt")
+
+
+def test_the_gradient_as_numbers(tiny: TinyModel, folder: Path, call: Call) -> None:
+    words = ["inspect", "-m", tiny.name, "--gradients", str(tiny.data), "--max-distance", "12", "--json"]
+    ended = call(*words)
+    assert (ended.code, ended.err) == (0, "")
+    (model,) = json.loads(ended.out)["models"]
+    assert list(model) == FLOW_KEYS
+    assert (model["model"], model["cell"], len(model["layers"])) == ("tiny", "lstm", 2)
+    for layer in model["layers"]:
+        assert list(layer) == LAYER_KEYS
+        assert list(layer["spectral_radii"]) == ["input", "forget", "candidate", "output"]
+        assert {len(layer[name]) for name in ("norms", "mean_norms", "h_norms")} == {13}
+        assert (layer["half_life"] is None) != (layer["doubling"] is None)
+    assert call(*words).out == ended.out
+
+
+def test_several_models_in_one_picture(tiny: TinyModel, elman: TinyModel, folder: Path, call: Call) -> None:
+    words = ["inspect", "--gradients", str(elman.data), "--max-distance", "30", "--compare", tiny.name, elman.name]
+    shown = call(*words)
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.text.startswith("tiny, lstm · ")
+    assert shown.text.count("m, rnn · exploding: doubles every") == 3  # itself, and its curve in each layer's panel
+    assert shown.text.count("steps back") == 2
+    drawn = call(*words, "--png", "flow.png")
+    assert (drawn.code, drawn.out) == (0, b"")
+    assert [line.split(",")[0] for line in drawn.err.splitlines()] == ["flow.png: tiny", "flow.png: m"]
+    assert is_png("flow.png")
+
+
+def test_models_of_one_name_are_told_apart_by_their_paths(elman: TinyModel, folder: Path, call: Call) -> None:
+    words = ["--gradients", str(elman.data), "-m", elman.name, "--compare", elman.name, "--max-distance", "8", "--json"]
+    assert [model["model"] for model in json.loads(call("inspect", *words).out)["models"]] == [elman.name] * 2
+
+
+def test_a_text_from_a_pipe_serves_every_model(tiny: TinyModel, elman: TinyModel, folder: Path, call: Call) -> None:
+    words = ["inspect", "--compare", tiny.name, elman.name, "--gradients", "-", "--max-distance", "9", "--json"]
+    ended = seqgen(*words, cwd=folder, stdin=elman.data.read_bytes())
+    assert (ended.code, ended.err) == (0, "")
+    from_file = [str(elman.data) if word == "-" else word for word in words]
+    assert ended.out == call(*from_file).out
+
+
+def test_a_text_that_is_too_short_is_said(elman: TinyModel, folder: Path, call: Call) -> None:
+    ended = call("inspect", "-m", elman.name, "--gradients", str(elman.data), "--max-distance", "400")
+    assert (ended.code, ended.error) == (2, "the text has 360 tokens: 400 steps back need 402")
+
+
+def test_a_model_that_translates_has_no_loss_of_the_next_token(
+    tiny: TinyModel, tiny_translation: TinyModel, folder: Path, call: Call
+) -> None:
+    ended = call("inspect", "-m", tiny_translation.name, "--gradients", str(tiny.data))
+    expected = f"{tiny_translation.path} translates: --gradients looks at recurrent language models"
+    assert (ended.code, ended.error) == (2, expected)
+
+
 # What is refused ----------------------------------------------------------------------------------------------
 
 
@@ -113,7 +189,14 @@ def test_positions(writer: str, folder: Path, call: Call) -> None:
     [
         (["--attention", "a", "--positions"], "--attention and --positions: choose one"),
         (["--target", "a"], "--target belongs to --attention"),
-        (["--png", "x.png"], "--png draws --attention or --positions"),
+        (["--png", "x.png"], "--png draws --attention, --positions or --gradients"),
+        (["--gradients", "a.txt", "--positions"], "--positions and --gradients: choose one"),
+        (["--compare", "a", "b"], "--compare belongs to --gradients"),
+        (["--max-distance", "20"], "--max-distance belongs to --gradients"),
+        (
+            ["--gradients", "a.txt"],
+            "{} is a Transformer: it has no state that a gradient comes back through",
+        ),
         (["--attention", ""], "the text has 0 tokens; maps show 1 to 16"),
         (["--attention", "a", "--target", "b"], "--target is a translation, but {} is a language model"),
         (["--attention", "a", "--png", "no/x.png"], "no/x.png cannot be written: No such file or directory"),

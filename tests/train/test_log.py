@@ -62,6 +62,13 @@ def test_only_due_steps_are_written_but_every_evaluation(path: Path) -> None:
     assert json.loads(path.read_text().splitlines()[-1]) == {"step": 11, "valid_loss": 0.5}
 
 
+def test_what_is_measured_rarely_is_never_left_out(path: Path) -> None:
+    with closing(MetricsLog(path, every=5, size=0)) as log:
+        for step in range(1, 12):
+            log.stepped(record(step) | ({"gradient_flow": "healthy"} if step % 4 == 0 else {}), None)
+    assert steps_in(path) == [4, 5, 8, 10]
+
+
 def test_numbers_are_rounded_to_what_fp32_holds(path: Path) -> None:
     with closing(MetricsLog(path, every=1, size=0)) as log:
         log.stepped({"step": 1, "loss": 1.23456789012, "tiny": 1.23456789e-30, "whole": 123456789}, None)
