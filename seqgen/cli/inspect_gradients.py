@@ -73,6 +73,7 @@ def _load(name: str, place: torch.device) -> LanguageModel:
         ModelError: it is something else.
     """
     from seqgen.nets.recurrent import RecurrentNetwork
+    from seqgen.nets.window import WindowNetwork
     from seqgen.tasks import inspecting
     from seqgen.tasks.language_model import LanguageModel
 
@@ -80,7 +81,8 @@ def _load(name: str, place: torch.device) -> LanguageModel:
     if not isinstance(loaded, LanguageModel):
         raise ModelError(f"{loaded.directory} translates: --gradients looks at recurrent language models")
     if not isinstance(loaded.network, RecurrentNetwork):
-        raise ModelError(f"{loaded.directory} is a Transformer: it has no state that a gradient comes back through")
+        kind = "a window" if isinstance(loaded.network, WindowNetwork) else "a Transformer"
+        raise ModelError(f"{loaded.directory} is {kind}: it has no state that a gradient comes back through")
     return loaded
 
 

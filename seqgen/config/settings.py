@@ -30,6 +30,8 @@ class LanguageModelSettings(_OfText):
     watch: WatchConfig = field(default_factory=WatchConfig)
 
     def __post_init__(self) -> None:
+        if self.watch.watch_gradients and self.network.cell == "window":
+            raise ConfigError("watch-gradients looks at a recurrent state, and a window has none")
         if self.watch.watch_gradients and self.text.bptt <= LEAST_DISTANCE:
             raise ConfigError(f"watch-gradients needs a bptt above {LEAST_DISTANCE}, not {self.text.bptt}")
 

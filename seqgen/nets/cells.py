@@ -160,6 +160,13 @@ class CellWeights:
             tuple(copied(w) if isinstance(w, Tensor) and w.dim() == 1 else arrange(w) for w in self.weights),
         )
 
+    def blocks(self) -> tuple[Tensor, ...]:
+        """What each gate multiplies the state with, `(hidden, hidden)` each; of weights that are not packed."""
+        matrices = self.weights[: 2 if self.cell == "gru-before" else 1]
+        return torch.cat([matrix for matrix in matrices if isinstance(matrix, Tensor)], dim=1).chunk(
+            GATES[self.cell], 1
+        )
+
     def inputs(self, values: Tensor) -> Tensor:
         """The input's share of every gate, `(batch, gates * hidden)`, from `(batch, input)`."""
         return add_product(self.input_bias, values, self.input_weight)

@@ -69,7 +69,7 @@ class RecurrentNetwork(TokenLayers):
         Returns:
             tuple[Tensor, Tensor]: logits `(batch, time, vocab)`, and the state after the last token.
         """
-        hidden = self.embed(tokens.t())  # time first, as the layers want it
+        hidden = self.embed_dropout(self.embed(tokens.t()))  # time first, as the layers want it
         after = []
         for i, (layer, before) in enumerate(zip(self.layers, state.unbind(), strict=True)):
             read = self.norms[i - 1](hidden) if i else hidden

@@ -100,8 +100,8 @@ class TokenLayers(nn.Module):
         return self.output.bias.device
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Vectors `(..., embed)` of tokens; time comes first."""
-        vectors: Tensor = self.embed_dropout(functional.embedding(tokens, self.embedding.weight))
+        """Vectors `(..., embed)` of tokens."""
+        vectors = functional.embedding(tokens, self.embedding.weight)
         return vectors * self.embedding_scale if self.config.tied else vectors
 
     def logits(self, hidden: Tensor) -> Tensor:

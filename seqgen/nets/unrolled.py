@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqgen.nets.cells import CellWeights
 from seqgen.nets.recurrent import RecurrentNetwork
+from seqgen.nets.token_layers import connected
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,14 @@ def unroll(network: RecurrentNetwork, tokens: Tensor, state: Tensor) -> tuple[Te
     Returns:
         tuple[Tensor, list[UnrolledLayer]]: logits `(batch, time, vocab)`, and the layers, the lowest first.
     """
-    hidden = network.embedding(tokens.t())
+    hidden = network.embed(tokens.t())
     layers = []
-    for layer, before in zip(network.layers, state.detach().unbind(), strict=True):
-        weights = CellWeights.of(network.config.cell, layer)
-        layers.append(_run(weights, hidden, before.clone().requires_grad_()))
-        hidden = torch.stack([after[0] for after in layers[-1].states[1:]])
-    return network.output(hidden).transpose(0, 1), layers
+    for i, (layer, before) in enumerate(zip(network.layers, state.detach().unbind(), strict=True)):
+        read = network.norms[i - 1](hidden) if i else hidden
+        layers.append(_run(CellWeights.of(network.cell, layer), read, before.clone().requires_grad_()))
+        written = torch.stack([after[0] for after in layers[-1].states[1:]])
+        hidden = connected(network.config.connections, hidden, written)
+    return network.logits(hidden).transpose(0, 1), layers
 
 
 def _run(weights: CellWeights, hidden: Tensor, state: Tensor) -> UnrolledLayer:

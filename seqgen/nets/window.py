@@ -69,7 +69,7 @@ class WindowNetwork(TokenLayers):
         """
         vectors = self.embed(tokens.t())
         seen = torch.cat((state[0].to(vectors.dtype), vectors))
-        written = self.first(seen.permute(1, 2, 0)).permute(2, 0, 1)
+        written = self.first(self.embed_dropout(seen).permute(1, 2, 0)).permute(2, 0, 1)
         logits = self.logits(self.rest(vectors, written))
         return logits.transpose(0, 1), seen[len(vectors) :][None].to(state.dtype)
 

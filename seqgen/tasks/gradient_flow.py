@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seqgen.config import Cell
+from seqgen.config import RecurrentCell
 from seqgen.data.corpus import TokenSpan
 from seqgen.errors import DataError
 from seqgen.nets.recurrent import RecurrentNetwork
@@ -42,10 +42,12 @@ LEAST, MOST = 2.0**-126, 2.0**127
 WINDOWS, WARM_UP_TOKENS = 64, 128
 ITERATIONS = 30
 
-GATE_NAMES: Mapping[Cell, tuple[str, ...]] = {
+GATE_NAMES: Mapping[RecurrentCell, tuple[str, ...]] = {
     "rnn": ("state",),
     "lstm": ("input", "forget", "candidate", "output"),
     "gru": ("reset", "update", "candidate"),
+    "peephole": ("input", "forget", "candidate", "output"),
+    "gru-before": ("reset", "update", "candidate"),
 }
 """The blocks of rows of a recurrent matrix, in PyTorch's order."""
 
@@ -132,7 +134,7 @@ def gradient_flow(network: RecurrentNetwork, span: TokenSpan, max_distance: int)
         _, state = network(tokens[:, :WARM_UP_TOKENS], network.initial_state(WINDOWS))
     chunk = tokens[:, WARM_UP_TOKENS:]
     layers = unroll_back(network, chunk[:, :-1], chunk[:, -1], state)
-    names = GATE_NAMES[network.config.cell]
+    names = GATE_NAMES[network.cell]
     return [_layer_flow(layer, gradients, names, generator) for layer, gradients in layers]
 
 
@@ -193,9 +195,7 @@ def _layer_flow(
 
 def spectral_radii(layer: UnrolledLayer, names: tuple[str, ...]) -> dict[str, float]:
     """The largest absolute eigenvalue of each gate's block of a layer's recurrent matrix."""
-    weight = layer.weights.weight
-    assert isinstance(weight, Tensor)  # only weights for use are packed
-    blocks = weight.detach().cpu().chunk(len(names), dim=1)
+    blocks = (block.detach().cpu() for block in layer.weights.blocks())
     return {name: float(torch.linalg.eigvals(block).abs().max()) for name, block in zip(names, blocks, strict=True)}
 
 

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqgen.config import Cell, RecurrentConfig
+from seqgen.config import Connections, RecurrentCell, RecurrentConfig
 from seqgen.nets.cells import CellWeights
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.nets.unrolled import UnrolledLayer, step, step_norms, unroll
 
 VOCAB, BATCH, TIME, HIDDEN = 6, 3, 7, 5
 
-every_cell = pytest.mark.parametrize("cell", get_args(Cell))
+every_cell = pytest.mark.parametrize("cell", get_args(RecurrentCell))
 
 
-def network_of(cell: Cell, num_layers: int = 2) -> RecurrentNetwork:
+def network_of(cell: RecurrentCell, num_layers: int = 2) -> RecurrentNetwork:
     """In double precision, with weights so wide that every gate moves."""
     config = RecurrentConfig(cell=cell, embed_size=4, hidden_size=HIDDEN, num_layers=num_layers)
     network = RecurrentNetwork(config, VOCAB).double()
@@ -40,7 +40,7 @@ def some_state(network: RecurrentNetwork) -> Tensor:
 
 @every_cell
 @pytest.mark.parametrize("num_layers", [1, 3])
-def test_it_computes_what_the_network_computes(cell: Cell, num_layers: int) -> None:
+def test_it_computes_what_the_network_computes(cell: RecurrentCell, num_layers: int) -> None:
     network = network_of(cell, num_layers)
     state, tokens = some_state(network), some_tokens()
     logits, layers = unroll(network, tokens, state)
@@ -50,8 +50,20 @@ def test_it_computes_what_the_network_computes(cell: Cell, num_layers: int) -> N
     assert [len(layer.states) for layer in layers] == [TIME + 1] * num_layers
 
 
+@pytest.mark.parametrize("connections", ["none", "residual", "dense"])
+@pytest.mark.parametrize(("layer_norm", "tied"), [(True, False), (False, True), (True, True)])
+def test_it_follows_the_ways_around_the_layers(connections: Connections, layer_norm: bool, tied: bool) -> None:
+    config = RecurrentConfig(
+        embed_size=4, hidden_size=HIDDEN, num_layers=3, connections=connections, layer_norm=layer_norm, tied=tied
+    )
+    network, tokens = RecurrentNetwork(config, VOCAB).double().eval(), some_tokens()
+    network.initialise()
+    expected, _ = network(tokens, network.initial_state(len(tokens)))
+    torch.testing.assert_close(unroll(network, tokens, network.initial_state(len(tokens)))[0], expected)
+
+
 @every_cell
-def test_dropout_is_left_out(cell: Cell) -> None:
+def test_dropout_is_left_out(cell: RecurrentCell) -> None:
     network = network_of(cell)
     state, tokens = some_state(network), some_tokens()
     still, _ = unroll(network, tokens, state)
@@ -60,29 +72,31 @@ def test_dropout_is_left_out(cell: Cell) -> None:
 
 @every_cell
 def test_a_repeated_weight_has_the_sum_of_the_gradients_of_its_uses(
-    cell: Cell, monkeypatch: pytest.MonkeyPatch
+    cell: RecurrentCell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, plain = network_of(cell, num_layers=1), CellWeights.step
     state, tokens = some_state(network), some_tokens()
+    parts = 2 if cell == "gru-before" else 1  # its gates and its candidate have a matrix each
     uses: list[Tensor] = []
 
     def own_weight(self: CellWeights, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        assert isinstance(self.weight, Tensor)
-        uses.append(self.weight.clone())
-        return plain(dataclasses.replace(self, weight=uses[-1]), x, state)
+        own = [matrix.clone() for matrix in self.weights[:parts] if isinstance(matrix, Tensor)]
+        uses.extend(own)
+        return plain(dataclasses.replace(self, weights=(*own, *self.weights[parts:])), x, state)
 
     monkeypatch.setattr(CellWeights, "step", own_weight)
     logits, _ = unroll(network, tokens, state)
     of_each_use = torch.autograd.grad(logits[:, -1].logsumexp(-1).sum(), uses)
     network(tokens, state)[0][:, -1].logsumexp(-1).sum().backward()
     (layer,) = network.layers
-    assert len(of_each_use) == TIME
+    assert len(of_each_use) == TIME * parts
     assert all(use.abs().max() > 0 for use in of_each_use)
-    torch.testing.assert_close(sum(of_each_use).t(), layer.weight_hh_l0.grad, rtol=0, atol=1e-12)  # type: ignore[union-attr]
+    total = torch.cat([torch.stack(of_each_use[part::parts]).sum(0) for part in range(parts)], dim=1)
+    torch.testing.assert_close(total.t(), layer.get_parameter("weight_hh_l0").grad, rtol=0, atol=1e-12)
 
 
 @every_cell
-def test_the_norm_of_a_step_is_the_largest_singular_value_of_its_jacobian(cell: Cell) -> None:
+def test_the_norm_of_a_step_is_the_largest_singular_value_of_its_jacobian(cell: RecurrentCell) -> None:
     network = network_of(cell)
     _, layers = unroll(network, some_tokens(), some_state(network))
     for layer in layers:

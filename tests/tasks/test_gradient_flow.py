@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seqgen.config import Cell, RecurrentConfig
+from seqgen.config import RecurrentCell, RecurrentConfig
 from seqgen.data.corpus import TokenSpan
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import DataError
+from seqgen.nets.cells import STATE_PARTS
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks.gradient_flow import (
     GATE_NAMES,
@@ -32,10 +33,10 @@ from seqgen.tasks.language_model import new_network
 
 VOCAB, BATCH, TIME, HIDDEN = 6, 2, 6, 4
 
-every_cell = pytest.mark.parametrize("cell", get_args(Cell))
+every_cell = pytest.mark.parametrize("cell", get_args(RecurrentCell))
 
 
-def double_network(cell: Cell) -> RecurrentNetwork:
+def double_network(cell: RecurrentCell) -> RecurrentNetwork:
     config = RecurrentConfig(cell=cell, embed_size=3, hidden_size=HIDDEN, num_layers=2)
     network = RecurrentNetwork(config, VOCAB).double()
     generator = torch.Generator().manual_seed(5)
@@ -76,7 +77,7 @@ def nudged_loss(
         moved = parts + by
         later, _ = layer(values[place[1] :], kernel_state(moved[:, None])) if place[1] < TIME else (before[:0], None)
         values = torch.cat((before[:-1], moved[:1], later))
-    return functional.cross_entropy(network.output(values[-1]), target, reduction="none")
+    return functional.cross_entropy(network.logits(values[-1]), target, reduction="none")
 
 
 def kernel_state(state: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -86,7 +87,7 @@ def kernel_state(state: Tensor) -> Tensor | tuple[Tensor, ...]:
 
 @every_cell
 @pytest.mark.parametrize("layer", [0, 1])
-def test_every_gradient_is_that_of_finite_differences(cell: Cell, layer: int) -> None:
+def test_every_gradient_is_that_of_finite_differences(cell: RecurrentCell, layer: int) -> None:
     network = double_network(cell)
     draw = torch.Generator().manual_seed(3)
     tokens, target = torch.randint(VOCAB, (BATCH, TIME), generator=draw), torch.tensor([1, 4])
@@ -112,7 +113,7 @@ def test_an_elman_network_on_paper(weight: float) -> None:
     for parameter in network.parameters():
         parameter.data.zero_()
     network.get_parameter("layers.0.weight_hh_l0").data.fill_(weight)
-    network.output.weight.data = torch.tensor([[2.0], [0.0]])
+    network.output_matrix.data = torch.tensor([[2.0], [0.0]])
     ((_, gradients),) = unroll_back(
         network, torch.zeros(1, 30, dtype=torch.long), torch.ones(1, dtype=torch.long), network.initial_state(1)
     )
@@ -188,7 +189,7 @@ def test_recurrent_matrices_too_small_and_too_large_are_called_so(tmp_path: Path
 
 
 @every_cell
-def test_every_layer_is_measured_at_every_distance(tmp_path: Path, cell: Cell) -> None:
+def test_every_layer_is_measured_at_every_distance(tmp_path: Path, cell: RecurrentCell) -> None:
     network = new_network(RecurrentConfig(cell=cell, embed_size=8, hidden_size=16), CharTokenizer("abcde"), 0).eval()
     assert isinstance(network, RecurrentNetwork)
     span = span_of(tmp_path, 300)
@@ -202,7 +203,7 @@ def test_every_layer_is_measured_at_every_distance(tmp_path: Path, cell: Cell) -
         for h, norm, mean in zip(layer.h_norms, layer.norms, layer.mean_norms, strict=True):
             assert h <= norm * (1 + 1e-9)
             assert norm <= mean * (1 + 1e-9)
-    assert (lower.h_norms == lower.norms) == (cell != "lstm")
+    assert (lower.h_norms == lower.norms) == (STATE_PARTS[cell] == 1)
     assert gradient_flow(network, span, 20) == layers
 
 

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 import torch
 
-from seqgen.config import Cell, RecurrentConfig, TextConfig, TrainConfig
+from seqgen.config import RecurrentCell, RecurrentConfig, TextConfig, TrainConfig
 from seqgen.data.corpus import Corpus, build_corpus
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.nets.recurrent import RecurrentNetwork
@@ -27,7 +27,7 @@ def corpus_of(folder: Path) -> Corpus:
     return build_corpus(TextConfig(paths=(str(folder / "data.txt"),)), folder / "data", lambda message: None)
 
 
-def network_of(cell: Cell = "rnn", vocab: str = "abcde") -> RecurrentNetwork:
+def network_of(cell: RecurrentCell = "rnn", vocab: str = "abcde") -> RecurrentNetwork:
     network = new_network(RecurrentConfig(cell=cell, embed_size=8, hidden_size=16), CharTokenizer(vocab), 0)
     assert isinstance(network, RecurrentNetwork)
     return network
@@ -78,8 +78,8 @@ def test_it_looks_when_a_look_is_due_and_the_chunk_is_long_enough() -> None:
     assert look(watch, network, 3, time=9)
 
 
-@pytest.mark.parametrize("cell", get_args(Cell))
-def test_a_watched_run_learns_the_same(tmp_path: Path, cell: Cell) -> None:
+@pytest.mark.parametrize("cell", get_args(RecurrentCell))
+def test_a_watched_run_learns_the_same(tmp_path: Path, cell: RecurrentCell) -> None:
     corpus, config = corpus_of(tmp_path), TrainConfig(steps=4, lr=1e-2, warmup_steps=0, ema=0.0)
     weights, records = [], []
     for every in (0, 2):
