@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqgen.nets.cells import look
-from seqgen.nets.products import add_product, pack, product
+from seqgen.nets.products import Matrix, add_product, pack, product
 
 sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
 
@@ -57,7 +57,8 @@ class PeepholeSweep(torch.autograd.Function):
         """Keeps the gates, the cells and what each step began with."""
         size = h.shape[1]
         matrix = pack(weight.t().to(x.dtype))
-        see_i, see_f, see_o = peepholes.transpose(-1, -2).unbind() if peepholes.dim() == 3 else peepholes.unbind()
+        see_i, see_f, see_o = _gates_see(peepholes.mT if peepholes.dim() == 3 else peepholes, x.dtype)
+        low = x.dtype if peepholes.dim() == 3 else c.dtype  # a product runs in the precision of all products
         h, c = h.to(x.dtype, copy=True), c.clone()
         gates, cells = torch.empty(x.shape, dtype=c.dtype, device=x.device), c.new_empty(len(x), size)
         outputs, h_before, c_before = x.new_empty(len(x), size), x.new_empty(len(x), size), torch.empty_like(cells)
@@ -66,10 +67,11 @@ class PeepholeSweep(torch.autograd.Function):
             h_was.copy_(h_now)
             c_was.copy_(c_now)
             i, f, g, o = a.copy_(add_product(x_t, h_was, matrix)).chunk(4, dim=1)
-            i.add_(look(c_was, see_i)).sigmoid_()
-            f.add_(look(c_was, see_f)).sigmoid_()
+            shown = c_was.to(low)
+            i.add_(look(shown, see_i)).sigmoid_()
+            f.add_(look(shown, see_f)).sigmoid_()
             torch.addcmul(f * c_was, i, g.tanh_(), out=new)
-            o.add_(look(new, see_o)).sigmoid_()
+            o.add_(look(new.to(low), see_o)).sigmoid_()
             out.copy_(o * new.tanh())
             h_now.copy_(out)
             c_now.copy_(new)
@@ -84,7 +86,8 @@ class PeepholeSweep(torch.autograd.Function):
         gates, cells, h_before, c_before, weight, peepholes = ctx.saved_tensors
         size, dtype = cells.shape[1], h_before.dtype
         matrix = pack(weight.to(dtype))
-        see_i, see_f, see_o = peepholes.unbind()
+        see_i, see_f, see_o = _gates_see(peepholes, dtype)
+        low = dtype if peepholes.dim() == 3 else cells.dtype
         dh, dc = dh.to(cells.dtype, copy=True), dc.clone()
         da = torch.empty_like(gates)
         for d_t, a, da_t, new, c_was in reversed(ctx.path.steps(d_outputs, gates, da, cells, c_before)):
@@ -94,16 +97,21 @@ class PeepholeSweep(torch.autograd.Function):
             tanh = new.tanh()
             d_out = dh_now + d_t
             torch.mul(sigmoid_backward(d_out, o), tanh, out=da_o)
-            d_cell = tanh_backward(d_out * o, tanh).add_(dc_now).add_(look(da_o, see_o))
+            d_cell = tanh_backward(d_out * o, tanh).add_(dc_now).add_(look(da_o.to(low), see_o))
             torch.mul(sigmoid_backward(d_cell, i), g, out=da_i)
             torch.mul(sigmoid_backward(d_cell, f), c_was, out=da_f)
             torch.mul(tanh_backward(d_cell, g), i, out=da_g)
-            torch.addcmul(look(da_i, see_i), d_cell, f, out=dc_now).add_(look(da_f, see_f))
+            torch.mul(d_cell, f, out=dc_now).add_(look(da_i.to(low), see_i)).add_(look(da_f.to(low), see_f))
             dh_now.copy_(product(da_t.to(dtype), matrix))
         seen = ((da[:, :size], c_before), (da[:, size : 2 * size], c_before), (da[:, 3 * size :], cells))
         d_see = torch.stack([(d * c).sum(0) if peepholes.dim() == 2 else d.t() @ c for d, c in seen])
         da_low = da.to(dtype)
         return da_low, dh, dc, (da_low.t() @ h_before).to(weight.dtype), d_see, None
+
+
+def _gates_see(peepholes: Tensor, dtype: torch.dtype) -> list[Matrix]:
+    """What `look` takes, for the gates i, f and o."""
+    return [pack(see.to(dtype)) if see.dim() == 2 else see for see in peepholes.unbind()]
 
 
 class GRUBeforeSweep(torch.autograd.Function):
