@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
 from seqgen.cli.training import Command, Recipe
+from seqgen.cli.training_options import training_options
 from seqgen.config import Augment, Channels, Fit, GanArchitecture, GanBody, GanLoss, GanSettings, OnCollapse
 from seqgen.errors import UsageError
 from seqgen.gan.presets import PRESETS, Preset
@@ -18,6 +19,7 @@ DEFAULTS = GanSettings()
 IMAGES, NETWORK, GAME, TRAIN = DEFAULTS.images, DEFAULTS.network, DEFAULTS.game, DEFAULTS.train
 
 
+@training_options(TRAIN, without=("grad_accumulation", "weight_decay", "processes"))
 def gan_train(
     ctx: typer.Context,
     paths: Annotated[
@@ -79,39 +81,16 @@ def gan_train(
     on_collapse: Annotated[
         OnCollapse, typer.Option(help="What to do when it goes wrong.", rich_help_panel=options.TRAINING)
     ] = GAME.on_collapse,
-    steps: options.Steps = TRAIN.steps,
-    epochs: options.Epochs = TRAIN.epochs,
-    minutes: options.Minutes = TRAIN.minutes,
     batch_size: Annotated[
         int, typer.Option(help="Images per step.", rich_help_panel=options.TRAINING)
     ] = TRAIN.batch_size,
-    lr: options.LearningRate = TRAIN.lr,
     beta1: Annotated[
         float, typer.Option("--beta1", help="Adam's memory of gradients.", rich_help_panel=options.TRAINING)
     ] = TRAIN.beta1,
     beta2: Annotated[
         float, typer.Option("--beta2", help="Adam's memory of their squares.", rich_help_panel=options.TRAINING)
     ] = TRAIN.beta2,
-    schedule: options.ScheduleOption = TRAIN.schedule,
-    warmup_steps: options.Warmup = TRAIN.warmup_steps,
-    clip: options.Clip = TRAIN.clip,
-    ema: options.Ema = TRAIN.ema,
-    eval_every: options.EvalEvery = TRAIN.eval_every,
-    patience: options.Patience = TRAIN.patience,
-    seed: options.TrainingSeed = TRAIN.seed,
-    out: options.Out = None,
-    resume: options.Resume = False,
-    overwrite: options.Overwrite = False,
-    config: options.Config = None,
-    save_every: options.SaveEvery = TRAIN.save_every,
-    log_every: options.LogEvery = TRAIN.log_every,
-    weights: options.WeightsOption = TRAIN.weights,
-    tensorboard: options.TensorBoard = False,
-    precision: options.PrecisionOption = TRAIN.precision,
-    device: options.Device = TRAIN.device,
-    threads: options.Threads = TRAIN.threads,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    **shared: Any,
 ) -> None:
     """Train a generator against a discriminator, and hear how they are doing.
 
@@ -128,17 +107,7 @@ def gan_train(
     seqgen gan-train photos.zip --image-size 32x48 --preset classic --loss minimax
     ```
     """
-    COMMAND.run(
-        {**PRESETS[preset], **options.given(ctx)},
-        out=out,
-        resume=resume,
-        overwrite=overwrite,
-        config=config,
-        tensorboard=tensorboard,
-        processes=1,
-        quiet=quiet,
-        verbose=verbose,
-    )
+    COMMAND.run(ctx, {**PRESETS[preset], **options.given(ctx)})
 
 
 def _directory(settings: GanSettings) -> Path:

@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from seqgen.config import PeepholeKind, Precision, Schedule, Weights
+from seqgen.config import PeepholeKind
 
 DATA, MODEL, TRAINING, SAVING, MACHINE = "Data", "Model", "Training", "Saving", "Machine"
 
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run directory.", rich_help_panel=SAVING)]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.", rich_help_panel=SAVING)]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.", rich_help_panel=SAVING)]
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", help="Take settings from a training.json; options win.", rich_help_panel=SAVING),
-]
-SaveEvery = Annotated[int, typer.Option(help="Steps between checkpoints.", rich_help_panel=SAVING)]
-LogEvery = Annotated[int, typer.Option(help="Steps between lines of metrics.jsonl.", rich_help_panel=SAVING)]
-WeightsOption = Annotated[
-    Weights, typer.Option("--weights", help="Number format of the finished model.", rich_help_panel=SAVING)
-]
-TensorBoard = Annotated[
-    bool, typer.Option("--tensorboard", help="Write TensorBoard events too.", rich_help_panel=SAVING)
-]
-
-Steps = Annotated[int | None, typer.Option(help="Train for this many steps.", rich_help_panel=TRAINING)]
-Epochs = Annotated[float | None, typer.Option(help="Train for this many epochs.", rich_help_panel=TRAINING)]
-Minutes = Annotated[
-    float | None,
-    typer.Option(help="Train for this long; the length in steps is measured.", rich_help_panel=TRAINING),
-]
-BatchSize = Annotated[int, typer.Option(help="Examples (lanes of text) per step.", rich_help_panel=TRAINING)]
-GradAccumulation = Annotated[
-    int, typer.Option(help="Compute each step in this many parts, in less memory.", rich_help_panel=TRAINING)
-]
-LearningRate = Annotated[float, typer.Option("--lr", help="Peak learning rate.", rich_help_panel=TRAINING)]
-ScheduleOption = Annotated[
-    Schedule, typer.Option("--schedule", help="How the learning rate falls.", rich_help_panel=TRAINING)
-]
-Warmup = Annotated[
-    int, typer.Option("--warmup", help="Steps in which the learning rate rises.", rich_help_panel=TRAINING)
-]
-WeightDecay = Annotated[
-    float, typer.Option(help="AdamW decay; recurrent matrices are spared.", rich_help_panel=TRAINING)
-]
 DecayRecurrent = Annotated[
     bool,
     typer.Option("--decay-recurrent", help="Decay recurrent matrices too: memory fades.", rich_help_panel=TRAINING),
@@ -55,17 +18,6 @@ DecayRecurrent = Annotated[
 Peephole = Annotated[
     PeepholeKind,
     typer.Option(help="What gates of --cell peephole see: own unit, or all.", rich_help_panel=MODEL),
-]
-Clip = Annotated[float, typer.Option(help="Largest global gradient norm; 0: no clipping.", rich_help_panel=TRAINING)]
-Ema = Annotated[float, typer.Option(help="Decay of the averaged weights; 0: none.", rich_help_panel=TRAINING)]
-EvalEvery = Annotated[int, typer.Option(help="Steps between validations.", rich_help_panel=TRAINING)]
-Patience = Annotated[
-    int, typer.Option(help="Stop after this many validations without a better one; 0: never.", rich_help_panel=TRAINING)
-]
-TrainingSeed = Annotated[int, typer.Option("--seed", help="Same seed, same run.", rich_help_panel=TRAINING)]
-PrecisionOption = Annotated[
-    Precision,
-    typer.Option("--precision", help="auto: bf16 where the hardware has it.", rich_help_panel=MACHINE),
 ]
 
 SamplingSeed = Annotated[int | None, typer.Option("--seed", help="Same seed, same text; drawn and printed if absent.")]
@@ -75,9 +27,6 @@ Device = Annotated[
 ]
 Threads = Annotated[
     int, typer.Option(min=0, help="Threads; 0: PyTorch's choice.", envvar="SEQGEN_THREADS", rich_help_panel=MACHINE)
-]
-Processes = Annotated[
-    int, typer.Option(min=1, help="Processes that share each batch, as torchrun starts them.", rich_help_panel=MACHINE)
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.", rich_help_panel=MACHINE)]
 Verbose = Annotated[

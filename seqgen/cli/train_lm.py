@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
 from seqgen.cli.training import Command, Recipe
+from seqgen.cli.training_options import training_options
 from seqgen.config import Cell, Connections, LanguageModelSettings, TextConfig, Tokens
 from seqgen.errors import UsageError
 
@@ -17,6 +18,7 @@ DEFAULTS = LanguageModelSettings()
 TEXT, NETWORK, TRAIN = DEFAULTS.text, DEFAULTS.network, DEFAULTS.train
 
 
+@training_options(TRAIN)
 def train_lm(
     ctx: typer.Context,
     paths: Annotated[
@@ -74,27 +76,7 @@ def train_lm(
     weight_drop: Annotated[
         float, typer.Option(help="Share of recurrent weights dropped in each chunk.", rich_help_panel=options.MODEL)
     ] = NETWORK.weight_drop,
-    steps: options.Steps = TRAIN.steps,
-    epochs: options.Epochs = TRAIN.epochs,
-    minutes: options.Minutes = TRAIN.minutes,
-    batch_size: options.BatchSize = TRAIN.batch_size,
-    grad_accumulation: options.GradAccumulation = TRAIN.grad_accumulation,
-    lr: options.LearningRate = TRAIN.lr,
-    schedule: options.ScheduleOption = TRAIN.schedule,
-    warmup_steps: options.Warmup = TRAIN.warmup_steps,
-    weight_decay: options.WeightDecay = TRAIN.weight_decay,
     decay_recurrent: options.DecayRecurrent = TRAIN.decay_recurrent,
-    clip: options.Clip = TRAIN.clip,
-    ema: options.Ema = TRAIN.ema,
-    eval_every: options.EvalEvery = TRAIN.eval_every,
-    patience: options.Patience = TRAIN.patience,
-    seed: options.TrainingSeed = TRAIN.seed,
-    out: options.Out = None,
-    resume: options.Resume = False,
-    overwrite: options.Overwrite = False,
-    config: options.Config = None,
-    save_every: options.SaveEvery = TRAIN.save_every,
-    log_every: options.LogEvery = TRAIN.log_every,
     watch_gradients: Annotated[
         int,
         typer.Option(
@@ -102,14 +84,7 @@ def train_lm(
             rich_help_panel=options.SAVING,
         ),
     ] = DEFAULTS.watch.watch_gradients,
-    weights: options.WeightsOption = TRAIN.weights,
-    tensorboard: options.TensorBoard = False,
-    precision: options.PrecisionOption = TRAIN.precision,
-    device: options.Device = TRAIN.device,
-    threads: options.Threads = TRAIN.threads,
-    processes: options.Processes = 1,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    **shared: Any,
 ) -> None:
     """Train a language model on text, watch it learn, and keep the best.
 
@@ -121,17 +96,7 @@ def train_lm(
     cat *.txt | seqgen train-lm - --tokens sentencepiece --out m
     ```
     """
-    COMMAND.run(
-        options.given(ctx),
-        out=out,
-        resume=resume,
-        overwrite=overwrite,
-        config=config,
-        tensorboard=tensorboard,
-        processes=processes,
-        quiet=quiet,
-        verbose=verbose,
-    )
+    COMMAND.run(ctx)
 
 
 def text_directory(text: TextConfig, architecture: str) -> Path:

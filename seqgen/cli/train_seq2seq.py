@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
 from seqgen.cli.training import Command, Recipe
+from seqgen.cli.training_options import training_options
 from seqgen.config import Attention, Keep, LossSteps, Order, ParallelConfig, RecurrentCell, Start, TranslationSettings
 from seqgen.errors import UsageError
 
@@ -17,6 +18,7 @@ DEFAULTS = TranslationSettings()
 TEXT, NETWORK, TRAIN = DEFAULTS.text, DEFAULTS.network, DEFAULTS.train
 
 
+@training_options(TRAIN)
 def train_seq2seq(
     ctx: typer.Context,
     paths: Annotated[
@@ -92,35 +94,8 @@ def train_seq2seq(
     keep: Annotated[
         Keep, typer.Option(help="What makes a model the best.", rich_help_panel=options.TRAINING)
     ] = TEXT.keep,
-    steps: options.Steps = TRAIN.steps,
-    epochs: options.Epochs = TRAIN.epochs,
-    minutes: options.Minutes = TRAIN.minutes,
-    batch_size: options.BatchSize = TRAIN.batch_size,
-    grad_accumulation: options.GradAccumulation = TRAIN.grad_accumulation,
-    lr: options.LearningRate = TRAIN.lr,
-    schedule: options.ScheduleOption = TRAIN.schedule,
-    warmup_steps: options.Warmup = TRAIN.warmup_steps,
-    weight_decay: options.WeightDecay = TRAIN.weight_decay,
     decay_recurrent: options.DecayRecurrent = TRAIN.decay_recurrent,
-    clip: options.Clip = TRAIN.clip,
-    ema: options.Ema = TRAIN.ema,
-    eval_every: options.EvalEvery = TRAIN.eval_every,
-    patience: options.Patience = TRAIN.patience,
-    seed: options.TrainingSeed = TRAIN.seed,
-    out: options.Out = None,
-    resume: options.Resume = False,
-    overwrite: options.Overwrite = False,
-    config: options.Config = None,
-    save_every: options.SaveEvery = TRAIN.save_every,
-    log_every: options.LogEvery = TRAIN.log_every,
-    weights: options.WeightsOption = TRAIN.weights,
-    tensorboard: options.TensorBoard = False,
-    precision: options.PrecisionOption = TRAIN.precision,
-    device: options.Device = TRAIN.device,
-    threads: options.Threads = TRAIN.threads,
-    processes: options.Processes = 1,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    **shared: Any,
 ) -> None:
     """Train an encoder-decoder on sentence pairs, watch it translate, and keep the best.
 
@@ -133,17 +108,7 @@ def train_seq2seq(
     seqgen train-seq2seq train.de train.en --attention none --reverse-source
     ```
     """
-    COMMAND.run(
-        options.given(ctx),
-        out=out,
-        resume=resume,
-        overwrite=overwrite,
-        config=config,
-        tensorboard=tensorboard,
-        processes=processes,
-        quiet=quiet,
-        verbose=verbose,
-    )
+    COMMAND.run(ctx)
 
 
 def pairs_directory(text: ParallelConfig, architecture: str) -> Path:

@@ -13,6 +13,7 @@ from seqgen.cli.settings import stored_paths
 from seqgen.cli.train_lm import text_directory
 from seqgen.cli.train_seq2seq import pairs_directory
 from seqgen.cli.training import Command, Recipe
+from seqgen.cli.training_options import training_options
 from seqgen.config import (
     Activation,
     Keep,
@@ -39,6 +40,7 @@ def _either(name: str, part: str) -> str:
     return f"{text:g}; pairs: {pairs:g}" if isinstance(text, int | float) else f"{text}; pairs: {pairs}"
 
 
+@training_options(TRAIN)
 def train_transformer(
     ctx: typer.Context,
     paths: Annotated[
@@ -156,8 +158,6 @@ def train_transformer(
     keep: Annotated[
         Keep, typer.Option(help="Pairs: what makes a model the best.", rich_help_panel=options.TRAINING)
     ] = PAIRS.text.keep,
-    steps: options.Steps = TRAIN.steps,
-    epochs: options.Epochs = TRAIN.epochs,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -174,12 +174,10 @@ def train_transformer(
             rich_help_panel=options.TRAINING,
         ),
     ] = TRAIN.batch_size,
-    grad_accumulation: options.GradAccumulation = TRAIN.grad_accumulation,
     lr: Annotated[
         float,
         typer.Option(help="Peak learning rate.", show_default=_either("lr", "train"), rich_help_panel=options.TRAINING),
     ] = TRAIN.lr,
-    schedule: options.ScheduleOption = TRAIN.schedule,
     warmup_steps: Annotated[
         int,
         typer.Option(
@@ -189,8 +187,6 @@ def train_transformer(
             rich_help_panel=options.TRAINING,
         ),
     ] = TRAIN.warmup_steps,
-    weight_decay: options.WeightDecay = TRAIN.weight_decay,
-    clip: options.Clip = TRAIN.clip,
     ema: Annotated[
         float,
         typer.Option(
@@ -199,23 +195,7 @@ def train_transformer(
             rich_help_panel=options.TRAINING,
         ),
     ] = TRAIN.ema,
-    eval_every: options.EvalEvery = TRAIN.eval_every,
-    patience: options.Patience = TRAIN.patience,
-    seed: options.TrainingSeed = TRAIN.seed,
-    out: options.Out = None,
-    resume: options.Resume = False,
-    overwrite: options.Overwrite = False,
-    config: options.Config = None,
-    save_every: options.SaveEvery = TRAIN.save_every,
-    log_every: options.LogEvery = TRAIN.log_every,
-    weights: options.WeightsOption = TRAIN.weights,
-    tensorboard: options.TensorBoard = False,
-    precision: options.PrecisionOption = TRAIN.precision,
-    device: options.Device = TRAIN.device,
-    threads: options.Threads = TRAIN.threads,
-    processes: options.Processes = 1,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    **shared: Any,
 ) -> None:
     """Train a Transformer: a language model on text, or an encoder-decoder on sentence pairs.
 
@@ -229,7 +209,7 @@ def train_transformer(
     ```
     """
     chosen = options.given(ctx)
-    known = paths or stored_paths(out if resume else config)
+    known = paths or stored_paths(shared["out"] if shared["resume"] else shared["config"])
     command = COMMANDS[_is_pairs(known)]
     if misplaced := chosen.keys() & (FOR_TEXT if _is_pairs(known) else FOR_PAIRS):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(misplaced))
@@ -238,17 +218,7 @@ def train_transformer(
         if len(valid) > 1:
             raise UsageError("a text is validated on one path or fraction", hint="two paths go with sentence pairs")
         chosen["valid"] = valid[0]
-    command.run(
-        chosen,
-        out=out,
-        resume=resume,
-        overwrite=overwrite,
-        config=config,
-        tensorboard=tensorboard,
-        processes=processes,
-        quiet=quiet,
-        verbose=verbose,
-    )
+    command.run(ctx, chosen)
 
 
 def _is_pairs(paths: list[str]) -> bool:

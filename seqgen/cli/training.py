@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+import typer
+
+from seqgen.cli.options import given
 from seqgen.cli.output import Terminal
 from seqgen.cli.settings import command_line, replace, settle
 from seqgen.config import TrainConfig, to_json
@@ -95,37 +98,22 @@ class Command(Generic[S]):
     try_it: str
     unit: str = "tokens"
 
-    def run(
-        self,
-        chosen: dict[str, Any],
-        *,
-        out: Path | None,
-        resume: bool,
-        overwrite: bool,
-        config: Path | None,
-        tensorboard: bool,
-        processes: int,
-        quiet: bool,
-        verbose: bool,
-    ) -> None:
+    def run(self, ctx: typer.Context, chosen: Mapping[str, Any] | None = None) -> None:
         """Settle what is wanted, then train.
 
         Args:
-            chosen (dict[str, Any]): the options that were typed, by field of the settings.
-            out (Path | None): the run directory.
-            resume (bool): go on with the run there.
-            overwrite (bool): replace the run there.
-            config (Path | None): a settings file to replay.
-            tensorboard (bool): write event files too.
-            processes (int): how many share each batch.
-            quiet (bool): say nothing but errors.
-            verbose (bool): say more.
+            ctx (typer.Context): all that was typed; `seqgen.cli.training_options` says what that is.
+            chosen (Mapping[str, Any] | None): the settings among it by field; None: what was typed.
         """
+        chosen = given(ctx) if chosen is None else chosen
+        out, resume, config = ctx.params["out"], ctx.params["resume"], ctx.params["config"]
+        processes = ctx.params.get("processes", 1)
         if processes > 1 and "LOCAL_RANK" not in os.environ:
             from seqgen.train.distributed import launch
 
             launch(processes, sys.argv[1:])
-        terminal = Terminal(quiet=quiet or os.environ.get("RANK", "0") != "0", verbose=verbose)
+        quiet = ctx.params["quiet"] or os.environ.get("RANK", "0") != "0"
+        terminal = Terminal(quiet=quiet, verbose=ctx.params["verbose"])
         if not (chosen.get("paths") or resume or config):
             raise self.missing
         if resume and not (chosen.get("paths") or out):
@@ -135,6 +123,7 @@ class Command(Generic[S]):
         if not resume and "-" in settings.paths and sys.stdin is not None and sys.stdin.isatty():
             terminal.note("reading text from the terminal; end it with Ctrl-D")
         directory = resumed or out or self.directory(settings)
+        overwrite, tensorboard = ctx.params["overwrite"], ctx.params["tensorboard"]
         self.train(settings, directory, terminal, resume=resume, overwrite=overwrite, tensorboard=tensorboard)
 
     def resume_line(self, directory: Path) -> str:
