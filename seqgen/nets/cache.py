@@ -156,5 +156,5 @@ class Cache:
             seen = None if seen.shape[1] == 1 and bool(seen.all()) else seen
         places = order.shape[1]
         index = groups[:, None] * values.shape[2] + functional.pad(order, (0, room))  # in new places stands anything
-        copy = values.flatten(1, 2).index_select(1, index.flatten()).unflatten(1, index.shape)
+        copy = values.flatten(1, 2).index_select(1, index.flatten()).view(len(values), *index.shape, *values.shape[3:])
         return replace(self, store=_Store(copy, places), places=places, seen=seen)

@@ -43,7 +43,7 @@ class PackedEncoder:
         for layer in self._layers:
             queries, new = layer.project(x, turn)
             own = layer.attention
-            asked = tokens.spread(queries).unflatten(2, (own.num_heads, -1)).transpose(1, 2)
+            asked = tokens.spread(queries, own.num_heads).transpose(1, 2)
             found = mix(asked, tokens.keys_values(new, own))
             x = layer.transform(layer.absorb(x, tokens.gather(found.transpose(1, 2).flatten(2))))
         x = self._stack.norm(x)
@@ -62,12 +62,12 @@ class _Tokens:
         # Without padding there is nothing to hide, and the kernel is faster.
         self._mask = mask[:, None, None] if len(self._index) < mask.numel() else None
 
-    def spread(self, values: Tensor) -> Tensor:
-        """`(tokens, size)` to `(batch, source, size)`, zeros between."""
-        if self._mask is None:
-            return values.unflatten(0, self._shape)
-        batch = values.new_zeros(self._shape.numel(), values.shape[1]).index_copy_(0, self._index, values)
-        return batch.unflatten(0, self._shape)
+    def spread(self, values: Tensor, *sizes: int) -> Tensor:
+        """`(tokens, size)` to `(batch, source, *sizes, rest)`, zeros between."""
+        if self._mask is not None:
+            batch = values.new_zeros(self._shape.numel(), values.shape[1])
+            values = batch.index_copy_(0, self._index, values)
+        return values.reshape(*self._shape, *sizes, -1)
 
     def gather(self, batch: Tensor) -> Tensor:
         """`(batch, source, size)` to `(tokens, size)`."""
@@ -76,5 +76,5 @@ class _Tokens:
 
     def keys_values(self, new: Tensor, attention: MultiHeadAttention) -> KeysValues:
         """What `(tokens, 2 * kv)` are to queries of the batch."""
-        keys, values = self.spread(new).unflatten(2, (2, attention.kv_heads, -1)).permute(2, 0, 3, 1, 4)
+        keys, values = self.spread(new, 2, attention.kv_heads).permute(2, 0, 3, 1, 4)
         return KeysValues(keys, values, self._mask)

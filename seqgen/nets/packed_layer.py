@@ -42,9 +42,9 @@ class PackedLayer:
         both = add_product(self._inputs_bias, self._entering(x, self._layer.attention_norm), self._inputs)
         queries, new = both[:, : x.shape[1]], both[:, x.shape[1] :]
         if turn is not None:
-            queries = rotate(queries.unflatten(1, (-1, own.head_size)).transpose(0, 1), turn)
+            queries = rotate(queries.reshape(len(x), -1, own.head_size).transpose(0, 1), turn)
             keys, values = new.chunk(2, dim=1)
-            keys = rotate(keys.unflatten(1, (-1, own.head_size)).transpose(0, 1), turn)
+            keys = rotate(keys.reshape(len(x), -1, own.head_size).transpose(0, 1), turn)
             queries, new = queries.transpose(0, 1).flatten(1), torch.cat((keys.transpose(0, 1).flatten(1), values), 1)
         return queries, new
 
@@ -53,7 +53,7 @@ class PackedLayer:
         return self._add(x, found, self._output, self.attention.output.bias, self._layer.attention_norm)
 
     def look(self, x: Tensor, seen: KeysValues) -> tuple[Tensor, Tensor]:
-        """Cross-attention: `(tokens, embed)` to the same, and the queries `(sources, heads, tokens / sources, head)`."""
+        """Cross-attention: `(tokens, embed)` to the same; the queries `(sources, heads, tokens / sources, head)`."""
         cross, norm = self._layer.cross, self._layer.cross_norm
         assert cross is not None  # only the layers of a decoder are given a memory
         assert norm is not None

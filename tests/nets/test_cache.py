@@ -68,7 +68,8 @@ def test_a_group_that_leaves_takes_its_places_with_it() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_any_moves_equal_copies_of_every_row(seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
-    cache, expected = empty(3), [[] for _ in range(3)]  # type: list[list[int]]
+    cache = empty(3)
+    expected: list[list[int]] = [[] for _ in range(3)]
     for step in range(40):
         tokens = torch.arange(len(expected)) + 10 * step
         cache = read(cache, tokens)

@@ -35,7 +35,8 @@ def random_network(positions: Positions, norm: Norm, activation: Activation, kv_
 @pytest.mark.parametrize("positions", get_args(Positions))
 @pytest.mark.parametrize("norm", get_args(Norm))
 def test_it_reads_as_the_network_does(lengths: list[int], positions: Positions, norm: Norm) -> None:
-    for activation, kv_heads in (("relu", 0), ("swiglu", 2)):
+    kinds: tuple[tuple[Activation, int], ...] = (("relu", 0), ("swiglu", 2))
+    for activation, kv_heads in kinds:
         network = random_network(positions, norm, activation, kv_heads)
         encoder = PackedEncoder(network.encoder, network.source_embedding, network.positions, network.decoder)
         source = torch.randint(11, (3, 7), generator=torch.Generator().manual_seed(0))
