@@ -148,6 +148,7 @@ def translate(
 
     place = runtime.choose_device(device)
     used = runtime.set_threads(threads)
+    runtime.keep_memory()
     models = [TranslationModel.load(name, place) for name in (model, *(ensemble or ()))]
     terminal.detail(
         f"{', '.join(str(m.directory) for m in models)}; {place}, {used} threads; {models[0].network.config}"

@@ -312,6 +312,8 @@ class SentencePieceTokenizer:
     def piece(self, token_id: int) -> str:
         """A token as it is shown: spaces as U+2581, what cannot be printed escaped."""
         piece: str = self._processor.id_to_piece(token_id)
+        if piece.isprintable():
+            return piece
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in piece)
 
     def piece_text(self, token_id: int) -> str:

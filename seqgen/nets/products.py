@@ -28,9 +28,9 @@ class PackedMatrix:
         result: Tensor = torch.ops.mkldnn._linear_pointwise(values, self._packed, bias, "none", [], "")
         return result
 
-    def add_product(self, other: Tensor, values: Tensor) -> Tensor:
-        """`other + values @ matrix`, for `(rows, output)` and `(rows, input)`."""
-        result: Tensor = torch.ops.mkldnn._linear_pointwise.binary(values, other, self._packed, None, "add")
+    def add_product(self, other: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
+        """`other + values @ matrix + bias`, for `(rows, output)`, `(rows, input)` and `(output,)`."""
+        result: Tensor = torch.ops.mkldnn._linear_pointwise.binary(values, other, self._packed, bias, "add")
         return result
 
 
@@ -61,8 +61,8 @@ def product(values: Tensor, matrix: Matrix) -> Tensor:
     return matrix.product(values) if isinstance(matrix, PackedMatrix) else values @ matrix
 
 
-def add_product(other: Tensor, values: Tensor, matrix: Matrix) -> Tensor:
-    """`other + values @ matrix`; `other` may be a bias, `(output,)`, or `(rows, output)`."""
+def add_product(other: Tensor, values: Tensor, matrix: Matrix, bias: Tensor | None = None) -> Tensor:
+    """`other + values @ matrix + bias`; `other` may be a bias itself, `(output,)`, or `(rows, output)`."""
     if not isinstance(matrix, PackedMatrix):
-        return torch.addmm(other, values, matrix)
-    return matrix.product(values, other) if other.dim() == 1 else matrix.add_product(other, values)
+        return torch.addmm(other if bias is None else other + bias, values, matrix)
+    return matrix.product(values, other) if other.dim() == 1 else matrix.add_product(other, values, bias)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from seqgen.config import TransformerSeq2SeqConfig
 from seqgen.nets.cached import CachedLayers
+from seqgen.nets.packed_encoder import PackedEncoder
 from seqgen.nets.positions import Positions
 from seqgen.nets.transformer import KeysValues, Stack, TokenEmbedding
 from seqgen.nets.transformer_steps import TranslationStep
@@ -114,4 +115,5 @@ class TransformerSeq2Seq(nn.Module):
     def step(self) -> TranslationStep:
         """What translates with these weights, one token at a time."""
         layers = CachedLayers(self.decoder, self.target_matrix, self.positions, self.output_matrix, self.output_bias)
-        return TranslationStep(layers, self.encode)
+        encode = PackedEncoder(self.encoder, self.source_embedding, self.positions, self.decoder)
+        return TranslationStep(layers, encode)

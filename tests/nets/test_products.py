@@ -32,6 +32,7 @@ def test_products_are_those_of_the_matrix(rows: int) -> None:
     torch.testing.assert_close(product(values, packed), values @ matrix)
     torch.testing.assert_close(add_product(bias, values, packed), values @ matrix + bias)
     torch.testing.assert_close(add_product(other, values, packed), values @ matrix + other)
+    torch.testing.assert_close(add_product(other, values, packed, bias), values @ matrix + other + bias)
 
 
 @pytest.mark.usefixtures("kind")
