@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from seqgen.tasks.card import Made
     from seqgen.train.checkpoint import CheckpointStore
     from seqgen.train.log import Listener, MetricsLog
-    from seqgen.train.loop import Progress, Task
+    from seqgen.train.progress import Progress
     from seqgen.train.runtime import StopRequest
+    from seqgen.train.task import Task
 
 
 class Settings(Protocol):

@@ -96,7 +96,7 @@ class Cache:
     def rows(self, index: Tensor) -> Cache:
         """The rows `index`; nothing is copied while all groups stay, in their order."""
         group = index // self.width
-        groups, counts = group.unique_consecutive(return_counts=True)
+        groups, counts = torch.unique_consecutive(group, return_counts=True)
         if len(index) and bool((counts != counts[0]).any()):
             groups = group
         width, seen = max(1, len(index) // max(1, len(groups))), self.seen

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from seqgen.nets.cached import Cache, CachedLayers
+from seqgen.nets.cache import Cache
+from seqgen.nets.cached import CachedLayers
 from seqgen.nets.transformer import KeysValues, attention_weights
 
 

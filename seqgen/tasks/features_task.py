@@ -102,7 +102,7 @@ def shifted(images: Tensor, limit: float, seed: int) -> Tensor:
 
 
 class FeatureTask:
-    """Trains a network on labelled images (see `seqgen.train.loop.Task`).
+    """Trains a network on labelled images (see `seqgen.train.task.Task`).
 
     Args:
         network (FeatureNetwork): on its device already.

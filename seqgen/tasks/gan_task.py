@@ -40,7 +40,7 @@ Indices = NDArray[np.int64]
 
 
 class GanTask:
-    """Trains a generator against a discriminator (see `seqgen.train.loop.Task`).
+    """Trains a generator against a discriminator (see `seqgen.train.task.Task`).
 
     Args:
         model (GanModel): its networks on their device already.

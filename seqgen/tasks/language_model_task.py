@@ -28,7 +28,7 @@ SAMPLE_TOKENS = 160
 
 
 class LanguageModelTask:
-    """Trains a network on a corpus (see `seqgen.train.loop.Task`).
+    """Trains a network on a corpus (see `seqgen.train.task.Task`).
 
     Args:
         network (LanguageNetwork): on its device already.

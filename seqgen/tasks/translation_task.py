@@ -86,7 +86,7 @@ def judge_lines(
 
 
 class TranslationTask:
-    """Trains a network on sentence pairs (see `seqgen.train.loop.Task`).
+    """Trains a network on sentence pairs (see `seqgen.train.task.Task`).
 
     Args:
         model (TranslationModel): its network on its device already.

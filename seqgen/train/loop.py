@@ -10,7 +10,7 @@ settings, the weights and the step's number, so a run that was interrupted anywh
         for each player: loss, backward, clip, refuse what is not finite, update
         log
 
-`Task` says what the loop needs to know of what is learned; `seqgen.tasks` has the real ones.
+`seqgen.train.task` says what the loop needs to know of what is learned; `seqgen.tasks` has the real ones.
 """
 
 from __future__ import annotations
@@ -19,100 +19,28 @@ import dataclasses
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from seqgen.config import TrainConfig
 from seqgen.errors import CollapsedError, Interrupted, NonFiniteError, OutputError, TrainingError
 from seqgen.seeds import derive
 from seqgen.train import runtime
-from seqgen.train.budget import Pace, Plan, first_plan, revise
+from seqgen.train.budget import Pace, first_plan, revise
 from seqgen.train.checkpoint import Checkpoint, CheckpointStore
 from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, Listeners, MetricsLog
 from seqgen.train.optim import learning_rate
 from seqgen.train.players import Players, below
+from seqgen.train.progress import Progress
 from seqgen.train.runtime import StopRequest
+from seqgen.train.task import Task
 
 # A run that went wrong so often has the wrong settings.
 MOST_ROLLBACKS = 3
-
-
-class Task(Protocol):
-    """What a model learns from and is judged by."""
-
-    @property
-    def players(self) -> Mapping[str, nn.Module]:
-        """The networks that are trained, each by its own optimizer, in the order of their turns in a step."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """How many steps see all of the data once."""
-
-    @property
-    def criterion(self) -> str | None:
-        """The measure of `evaluate` that decides which model is best, None without one.
-
-        Smaller is better, unless a minus stands before its name.
-        """
-
-    def prepare(self, step: int) -> int:
-        """Read the batch of a step.
-
-        Returns:
-            int: how many units, such as tokens or images, the batch holds.
-        """
-
-    def pace(self, player: str, step: int) -> float:
-        """The share of the learning rate with which a player moves in a step; with 0 it has no turn."""
-
-    def loss(self, player: str, part: int, parts: int) -> Tensor:
-        """This part's share of a player's mean loss over the batch, a scalar; the shares of all parts add up."""
-
-    def measures(self, losses: Mapping[str, float]) -> dict[str, Any]:
-        """What to log of a step, by name, from the loss of each player that had a turn."""
-
-    def evaluate(self, stop: Callable[[], bool]) -> dict[str, Any] | None:
-        """Judge the players on held-out data; None when `stop` became true on the way."""
-
-    def sample(self, seed: int) -> str | None:
-        """Something that the model makes at this moment, for a person to look at."""
-
-    def state(self) -> dict[str, Tensor]:
-        """What the task carries from step to step, such as the hidden state of its lanes.
-
-        The first dimension of each tensor counts the examples, so that several processes can join their shares.
-        """
-
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore what `state` gave, joined over all processes."""
-
-
-@dataclass
-class Progress:
-    """Where a run stands; all of it is in every checkpoint."""
-
-    step: int = 0
-    seconds: float = 0.0
-    plan: Plan | None = None
-    budget: list[float | None] = field(default_factory=list)
-    evaluated_step: int = -1
-    best_step: int | None = None
-    best: dict[str, Any] = field(default_factory=dict)
-    evaluations_since_best: int = 0
-    rollbacks: int = 0
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Progress:
-        """Read back what a checkpoint holds."""
-        values = {name: state[name] for name in cls.__dataclass_fields__ if name in state}
-        values["plan"] = Plan(**values["plan"]) if values["plan"] else None
-        return cls(**values)
 
 
 class Trainer:

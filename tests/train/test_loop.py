@@ -23,9 +23,11 @@ from seqgen.seeds import derive
 from seqgen.train.checkpoint import CheckpointStore
 from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, MetricsLog, Record
-from seqgen.train.loop import Progress, Task, Trainer
+from seqgen.train.loop import Trainer
 from seqgen.train.optim import Average
+from seqgen.train.progress import Progress
 from seqgen.train.runtime import StopRequest
+from seqgen.train.task import Task
 
 RESUME = "seqgen train-toy --resume"
 BATCH = 8
