@@ -35,7 +35,7 @@ State = Literal[
 # Where a state begins. Chosen between what healthy runs on digits, letters and photographs show and what runs show that
 # were made to fail (tests/tasks/test_gan_failures.py).
 WINS = 0.97
-MOVES_NOTHING, FADES_TO = 2e-3, 1e-2
+MOVES_NOTHING, FADES_TO, LEARNED_NOTHING = 2e-3, 1e-2, 0.9
 NARROW, TINY = 0.5, 0.2
 LOOKS_REAL, REACHES_LITTLE, REACHES_NOTHING = 0.4, 0.12, 0.02
 FELL_BY, ROSE_BY = 0.4, 4.0
@@ -134,6 +134,8 @@ def _vanishing(history: Sequence[Signals]) -> Diagnosis | None:
         return None
     if now.change < MOVES_NOTHING:
         return Diagnosis("generator vanishing", "its images no longer change")
+    if now.frechet > LEARNED_NOTHING * history[0].frechet:
+        return Diagnosis("generator vanishing", "its images are as far from real ones as before the first step")
     before = history[1].image_gradient
     if now.image_gradient < FADES_TO * before:
         return Diagnosis("generator vanishing", f"its gradient fell from {before:.2g} to {now.image_gradient:.2g}")
