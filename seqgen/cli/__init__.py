@@ -21,6 +21,7 @@ from seqgen.cli import (
     models,
     options,
     output,
+    plot,
     sample,
     score,
     train_features,
@@ -70,6 +71,7 @@ app.command("translate", rich_help_panel="Use")(translate.translate)
 app.command("score", rich_help_panel="Judge")(score.score)
 app.command("evaluate", rich_help_panel="Judge")(evaluate.evaluate)
 app.command("inspect", rich_help_panel="Judge", cls=options.SpreadCommand)(inspect.inspect)
+app.command("plot", rich_help_panel="Judge")(plot.plot)
 app.command("models", rich_help_panel="Judge")(models.models)
 app.command("export", rich_help_panel="Use")(export.export)
 

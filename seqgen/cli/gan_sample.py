@@ -46,6 +46,7 @@ def gan_sample(
     truncation: Annotated[
         float, typer.Option("--truncation", "--trunc", min=0.01, help="Largest latent value: less is more typical.")
     ] = math.inf,
+    precision: options.PrecisionOption = "auto",
     device: options.Device = "cpu",
     threads: options.Threads = 1,
     quiet: options.Quiet = False,
@@ -82,7 +83,7 @@ def gan_sample(
     if seed is None:
         seed = fresh()
         terminal.note(f"seed {seed}")
-    maker = Imagination(loaded, seed, truncation)
+    maker = Imagination(loaded, seed, truncation, runtime.number(precision, place))
     if interpolate:
         batches, labels = maker.between(*interpolate, n, wanted), None
         shape = shape if grid else (1, n)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from seqgen.config import PeepholeKind
+from seqgen.config import PeepholeKind, Precision
 
 DATA, MODEL, TRAINING, SAVING, MACHINE = "Data", "Model", "Training", "Saving", "Machine"
 
@@ -24,6 +24,10 @@ SamplingSeed = Annotated[int | None, typer.Option("--seed", help="Same seed, sam
 Device = Annotated[
     str,
     typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="SEQGEN_DEVICE", rich_help_panel=MACHINE),
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option("--precision", help="auto: bf16 where the hardware has it.", rich_help_panel=MACHINE),
 ]
 Threads = Annotated[
     int, typer.Option(min=0, help="Threads; 0: PyTorch's choice.", envvar="SEQGEN_THREADS", rich_help_panel=MACHINE)

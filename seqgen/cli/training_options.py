@@ -17,7 +17,7 @@ import typer
 
 from seqgen.cli import options
 from seqgen.cli.options import MACHINE, SAVING, TRAINING
-from seqgen.config import Precision, Schedule, TrainConfig, Weights
+from seqgen.config import Schedule, TrainConfig, Weights
 
 Body = TypeVar("Body", bound=Callable[..., None])
 
@@ -49,7 +49,7 @@ SHARED: Mapping[str, Any] = {
     "log_every": _option(int, "Steps between lines of metrics.jsonl.", SAVING),
     "weights": _option(Weights, "Number format of the finished model.", SAVING, "--weights"),
     "tensorboard": _option(bool, "Write TensorBoard events too.", SAVING, "--tensorboard"),
-    "precision": _option(Precision, "auto: bf16 where the hardware has it.", MACHINE, "--precision"),
+    "precision": options.PrecisionOption,
     "device": options.Device,
     "threads": options.Threads,
     "processes": _option(int, "Processes that share each batch, as torchrun starts them.", MACHINE, min=1),

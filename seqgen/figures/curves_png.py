@@ -1,4 +1,4 @@
-"""Curves on a logarithmic scale as a picture: panels side by side, each with axes, grid and legend."""
+"""Curves as a picture: panels side by side, each with axes, grid and legend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seqgen.figures.curves import LogAxis, Panel, log_axis, place_ticks
+from seqgen.figures.curves import Axis, Panel, linear_axis, log_axis, place_ticks
 from seqgen.figures.heatmap import GAP, GREY, INK, WHITE, Corner
 from seqgen.figures.labels import visible
 from seqgen.figures.lettering import Lettering
@@ -26,20 +26,21 @@ _GRID = "#e2e8f0"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 
 
-def curves_png(panels: Sequence[Panel], title: str, across: str) -> bytes:
+def curves_png(panels: Sequence[Panel], title: str, across: str, *, log: bool = True) -> bytes:
     """Draw panels, two in a row, all with the same axis upwards.
 
     Args:
         panels (Sequence[Panel]): with at least one curve each.
         title (str): what stands above, and what the values are.
         across (str): what the places are.
+        log (bool): whether equal ratios take equal heights, and not equal differences; then all values are positive.
 
     Returns:
         bytes: a PNG file.
     """
     from PIL import Image
 
-    axis = log_axis(panels)
+    axis = log_axis(panels) if log else linear_axis(panels)
     heading = Lettering(_TITLE_FONT, title).word(title)
     drawn = [_panel(panel, axis, across) for panel in panels]
     wide, high = (max(side) for side in zip(*(panel.size for panel in drawn), strict=True))
@@ -60,14 +61,14 @@ def curves_png(panels: Sequence[Panel], title: str, across: str) -> bytes:
     return file.getvalue()
 
 
-def _panel(panel: Panel, axis: LogAxis, across: str) -> Image.Image:
+def _panel(panel: Panel, axis: Axis, across: str) -> Image.Image:
     """One panel: its title, its chart with numbers on both axes, its legend."""
     from PIL import Image
 
     names = [visible(curve.name) for curve in panel.curves]
-    small = Lettering(_FONT, "".join([visible(panel.title), across, "0123456789e-", *names]))
+    small = Lettering(_FONT, "".join([visible(panel.title), across, "0123456789.e+-", *names]))
     title, below, words = small.word(visible(panel.title)), small.word(across), [small.word(name) for name in names]
-    left = small.word("1e-99").width + GAP
+    left = max(small.word(label).width for label, _ in axis.marks(_MOST_TICKS)) + GAP
     top = title.height + GAP
     legend = top + _HEIGHT + GAP + 2 * small.line_height + GAP
     reach = left + _WIDTH + small.word(str(panel.longest)).width
@@ -85,35 +86,32 @@ def _panel(panel: Panel, axis: LogAxis, across: str) -> Image.Image:
     return picture
 
 
-def _chart(panel: Panel, axis: LogAxis) -> Image.Image:
+def _chart(panel: Panel, axis: Axis) -> Image.Image:
     """The curves above a grid, within a frame."""
     from PIL import Image, ImageDraw
 
     size = (_WIDTH * _FINER, _HEIGHT * _FINER)
     chart = Image.new("RGB", size, WHITE)
     draw = ImageDraw.Draw(chart)
-    for power in range(axis.low, axis.high + 1):
-        y = round((1 - axis.place(10.0**power)) * size[1])
+    for _, height in axis.marks(_MOST_TICKS):
+        y = round((1 - height) * size[1])
         draw.line((0, y, size[0], y), fill=_GRID, width=_FINER)
     for place in place_ticks(panel.longest, _MOST_TICKS):
         x = round(place / panel.longest * size[0])
         draw.line((x, 0, x, size[1]), fill=_GRID, width=_FINER)
     for i, curve in enumerate(panel.curves):
-        points = [
-            (place / panel.longest * size[0], (1 - axis.place(value)) * size[1])
-            for place, value in enumerate(curve.values)
-        ]
+        points = [(place / panel.longest * size[0], (1 - axis.place(value)) * size[1]) for place, value in curve.points]
         draw.line(points, fill=_colour(i), width=_THICK * _FINER, joint="curve")
     draw.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=GREY, width=_FINER)
     return chart.resize((_WIDTH, _HEIGHT), Image.Resampling.LANCZOS)
 
 
-def _number(picture: Image.Image, corner: Corner, panel: Panel, axis: LogAxis, small: Lettering) -> None:
-    """Powers of ten to the left of a chart, places below it."""
+def _number(picture: Image.Image, corner: Corner, panel: Panel, axis: Axis, small: Lettering) -> None:
+    """Values to the left of a chart, places below it."""
     left, top = corner
-    for power in axis.ticks(_MOST_TICKS):
-        word = small.word(f"1e{power}")
-        y = top + round((1 - axis.place(10.0**power)) * _HEIGHT) - small.line_height // 2
+    for label, height in axis.marks(_MOST_TICKS):
+        word = small.word(label)
+        y = top + round((1 - height) * _HEIGHT) - small.line_height // 2
         picture.paste(GREY, (left - GAP - word.width, y), word)
     for place in place_ticks(panel.longest, _MOST_TICKS):
         word = small.word(str(place))

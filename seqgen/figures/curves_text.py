@@ -44,7 +44,7 @@ def _panel(panel: Panel, axis: LogAxis, across: str, width: int) -> Iterator[str
 def _cells(curve: Curve, axis: LogAxis, longest: int, width: int) -> Iterator[tuple[int, int]]:
     """Row and column of each place; of several places in one column the first."""
     columns: dict[int, float] = {}
-    for place, value in enumerate(curve.values):
+    for place, value in curve.points:
         columns.setdefault(round(place / longest * (width - 1)), value)
     for column, value in columns.items():
         row = round((1 - axis.place(value)) * (_HEIGHT - 1))

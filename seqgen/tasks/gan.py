@@ -61,7 +61,7 @@ class GanModel:
         networks = Adversaries(config.images, config.gan)
         networks.generator.initialise()
         networks.discriminator.initialise()
-        return cls(networks, config)
+        return cls(_laid_out(networks), config)
 
     @classmethod
     def load(cls, name: str, device: torch.device) -> GanModel:
@@ -87,7 +87,7 @@ class GanModel:
         shapes = {key: tuple(value.shape) for key, value in networks.state_dict().items()}
         tensors = modeldir.read_tensors(directory / modeldir.WEIGHTS, shapes)
         networks.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
-        networks.to(device).eval().requires_grad_(False)
+        _laid_out(networks).to(device).eval().requires_grad_(False)
         return cls(networks, config, directory)
 
     def files(self) -> dict[str, bytes]:
@@ -114,3 +114,8 @@ class GanModel:
     def device(self) -> torch.device:
         """Where the networks are."""
         return self.generator.project.weight.device
+
+
+def _laid_out(networks: Adversaries) -> Adversaries:
+    """The same networks, kernels and hence images with their channels side by side: convolutions are faster then."""
+    return networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqgen.config import AdversarialConfig
+from seqgen.config import AdversarialConfig, GanLoss
 from seqgen.data.images import ImageSet
 from seqgen.errors import CollapsedError
 from seqgen.figures.mosaic import sketch
@@ -33,6 +33,8 @@ STATISTICS_BATCHES, STATISTICS_IMAGES = 16, 256
 SHOWN = 6
 WATCHED = ("accuracy", "sign", "image_gradient")
 JUDGED = ("spread", "precision", "recall", "different_bins", "missing", "frechet", "floor", "closeness")
+# Losses that compare logits, which have no zero of their own.
+CRITICS: tuple[GanLoss, ...] = ("relativistic", "wasserstein-gp")
 # Stands for not-a-number in a checkpoint, which holds finite values only.
 UNKNOWN = -1.0
 
@@ -150,7 +152,7 @@ class GanTask:
     def _watch(self, on_real: Tensor, on_fake: Tensor) -> None:
         """Remember how often the discriminator was right. What compares has no zero: there the pairs count."""
         middle = 0.5 if self._config.loss == "least-squares" else 0.0
-        if self._config.loss in ("relativistic", "wasserstein-gp"):
+        if self._config.loss in CRITICS:
             middle = float(on_fake.mean() + on_real.mean()) / 2
         real = (on_real > middle).float().mean()
         self._accuracy = float(real + (on_fake < middle).float().mean()) / 2
@@ -220,7 +222,7 @@ class GanTask:
         """The means since the last evaluation; a critic has no accuracy to speak of."""
         *sums, steps = self._watched[0].tolist()
         means = dict(zip(WATCHED, (total / max(steps, 1.0) for total in sums), strict=True))
-        return means | ({"accuracy": math.nan} if self._config.loss == "wasserstein-gp" else {})
+        return means | ({"accuracy": math.nan} if self._config.loss in CRITICS else {})
 
     def _change(self, samples: NDArray[np.uint8]) -> float:
         """How far the same latents moved since the last evaluation, as a share of the distance between two of them."""

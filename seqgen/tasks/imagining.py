@@ -20,7 +20,7 @@ from seqgen.gan.folding import fold
 from seqgen.seeds import derive
 from seqgen.tasks.gan import GanModel
 
-TOGETHER = 32
+TOGETHER = 64
 
 Pixels = NDArray[np.uint8]
 
@@ -32,11 +32,14 @@ class Imagination:
         model (GanModel): in evaluation mode.
         seed (int): of all images.
         truncation (float): no latent value is further from 0 than this; infinity leaves them as they are.
+        number (torch.dtype): what the generator computes with.
     """
 
-    def __init__(self, model: GanModel, seed: int, truncation: float = math.inf) -> None:
-        self._model, self._seed, self._truncation = model, seed, truncation
-        self._painter = fold(model.generator)
+    def __init__(
+        self, model: GanModel, seed: int, truncation: float = math.inf, number: torch.dtype = torch.float32
+    ) -> None:
+        self._model, self._seed, self._truncation, self._number = model, seed, truncation, number
+        self._painter = fold(model.generator).to(number)
 
     def latents(self, indices: Sequence[int]) -> Tensor:
         """The latents of some images, `(images, latent)`."""
@@ -76,7 +79,7 @@ class Imagination:
     @torch.inference_mode()
     def _paint(self, inputs: Tensor) -> Pixels:
         filled = torch.cat([inputs, inputs.new_zeros(TOGETHER - len(inputs), inputs.shape[1])])
-        return to_bytes(self._painter.paint(filled)[: len(inputs)])
+        return to_bytes(self._painter.paint(filled.to(self._number))[: len(inputs)])
 
 
 def _generator(seed: int, *path: str | int) -> torch.Generator:

@@ -106,9 +106,11 @@ def optimizer_tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> di
 
 
 def load_optimizer_tensors(module: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Restore what `optimizer_tensors` gave."""
+    """Restore what `optimizer_tensors` gave, in the memory layout of the parameters: a fused step relies on it."""
     parameters = dict(module.named_parameters())
     for path, value in tensors.items():
         name, key = path.rsplit(".", 1)
         parameter = parameters[name]
-        optimizer.state[parameter][key] = value.to(parameter.device).clone()
+        like = parameter.detach() if value.shape == parameter.shape else value
+        restored = torch.empty_like(like, dtype=value.dtype, device=parameter.device)
+        optimizer.state[parameter][key] = restored.copy_(value)

@@ -88,6 +88,11 @@ def choose_precision(precision: Precision, device: torch.device) -> Precision:
     return "fp32"
 
 
+def number(precision: Precision, device: torch.device) -> torch.dtype:
+    """The type of the numbers that a network in use computes with."""
+    return torch.bfloat16 if choose_precision(precision, device) == "bf16" else torch.float32
+
+
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
     """The context in which losses are computed."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from compare_gan import gan
 from compare_sampling import sampling
 from compare_startup import startup
 from compare_training import training
@@ -30,10 +31,11 @@ BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
     "sampling": sampling,
     "translation": translation,
     "transformer": transformer,
+    "gan": gan,
     "startup": startup,
     "memory": memory,
 }
-USUAL = ("training", "sampling", "translation", "transformer", "startup")
+USUAL = ("training", "sampling", "translation", "transformer", "gan", "startup")
 
 
 def main() -> None:

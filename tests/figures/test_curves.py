@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from seqgen.figures.curves import Curve, LogAxis, Panel, log_axis, place_ticks
+from seqgen.figures.curves import Curve, LogAxis, Panel, linear_axis, log_axis, place_ticks
 from seqgen.figures.curves_png import curves_png
 from seqgen.figures.curves_text import curves_text
 
@@ -51,6 +51,40 @@ def test_places_on_an_axis() -> None:
     assert [axis.place(10.0**power) for power in (-3, -1, 1)] == pytest.approx([0, 0.5, 1])
     assert axis.ticks(5) == [1, 0, -1, -2, -3]
     assert axis.ticks(3) == [1, -1, -3]
+
+
+@pytest.mark.parametrize(
+    ("ends", "marks"),
+    [
+        ((0.0, 1.0), [1.0, 0.8, 0.6, 0.4, 0.2, 0.0]),
+        ((3.0, 58.0), [60.0, 50.0, 40.0, 30.0, 20.0, 10.0, 0.0]),
+        ((2.0, 2.0), [2.5, 2.0]),
+        ((-1.0, 1.0), [1.0, 0.5, 0.0, -0.5, -1.0]),
+    ],
+)
+def test_a_linear_axis_has_round_numbers_and_holds_all_values(ends: tuple[float, float], marks: list[float]) -> None:
+    axis = linear_axis([Panel("", [Curve("", ends)])])
+    assert [float(label) for label, _ in axis.marks(10)] == marks
+    assert [place for _, place in axis.marks(10)][:: len(marks) - 1] == [1.0, 0.0]
+    assert len(axis.marks(3)) <= 3
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_higher_value_is_drawn_higher_wherever_the_curve_begins(log: bool) -> None:
+    curves = [Curve("low", [3.0, 3.0], [20.0, 40.0]), Curve("high", [33.0, 33.0], [0.0, 40.0])]
+    picture = opened(curves_png([Panel("", curves)], "loss", "step", log=log))
+    chart = range(picture.height * 4 // 5)  # the legend is below
+
+    def rows(x: int, colour: tuple[int, int, int]) -> list[int]:
+        pixels = picture.load()
+        assert pixels is not None
+        near = (max(abs(a - b) for a, b in zip(pixels[x, y], colour, strict=True)) < 40 for y in chart)  # type: ignore[arg-type]
+        return [y for y, found in zip(chart, near, strict=True) if found]
+
+    early, late = picture.width // 4, picture.width * 3 // 4
+    assert not rows(early, BLUE)
+    assert rows(early, ORANGE) == rows(late, ORANGE)
+    assert max(rows(late, ORANGE)) < min(rows(late, BLUE))
 
 
 @pytest.mark.parametrize(

@@ -60,20 +60,28 @@ def test_states(history: list[Signals], state: State) -> None:
 
 
 def test_the_worst_state_counts() -> None:
-    assert diagnose([WELL, but(accuracy=0.99, spread=0.1, closeness=0.1)]).state == "collapsed"
+    assert diagnose([UNTRAINED, but(accuracy=0.99, frechet=30.0, spread=0.1, closeness=0.1)]).state == "collapsed"
+
+
+def test_a_generator_that_lost_from_the_start_has_not_collapsed() -> None:
+    """Minimax against a discriminator twenty times as fast: grey images for ever, and no gradient (measured)."""
+    diagnosis = diagnose([UNTRAINED, dataclasses.replace(UNTRAINED, accuracy=0.997, frechet=39.4)])
+    assert str(diagnosis).startswith("generator vanishing: its images are as far from real ones as before")
+    assert diagnose([UNTRAINED, dataclasses.replace(UNTRAINED, accuracy=0.8, frechet=39.4)]).state == "collapsed"
 
 
 def test_nothing_is_said_before_the_first_step_and_no_collapse_found_while_a_run_learns_fast() -> None:
     assert diagnose([UNTRAINED]).state == "healthy"
     assert diagnose([UNTRAINED, but(spread=0.1, frechet=30.0)]).state == "collapsed"
     assert diagnose([UNTRAINED, but(spread=0.1)]).state == "healthy"
-    assert diagnose([UNTRAINED, but(accuracy=0.99)]).state == "discriminator overpowers"
+    assert diagnose([UNTRAINED, but(accuracy=0.99)]).state == "healthy"  # it wins, and the generator learns
+    assert diagnose([UNTRAINED, WELL, but(accuracy=0.98)]).state == "healthy"
 
 
 def test_every_trouble_has_advice_and_says_what_was_seen() -> None:
     assert set(ADVICE) == set(get_args(State))
     assert [state for state, advice in ADVICE.items() if not advice] == ["healthy"]
-    said = str(diagnose([UNTRAINED, but(accuracy=0.99)]))
+    said = str(diagnose([UNTRAINED, WELL, but(accuracy=0.99)]))
     assert said.startswith("discriminator overpowers: it is right 99.0% of the time; try a lower --lr-ratio")
     assert str(diagnose([WELL])) == "healthy"
 

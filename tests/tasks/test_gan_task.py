@@ -15,7 +15,7 @@ from seqgen.errors import CollapsedError
 from seqgen.gan import health
 from seqgen.gan.health import Diagnosis
 from seqgen.tasks.gan_judge import Judge, closeness, spread
-from seqgen.tasks.gan_task import GanTask
+from seqgen.tasks.gan_task import CRITICS, GanTask
 from seqgen.tasks.pixel_features import PixelFeatures
 
 
@@ -163,8 +163,9 @@ def test_an_evaluation_changes_nothing_but_the_statistics(images: ImageSet) -> N
     assert all(torch.equal(p, before[name]) for name, p in task.players["generator"].named_parameters())
 
 
-def test_a_critic_has_no_accuracy(images: ImageSet) -> None:
-    task = task_of(images, loss="wasserstein-gp")
+@pytest.mark.parametrize("loss", CRITICS)
+def test_a_critic_has_no_accuracy(images: ImageSet, loss: GanLoss) -> None:
+    task = task_of(images, loss=loss)
     steps(task, 1)
     assert "discriminator_accuracy" not in evaluated(task)
     assert math.isnan(task._history[-1].accuracy)

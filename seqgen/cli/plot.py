@@ -1,0 +1,73 @@
+"""`seqgen plot`: what runs logged, as curves in one picture."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqgen.cli import output
+from seqgen.errors import ModelError, UsageError
+
+
+def plot(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Model or run directories, or names.")],
+    measure: Annotated[str, typer.Option("--measure", "-m", help="Which number of metrics.jsonl.")] = "loss",
+    log: Annotated[bool, typer.Option("--log", help="A logarithmic scale.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The PNG; - is standard output, as is a pipe.")
+    ] = None,
+) -> None:
+    """Draw a measure of one or more runs over their steps, as PNG.
+
+    A run that goes on is drawn as far as it is. A measure that no run has is answered with those that there are.
+
+    ```sh
+    seqgen plot shakespeare-lstm --out loss.png
+    seqgen plot shakespeare-lstm --measure grad_norm --log --out gradients.png
+    ```
+    """
+    from seqgen import modeldir
+    from seqgen.figures.curves import Curve, Panel
+    from seqgen.figures.curves_png import curves_png
+
+    runs = list(dict.fromkeys(runs))
+    logs = {run: modeldir.locate(run) / "metrics.jsonl" for run in runs}
+    curves = [Curve(run, *_logged(path, measure)) for run, path in logs.items()]
+    for run, curve in zip(runs, curves, strict=True):
+        if not curve.values:
+            known = ", ".join(sorted({name for record in _records(logs[run]) for name in record}))
+            raise UsageError(f"{run} has no measure {measure!r}", hint=f"known: {known}")
+        if log and min(curve.values) <= 0:
+            raise UsageError(f"{measure} of {run} is not always above 0, as a logarithmic scale needs it")
+    picture = curves_png([Panel("", curves)], measure.replace("_", " "), "step", log=log)
+    if out == Path("-") or (out is None and not output.stdout_is_a_terminal()):
+        output.write_bytes(picture)
+    else:
+        output.write_file(out or Path(f"{measure}.png"), picture)
+
+
+def _logged(path: Path, measure: str) -> tuple[list[float], list[float]]:
+    """Finite values, and the steps after which they were logged.
+
+    The judgement of the finished model, which is of an earlier step, is left out.
+    """
+    values, steps = [], []
+    for record in _records(path):
+        value = record.get(measure)
+        if isinstance(value, float | int) and math.isfinite(value) and "step" in record and "final" not in record:
+            values.append(float(value))
+            steps.append(float(record["step"]))
+    return values, steps
+
+
+def _records(path: Path) -> Iterator[dict[str, float]]:
+    try:
+        with path.open(encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from None
