@@ -80,7 +80,7 @@ def test_no_text_is_a_usage_error_with_a_hint(folder: Path, call: Call) -> None:
     --hidden-size=0 --hidden-size=100000000 --embed-size=-3 --layers=0 --layers=1.5 --dropout=1 --dropout=nan --bptt=0
     --batch-size=0 --grad-accumulation=0 --grad-accumulation=33 --seed=-1 --clip=-1 --clip=nan --ema=1 --ema=nan
     --warmup=-1 --weight-decay=-1 --eval-every=0 --save-every=0 --log-every=0 --patience=-1 --threads=-1 --valid=1
-    --valid=-0.5 --valid=nan --vocab-size=0 --cell=lstmx --tokens=word --schedule=step --precision=fp16 --device=gpu
+    --valid=-0.5 --valid=nan --vocab-size=-1 --cell=lstmx --tokens=verse --schedule=step --precision=fp16 --device=gpu
     --device=cuda:99""".split(),
 )
 def test_train_lm_refuses_a_wrong_value(option: str, texts: Path, call: Call) -> None:
