@@ -341,9 +341,8 @@ def test_term_while_sampling_ends_as_a_shell_expects(tiny: TinyModel, folder: Pa
 @pytest.mark.slow
 def test_kill_int_ends_a_background_job_of_a_script(tiny: TinyModel, folder: Path) -> None:
     words = f'"$PYTHON" -m seqgen sample -m {tiny.name} --length 100000000 --seed 1 > text'
-    line = (
-        f"{words} & job=$!; until [ -s text ]; do sleep 0.1; done; kill -INT $job; sleep 3; kill -KILL $job; wait $job"
-    )
+    patience = "for i in $(seq 100); do kill -0 $job || break; sleep 0.2; done; kill -KILL $job"
+    line = f"{words} & job=$!; until [ -s text ]; do sleep 0.1; done; kill -INT $job; {patience}; wait $job"
     ended = shell(f"({line}) 2> killed; code=$?; exit $code", cwd=folder)
     assert ended.code == 130
 
