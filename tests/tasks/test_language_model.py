@@ -15,12 +15,11 @@ from seqgen.config import Cell, RecurrentConfig, TextConfig, TransformerConfig, 
 from seqgen.data.corpus import Corpus, TokenSpan, build_corpus
 from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer
 from seqgen.errors import ConfigError, ModelError
-from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.nets.transformer_lm import TransformerNetwork
 from seqgen.tasks.language_model import LanguageModel, model_files, unknown_characters
 from seqgen.tasks.language_model_judging import char_counts, evaluate
 from seqgen.tasks.language_model_task import LanguageModelTask
-from seqgen.tasks.networks import language_config
+from seqgen.tasks.networks import LanguageNetwork, language_config, language_network
 
 VOCAB = 6
 CPU = torch.device("cpu")
@@ -28,9 +27,9 @@ CPU = torch.device("cpu")
 every_cell = pytest.mark.parametrize("cell", get_args(Cell))
 
 
-def network_of(cell: Cell, vocab_size: int = VOCAB, num_layers: int = 2) -> RecurrentNetwork:
+def network_of(cell: Cell, vocab_size: int = VOCAB, num_layers: int = 2) -> LanguageNetwork:
     config = RecurrentConfig(cell=cell, embed_size=4, hidden_size=8, num_layers=num_layers, dropout=0.0)
-    network = RecurrentNetwork(config, vocab_size)
+    network = language_network(config, vocab_size)
     generator = torch.Generator().manual_seed(5)
     for parameter in network.parameters():
         parameter.data = 0.6 * torch.randn(parameter.shape, generator=generator)
@@ -43,7 +42,7 @@ def random_span(folder: Path, length: int) -> TokenSpan:
     return TokenSpan(path, "uint8", 0, length)
 
 
-def one_pass(network: RecurrentNetwork, span: TokenSpan) -> float:
+def one_pass(network: LanguageNetwork, span: TokenSpan) -> float:
     """The mean cross-entropy of one forward pass over all of it."""
     tokens = torch.from_numpy(span.read(0, len(span)))[None]
     with torch.inference_mode():
@@ -74,7 +73,7 @@ def test_one_lane_is_one_exact_pass_whatever_the_chunks(tmp_path: Path, cell: Ce
 def test_a_uniform_network_scores_the_logarithm_of_the_vocabulary(tmp_path: Path) -> None:
     network = network_of("gru")
     torch.nn.init.zeros_(network.output_matrix)
-    torch.nn.init.zeros_(network.output.bias)
+    torch.nn.init.zeros_(network.get_parameter("output.bias"))
     measures = evaluate(network, random_span(tmp_path, 100), 2 * ones(), lanes=1)
     assert measures is not None
     # ln 6 = 1.791759 nats; at two characters a token log2(6) / 2 = 1.292481 bits per character.
@@ -98,7 +97,7 @@ def test_many_lanes_agree_with_one(tmp_path: Path, lanes: int) -> None:
 def test_warmed_up_lanes_score_exactly_what_a_forgetful_network_would(tmp_path: Path) -> None:
     # Without recurrence a prediction hangs on the last token alone, so lanes change nothing but the sum.
     network, span = network_of("rnn", num_layers=1), random_span(tmp_path, 256 * 4 + 1)
-    network.layers[0].weight_hh_l0.data.zero_()  # type: ignore[operator]
+    network.get_parameter("layers.0.weight_hh_l0").data.zero_()
     exact, fast = evaluate(network, span, ones(), lanes=1), evaluate(network, span, ones(), lanes=4)
     assert exact is not None
     assert fast is not None
@@ -154,7 +153,7 @@ def corpus_of(folder: Path, length: int = 203, valid: str = "0") -> Corpus:
     return build_corpus(config, folder / "data", lambda message: None)
 
 
-def task_of(corpus: Corpus, network: RecurrentNetwork, *, batch_size: int = 5) -> LanguageModelTask:
+def task_of(corpus: Corpus, network: LanguageNetwork, *, batch_size: int = 5) -> LanguageModelTask:
     return LanguageModelTask(network, corpus, 6, batch_size=batch_size, seed=0)
 
 
@@ -279,7 +278,7 @@ def test_a_sample_is_a_text_that_follows_the_seed(tmp_path: Path) -> None:
 # Loading ------------------------------------------------------------------------------------------------------
 
 
-def save(folder: Path, network: RecurrentNetwork, tokenizer: CharTokenizer) -> Path:
+def save(folder: Path, network: LanguageNetwork, tokenizer: CharTokenizer) -> Path:
     weights = modeldir.tensors_to_bytes(network.state_dict())
     modeldir.write_directory(folder, {**model_files(network, tokenizer), modeldir.WEIGHTS: weights})
     return folder

