@@ -3,7 +3,8 @@
 The learning rate follows the progress of the run, so its length must be known. With `--steps` or `--epochs` it is.
 With `--minutes` it is measured once the warm-up is over: from then on the run is like one with `--steps`, and
 continues bit for bit after an interruption. Only when the end would miss the time by more than three per cent is the
-rest re-planned, and the plan is part of every checkpoint.
+rest re-planned: the learning rate goes on from where it is, or, when the machine turns out to be faster than it seemed,
+from where it would be had that been known. The plan is part of every checkpoint.
 """
 
 from __future__ import annotations
@@ -98,4 +99,4 @@ def revise(config: TrainConfig, plan: Plan | None, step: int, elapsed: float, pa
     fits = step + pace.steps_in(max(0.0, left), config.eval_every)
     if abs(fits - plan.total_steps) * pace.step_cost(config.eval_every) <= TOLERANCE * budget:
         return plan
-    return Plan(step, plan.progress(step), max(step, fits))
+    return Plan(step, min(plan.progress(step), elapsed / budget), max(step, fits))

@@ -41,6 +41,8 @@ from seqgen.train.task import Task
 
 # A run that went wrong so often has the wrong settings.
 MOST_ROLLBACKS = 3
+# Steps after which a time budget is looked at again; a machine that was busy at the start may not stay so.
+REPLAN_EVERY = 100
 
 
 class Trainer:
@@ -139,7 +141,7 @@ class Trainer:
         progress.step += 1
         progress.seconds += seconds
         self._pace.took(seconds)
-        if progress.plan is None:
+        if progress.plan is None or progress.step % REPLAN_EVERY == 0:
             self._plan()
         record |= {"seconds": progress.seconds, "units_per_second": units / seconds}
         self.listeners.stepped(record, self._total_steps)

@@ -114,6 +114,15 @@ def test_a_budget_of_nothing_takes_no_step() -> None:
     assert revise(minutes(0.0), None, 0, 0.0, Pace()) == Plan(0, 0.0, 0)
 
 
+def test_a_run_that_seemed_short_does_not_stay_at_the_end_of_its_learning_rate() -> None:
+    # Planned for 70 steps on a busy machine; after 24 of 60 seconds these are done, and a step takes an eighth.
+    plan = revise(minutes(1.0), Plan(10, 0.0, 70), 70, 24.0, pace(0.125))
+    assert plan == Plan(70, pytest.approx(0.4), 70 + 36 * 8)  # type: ignore[arg-type]
+    # One that seemed long hurries on from where it stands.
+    plan = revise(minutes(1.0), Plan(0, 0.0, 1000), 300, 45.0, pace(0.125))
+    assert plan == Plan(300, pytest.approx(0.3), 300 + 15 * 8)  # type: ignore[arg-type]
+
+
 def test_after_a_resume_a_plan_stands_until_a_step_was_measured() -> None:
     plan = Plan(10, 0.0, 500)
     assert revise(minutes(1.0), plan, 100, 59.0, Pace()) is plan
