@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from seqgen import modeldir
+from seqgen.cli.models import _describe
 from seqgen.config import ImageConfig, SamplingConfig, SearchConfig, TextConfig
 from seqgen.data.corpus import build_corpus
 from seqgen.data.images import build_images
@@ -190,3 +191,8 @@ def test_it_writes_the_digits_that_are_asked_for() -> None:
     pixels = np.concatenate(list(made.images(range(200), range(10))))
     read = FeatureModel.load("digits", cpu).probs(pixels).argmax(axis=1)
     assert (read == np.arange(200) % 10).mean() >= 0.97
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_list_of_models_says_how_good_each_is(name: str) -> None:
+    assert _describe(shipped(name))["measures"]

@@ -12,7 +12,17 @@ import typer
 from seqgen.cli import options, output
 from seqgen.errors import ModelError
 
-MEASURES = ("valid_loss", "valid_accuracy", "valid_bits_per_char", "valid_perplexity", "valid_bleu", "valid_chrf")
+MEASURES = (
+    "valid_loss",
+    "valid_accuracy",
+    "valid_bits_per_char",
+    "valid_perplexity",
+    "valid_bleu",
+    "valid_chrf",
+    "valid_frechet",
+    "valid_recall",
+)
+RANKS = ("valid_loss", "valid_frechet")  # which of them says that one evaluation was better than another
 
 
 def models(
@@ -74,14 +84,15 @@ def _describe(path: Path) -> dict[str, Any]:
 def _last_measures(path: Path) -> dict[str, float]:
     """The exact measures at the end of a run, or while it is not finished its best evaluation so far."""
     best: dict[str, float] = {}
+    lowest = math.inf
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             record = json.loads(line)
             measures = {name: float(record[name]) for name in MEASURES if name in record}
-            loss = measures["valid_loss"]
+            rank = measures[next(name for name in RANKS if name in measures)]
             final = record.get("final", False)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, StopIteration, AttributeError, RecursionError):
             continue  # a line of a training step, or one that a kill cut short
-        if final or loss < best.get("valid_loss", math.inf):
-            best = measures
+        if final or rank < lowest:
+            best, lowest = measures, rank
     return best
