@@ -93,7 +93,7 @@ def test_a_text_has_to_fit() -> None:
 
 
 def test_a_recurrent_language_model_has_no_attention() -> None:
-    with pytest.raises(ModelError, match="recurrent"):
+    with pytest.raises(ModelError, match="no Transformer"):
         language_maps(text_model(RecurrentConfig(hidden_size=4, embed_size=4)), "abc")
 
 
