@@ -207,6 +207,7 @@ def test_a_run_without_a_name_goes_to_models(tiny: TinyModel, folder: Path, call
     assert Path("models/data-gru/MANIFEST.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
