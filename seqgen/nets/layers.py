@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from seqgen.config import PeepholeKind, RecurrentCell
 from seqgen.nets.cells import GATES, STATE_PARTS
-from seqgen.nets.sweeps import GRUBeforeSweep, Path, PeepholeSweep
+from seqgen.nets.sweeps import GRUBeforeSweep, PeepholeSweep, Walk
 
 Ends = Tensor | tuple[Tensor, ...]
 
@@ -79,20 +79,20 @@ class SweptLayer(nn.Module):
         outputs, ends = [], []
         for direction, suffix in enumerate(self.suffixes):
             state = tuple(part[direction] for part in before)
-            output, *end = self._sweep(values, state, suffix, Path(sizes, backwards=direction == 1))
+            output, *end = self._sweep(values, state, suffix, Walk(sizes, backwards=direction == 1))
             outputs.append(output)
             ends.append(end)
         return torch.cat(outputs, dim=1), [torch.stack(same) for same in zip(*ends, strict=True)]
 
-    def _sweep(self, values: Tensor, state: tuple[Tensor, ...], suffix: str, path: Path) -> Any:
+    def _sweep(self, values: Tensor, state: tuple[Tensor, ...], suffix: str, walk: Walk) -> Any:
         # By attribute: for a call a weight may be a plain tensor, such as one with some of its elements dropped.
         input_weight, bias, weight = (
             getattr(self, f"{name}_{suffix}") for name in ("weight_ih", "bias_ih", "weight_hh")
         )
         x = functional.linear(values, input_weight, bias)  # the input's share of all gates, of all steps at once
         if self.cell == "peephole":
-            return PeepholeSweep.apply(x, *state, weight, getattr(self, f"weight_ch_{suffix}"), path)  # type: ignore[no-untyped-call]
-        return GRUBeforeSweep.apply(x, *state, weight, path)  # type: ignore[no-untyped-call]
+            return PeepholeSweep.apply(x, *state, weight, getattr(self, f"weight_ch_{suffix}"), walk)  # type: ignore[no-untyped-call]
+        return GRUBeforeSweep.apply(x, *state, weight, walk)  # type: ignore[no-untyped-call]
 
 
 def recurrent_layer(

@@ -25,7 +25,7 @@ from seqgen.nets.products import Matrix, add_product, pack, product
 sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
 
 
-class Path(NamedTuple):
+class Walk(NamedTuple):
     """The way of a state through packed rows.
 
     Args:
@@ -43,7 +43,7 @@ class Path(NamedTuple):
 
 
 class PeepholeSweep(torch.autograd.Function):
-    """The peephole LSTM; `apply(x, h, c, weight, peepholes, path)` gives `(outputs, h, c)`.
+    """The peephole LSTM; `apply(x, h, c, weight, peepholes, walk)` gives `(outputs, h, c)`.
 
     Shapes: `x` is `(rows, 4 * hidden)`; `h` and `c` are `(batch, hidden)`; `weight` is `(4 * hidden, hidden)`;
     `peepholes` is `(3, hidden)`, or `(3, hidden, hidden)` for full matrices, of the gates i, f, o; the outputs are
@@ -52,7 +52,7 @@ class PeepholeSweep(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, h: Tensor, c: Tensor, weight: Tensor, peepholes: Tensor, path: Path
+        ctx: Any, x: Tensor, h: Tensor, c: Tensor, weight: Tensor, peepholes: Tensor, walk: Walk
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Keeps the gates, the cells and what each step began with."""
         size = h.shape[1]
@@ -62,7 +62,7 @@ class PeepholeSweep(torch.autograd.Function):
         h, c = h.to(x.dtype, copy=True), c.clone()
         gates, cells = torch.empty(x.shape, dtype=c.dtype, device=x.device), c.new_empty(len(x), size)
         outputs, h_before, c_before = x.new_empty(len(x), size), x.new_empty(len(x), size), torch.empty_like(cells)
-        for x_t, a, new, out, h_was, c_was in path.steps(x, gates, cells, outputs, h_before, c_before):
+        for x_t, a, new, out, h_was, c_was in walk.steps(x, gates, cells, outputs, h_before, c_before):
             h_now, c_now = h[: len(x_t)], c[: len(x_t)]  # sequences that have ended keep their state
             h_was.copy_(h_now)
             c_was.copy_(c_now)
@@ -76,7 +76,7 @@ class PeepholeSweep(torch.autograd.Function):
             h_now.copy_(out)
             c_now.copy_(new)
         ctx.save_for_backward(gates, cells, h_before, c_before, weight, peepholes)
-        ctx.path = path
+        ctx.walk = walk
         return outputs, h, c
 
     @staticmethod
@@ -90,7 +90,7 @@ class PeepholeSweep(torch.autograd.Function):
         low = dtype if peepholes.dim() == 3 else cells.dtype
         dh, dc = dh.to(cells.dtype, copy=True), dc.clone()
         da = torch.empty_like(gates)
-        for d_t, a, da_t, new, c_was in reversed(ctx.path.steps(d_outputs, gates, da, cells, c_before)):
+        for d_t, a, da_t, new, c_was in reversed(ctx.walk.steps(d_outputs, gates, da, cells, c_before)):
             dh_now, dc_now = dh[: len(d_t)], dc[: len(d_t)]
             i, f, g, o = a.chunk(4, dim=1)
             da_i, da_f, da_g, da_o = da_t.chunk(4, dim=1)
@@ -115,21 +115,21 @@ def _gates_see(peepholes: Tensor, dtype: torch.dtype) -> list[Matrix]:
 
 
 class GRUBeforeSweep(torch.autograd.Function):
-    """The GRU with its reset gate before the product; `apply(x, h, weight, path)` gives `(outputs, h)`.
+    """The GRU with its reset gate before the product; `apply(x, h, weight, walk)` gives `(outputs, h)`.
 
     Shapes: `x` is `(rows, 3 * hidden)`; `h` is `(batch, hidden)`; `weight` is `(3 * hidden, hidden)`; the rest as in
     `PeepholeSweep`.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor, path: Path) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor, walk: Walk) -> tuple[Tensor, Tensor]:
         """Keeps the gates, what each step began with, and what its reset gate let through."""
         size = h.shape[1]
         gate_matrix, candidate_matrix = (pack(part.t().to(x.dtype)) for part in torch.split(weight, [2 * size, size]))
         h = h.clone()
         gates = torch.empty(x.shape, dtype=h.dtype, device=x.device)
         outputs, h_before, reset = x.new_empty(len(x), size), h.new_empty(len(x), size), h.new_empty(len(x), size)
-        for x_t, a, kept, out, h_was in path.steps(x, gates, reset, outputs, h_before):
+        for x_t, a, kept, out, h_was in walk.steps(x, gates, reset, outputs, h_before):
             h_now = h[: len(x_t)]  # sequences that have ended keep their state
             h_was.copy_(h_now)
             rz, n = a[:, : 2 * size], a[:, 2 * size :]
@@ -138,7 +138,7 @@ class GRUBeforeSweep(torch.autograd.Function):
             n.copy_(add_product(x_t[:, 2 * size :], kept.to(x.dtype), candidate_matrix)).tanh_()
             out.copy_(torch.addcmul(h_was, z, n - h_was, out=h_now))
         ctx.save_for_backward(gates, h_before, reset, weight)
-        ctx.path = path
+        ctx.walk = walk
         return outputs, h
 
     @staticmethod
@@ -150,7 +150,7 @@ class GRUBeforeSweep(torch.autograd.Function):
         gate_matrix, candidate_matrix = (pack(part.to(dtype)) for part in torch.split(weight, [2 * size, size]))
         dh = dh.clone()
         da = torch.empty_like(gates)
-        for d_t, a, da_t, h_was in reversed(ctx.path.steps(d_outputs, gates, da, h_before)):
+        for d_t, a, da_t, h_was in reversed(ctx.walk.steps(d_outputs, gates, da, h_before)):
             dh_now = dh[: len(d_t)]
             r, z, n = a.chunk(3, dim=1)
             da_r, da_z, da_n = da_t.chunk(3, dim=1)

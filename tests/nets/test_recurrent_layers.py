@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from seqgen.config import PeepholeKind, RecurrentCell
 from seqgen.nets.cells import STATE_PARTS, CellWeights
 from seqgen.nets.layers import initialise, recurrent_layer
-from seqgen.nets.sweeps import Path
+from seqgen.nets.sweeps import Walk
 
 INPUT, HIDDEN = 3, 4
 
@@ -45,10 +45,10 @@ def stepped(cell: RecurrentCell, layer: nn.Module, values: Tensor, state: Sequen
     return torch.stack(outputs), *now
 
 
-def test_a_path_visits_the_rows_of_each_step_in_order() -> None:
+def test_a_walk_visits_the_rows_of_each_step_in_order() -> None:
     rows = torch.arange(6)
-    assert [part.tolist() for (part,) in Path([3, 2, 1]).steps(rows)] == [[0, 1, 2], [3, 4], [5]]
-    assert [part.tolist() for (part,) in Path([3, 2, 1], backwards=True).steps(rows)] == [[5], [3, 4], [0, 1, 2]]
+    assert [part.tolist() for (part,) in Walk([3, 2, 1]).steps(rows)] == [[0, 1, 2], [3, 4], [5]]
+    assert [part.tolist() for (part,) in Walk([3, 2, 1], backwards=True).steps(rows)] == [[5], [3, 4], [0, 1, 2]]
 
 
 @every_kind
