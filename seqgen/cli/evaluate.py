@@ -26,7 +26,7 @@ LANGUAGE, TRANSLATION, IMAGES = "Language models", "Translation models", "Images
 # Which options belong to which kind of model; the others belong to all.
 COMPARING = {"features", "weights", "save_statistics"}
 OPTIONS = {
-    "language-model": {"tail"},
+    "language-model": {"tail", "dynamic"},
     "translation": {"beam", "length_penalty", "search_errors", "min_length", "max_nodes", "max_seconds"},
     "images": COMPARING | {"samples"},
     "sets of images": COMPARING,
@@ -54,6 +54,15 @@ def evaluate(
             rich_help_panel=LANGUAGE,
         ),
     ] = 1.0,
+    dynamic: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="LR",
+            help="Go on learning from what was read, at this learning rate (0.03, say); 0: do not.",
+            rich_help_panel=LANGUAGE,
+        ),
+    ] = 0.0,
     beam: Annotated[
         int, typer.Option(min=1, metavar="K", help="Width of the beam.", rich_help_panel=TRANSLATION)
     ] = SEARCH.beam_size,
@@ -101,7 +110,9 @@ def evaluate(
 
     A language model reads text in one sequential pass, the state carried from the first token to the last; a
     Transformer sees its context only, and predicts each token from at least half of one. JSON keys:
-    loss (nats per token), bits_per_char, perplexity, tokens, chars.
+    loss (nats per token), bits_per_char, perplexity, tokens, chars. With --dynamic it goes on learning: a part of the
+    text is predicted, and then learnt from (Krause et al. 2018). That is another figure than one without, to be
+    reported as such; the model on disk stays as it is.
 
     A translation model translates SOURCE by beam search. JSON keys: bleu, chrf (with bleu_signature, chrf_signature),
     loss (nats per token of TARGET), perplexity, sentences, seconds. With --search-errors: a table of greedy, beam and
@@ -116,6 +127,7 @@ def evaluate(
 
     ```sh
     seqgen evaluate data.txt --tail 0.1
+    seqgen evaluate data.txt --tail 0.1 --dynamic 0.03
     seqgen evaluate -m multi30k-de-en test.de test.en --search-errors
     seqgen evaluate real/ fakes.zip --features digits --json
     ```
@@ -154,20 +166,26 @@ def evaluate(
             )
             _pairs(model, tuple(paths), search, place, terminal, search_errors=search_errors, as_json=as_json)
         case _:
-            _text(model, paths, tail, place, terminal, as_json=as_json)
+            _text(model, paths, tail, dynamic, place, terminal, as_json=as_json)
 
 
-def _text(model: str, paths: list[str], tail: float, place: torch.device, terminal: Terminal, *, as_json: bool) -> None:
+def _text(
+    model: str, paths: list[str], tail: float, dynamic: float, place: torch.device, terminal: Terminal, *, as_json: bool
+) -> None:
     from seqgen.data.corpus import open_text
     from seqgen.tasks.language_model import LanguageModel
-    from seqgen.tasks.language_model_judging import char_counts, evaluate
+    from seqgen.tasks.language_model_judging import char_counts, evaluate, evaluate_dynamically
 
     loaded = LanguageModel.load(model, place)
     with tempfile.TemporaryDirectory() as directory:
         span = open_text(paths, loaded.tokenizer, Path(directory), tail=tail, warn=terminal.warn)
         counts = char_counts(loaded.tokenizer)
         with output.progress(terminal, "evaluating", len(span) - 1) as advance:
-            measures = evaluate(loaded.network, span, counts, advance=advance)
+            measures = (
+                evaluate_dynamically(loaded.network, span, counts, dynamic, advance=advance)
+                if dynamic
+                else evaluate(loaded.network, span, counts, advance=advance)
+            )
     assert measures is not None  # nothing asks this pass to stop
     if as_json:
         output.write_json(measures)

@@ -2,21 +2,26 @@
 
 A recurrent network reads the text in one pass with carried state. A Transformer reads it in windows as long as its
 context, each half a context further than the one before, and is asked for the new half.
+
+Either may go on learning while it reads (`evaluate_dynamically`): each part of the text is predicted first, and only
+then learnt from. What a text repeats, its names and its manner, is then known by the time it comes again.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.data.corpus import TokenSpan
 from seqgen.data.tokenizers import Tokenizer
+from seqgen.errors import NonFiniteError
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.nets.transformer_lm import TransformerNetwork
 from seqgen.nets.window import WindowNetwork
@@ -25,6 +30,8 @@ from seqgen.tasks.networks import LanguageNetwork
 # With several lanes, each first reads this much of the text before it, uncounted.
 WARM_UP_TOKENS = 128
 WINDOWS_AT_ONCE = 16
+# Tokens that a recurrent network reads at once, and between two steps of dynamic evaluation.
+PASS_TOKENS, LANE_TOKENS, DYNAMIC_TOKENS = 1024, 256, 20
 
 Predictions = Iterator[tuple[Tensor, NDArray[np.integer]]]
 """Logits `(rows, time, vocab)`, and the tokens `(rows, time)` that came."""
@@ -65,43 +72,104 @@ def evaluate(
         dict[str, float] | None: `loss` in nats per token, `bits_per_char`, `perplexity` per token, `tokens` and
         `chars` predicted; None when stopped.
     """
-    predictions = (
-        _windowed(network, span) if isinstance(network, TransformerNetwork) else _carried(network, span, lanes)
-    )
+    lanes = max(1, min(lanes, len(span) // (2 * WARM_UP_TOKENS)))
+    width = PASS_TOKENS if lanes == 1 else LANE_TOKENS
+    return _judged(_predictions(network, span, lanes, width, WINDOWS_AT_ONCE), counts, stop, advance)
+
+
+def evaluate_dynamically(
+    network: LanguageNetwork,
+    span: TokenSpan,
+    counts: NDArray[np.int64],
+    lr: float,
+    *,
+    advance: Callable[[int], None] = lambda tokens: None,
+) -> dict[str, float]:
+    """How well a network predicts a text when it goes on learning from what it has read.
+
+    Dynamic evaluation (Mikolov et al. 2010; Krause et al. 2018, equation 4, without their decay): after each
+    `DYNAMIC_TOKENS` of a recurrent network, or half a context of a Transformer, one step of plain gradient descent on
+    their mean loss, w <- w - lr * dJ/dw. No token is learnt from before it was predicted.
+
+    Args:
+        network (LanguageNetwork): in evaluation mode; a copy of it learns.
+        span (TokenSpan): as for `evaluate`.
+        counts (NDArray[np.int64]): characters per token.
+        lr (float): learning rate.
+        advance (Callable[[int], None]): told how many more tokens were predicted.
+
+    Returns:
+        dict[str, float]: as of `evaluate`.
+
+    Raises:
+        NonFiniteError: the learning rate is too large.
+    """
+    learner = copy.deepcopy(network).requires_grad_()
+    for module in learner.modules():
+        if isinstance(module, nn.RNNBase):
+            module.train()  # CUDA's kernels compute no gradient in evaluation mode; these have no dropout of their own
+    weights: list[Tensor] = list(learner.parameters())
+
+    def learn(loss: Tensor) -> None:
+        if not loss.isfinite():
+            raise NonFiniteError(f"at learning rate {lr:g} the weights ran away", hint="a smaller one")
+        gradients = torch.autograd.grad(loss, weights)
+        with torch.no_grad():
+            torch._foreach_add_(weights, gradients, alpha=-lr)
+
+    measures = _judged(_predictions(learner, span, 1, DYNAMIC_TOKENS, 1), counts, lambda: False, advance, learn)
+    assert measures is not None  # nothing asks this pass to stop
+    return measures
+
+
+def _judged(
+    predictions: Predictions,
+    counts: NDArray[np.int64],
+    stop: Callable[[], bool],
+    advance: Callable[[int], None],
+    learn: Callable[[Tensor], None] | None = None,
+) -> dict[str, float] | None:
     nats, tokens, chars = 0.0, 0, 0
     for logits, targets in predictions:
         if stop():
             return None
         wanted = torch.from_numpy(targets).to(logits.device)
-        nats += functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum").item()
+        loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum")
+        if learn:
+            learn(loss / targets.size)
+        nats += loss.item()
         tokens += targets.size
         chars += int(counts[targets].sum())
         advance(targets.size)
-    loss = nats / tokens
+    loss_per_token = nats / tokens
     return {
-        "loss": loss,
+        "loss": loss_per_token,
         "bits_per_char": nats / math.log(2) / max(1, chars),
-        "perplexity": math.exp(min(loss, 700.0)),
+        "perplexity": math.exp(min(loss_per_token, 700.0)),
         "tokens": tokens,
         "chars": chars,
     }
 
 
-def _carried(network: RecurrentNetwork | WindowNetwork, span: TokenSpan, lanes: int) -> Predictions:
-    """Read with carried state, in parallel lanes."""
-    lanes = max(1, min(lanes, len(span) // (2 * WARM_UP_TOKENS)))
-    warm = WARM_UP_TOKENS if lanes > 1 else 0
-    length, width = (len(span) - 1) // lanes, 1024 if lanes == 1 else 256
+def _predictions(network: LanguageNetwork, span: TokenSpan, lanes: int, width: int, windows: int) -> Predictions:
+    if isinstance(network, TransformerNetwork):
+        return _windowed(network, span, windows)
+    return _carried(network, span, lanes, width)
+
+
+def _carried(network: RecurrentNetwork | WindowNetwork, span: TokenSpan, lanes: int, width: int) -> Predictions:
+    """Read with carried state, in parallel lanes, so many tokens at once."""
+    warm, length = WARM_UP_TOKENS if lanes > 1 else 0, (len(span) - 1) // lanes
     state = network.initial_state(lanes)
     for begin in range(-warm, length, width):
         size = min(width, length - begin)
         tokens = span.read_circular((lane * length + begin for lane in range(lanes)), size + 1)
-        logits, state = network(torch.from_numpy(tokens[:, :-1]).to(network.device), state)
+        logits, state = network(torch.from_numpy(tokens[:, :-1]).to(network.device), state.detach())
         skip = max(0, -begin)
         yield logits[:, skip:], tokens[:, 1 + skip :]
 
 
-def _windowed(network: TransformerNetwork, span: TokenSpan) -> Predictions:
+def _windowed(network: TransformerNetwork, span: TokenSpan, at_once: int) -> Predictions:
     """Read in overlapping windows: the first is asked for all its tokens, the others for their latter half."""
     context, end = network.context, len(span) - 1
     new = max(1, context // 2)
@@ -109,8 +177,8 @@ def _windowed(network: TransformerNetwork, span: TokenSpan) -> Predictions:
     seen = context - new
     begins = range(context - seen, end - seen, new)
     whole = [begin for begin in begins if begin + context <= end]
-    for first in range(0, len(whole), WINDOWS_AT_ONCE):
-        yield _window(network, span, whole[first : first + WINDOWS_AT_ONCE], context, seen)
+    for first in range(0, len(whole), at_once):
+        yield _window(network, span, whole[first : first + at_once], context, seen)
     for begin in begins[len(whole) :]:
         yield _window(network, span, [begin], end - begin, seen)
 

@@ -43,6 +43,8 @@ from seqgen.train.task import Task
 MOST_ROLLBACKS = 3
 # Steps after which a time budget is looked at again; a machine that was busy at the start may not stay so.
 REPLAN_EVERY = 100
+# A share of the steps: a plan that moves by less is followed without a word.
+WORTH_A_NOTE = 0.1
 
 
 class Trainer:
@@ -230,9 +232,10 @@ class Trainer:
         """Make or correct the plan of a time budget."""
         progress, before = self.progress, self.progress.plan
         progress.plan = revise(self.config, before, progress.step, progress.seconds, self._pace)
-        if before and progress.plan and progress.plan != before:
-            total = progress.plan.total_steps
-            self.listeners.noted(f"the pace changed: {total} steps fit the time, not {before.total_steps}")
+        if before and progress.plan:
+            then, now = before.total_steps, progress.plan.total_steps
+            if abs(now - then) > WORTH_A_NOTE * then:
+                self.listeners.noted(f"the pace changed: {now} steps fit the time, not {then}")
 
     # State ------------------------------------------------------------------------------------------------
 

@@ -272,6 +272,14 @@ def test_the_tail_is_the_last_part(tiny: TinyModel, folder: Path, call: Call) ->
     assert tail.out == call("evaluate", "tail.txt", "-m", tiny.name, "--json").out
 
 
+def test_dynamic_evaluation_is_better_where_the_text_repeats_itself(tiny: TinyModel, folder: Path, call: Call) -> None:
+    words = ["evaluate", str(tiny.data), "-m", tiny.name, "--tail", "0.5", "--json"]
+    still, dynamic = json.loads(call(*words).out), json.loads(call(*words, "--dynamic", "0.1").out)
+    assert list(dynamic) == EVALUATE_KEYS
+    assert dynamic["tokens"] == still["tokens"]
+    assert dynamic["loss"] < still["loss"]
+
+
 def test_evaluate_leaves_nothing_behind(tiny: TinyModel, folder: Path, call: Call) -> None:
     before = snapshot(tiny.folder)
     call("evaluate", str(tiny.data), "-m", tiny.name)

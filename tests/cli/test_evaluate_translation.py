@@ -52,11 +52,11 @@ def test_search_errors(words: list[str], call: Call) -> None:
     assert text[-1].startswith("proved optimal: ")
 
 
-@pytest.mark.parametrize("option", ["--tail=0.5"])
+@pytest.mark.parametrize("option", ["--tail=0.5", "--dynamic=0.1"])
 def test_options_of_a_language_model_are_refused(option: str, words: list[str], call: Call) -> None:
     ended = call(*words, option)
     assert (ended.code, ended.out) == (2, b"")
-    assert ended.error == "--tail does not apply to a model for translation"
+    assert ended.error == f"{option.partition('=')[0]} does not apply to a model for translation"
 
 
 @pytest.mark.parametrize("option", ["--beam=3", "--length-penalty=1", "--search-errors", "--max-nodes=3"])

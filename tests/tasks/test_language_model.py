@@ -9,15 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils import parameters_to_vector
 
 from seqgen import modeldir
 from seqgen.config import Cell, RecurrentConfig, TextConfig, TransformerConfig, to_json
 from seqgen.data.corpus import Corpus, TokenSpan, build_corpus
 from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer
-from seqgen.errors import ConfigError, ModelError
+from seqgen.errors import ConfigError, ModelError, NonFiniteError
 from seqgen.nets.transformer_lm import TransformerNetwork
 from seqgen.tasks.language_model import LanguageModel, model_files, unknown_characters
-from seqgen.tasks.language_model_judging import char_counts, evaluate
+from seqgen.tasks.language_model_judging import DYNAMIC_TOKENS, char_counts, evaluate, evaluate_dynamically
 from seqgen.tasks.language_model_task import LanguageModelTask
 from seqgen.tasks.networks import LanguageNetwork, language_config, language_network
 
@@ -129,6 +130,43 @@ def test_judging_tells_how_much_was_read(tmp_path: Path) -> None:
     evaluate(network_of("rnn"), random_span(tmp_path, 2500), ones(), advance=read.append)
     assert sum(read) == 2499
     assert len(read) > 1
+
+
+@every_cell
+def test_dynamic_evaluation_predicts_each_part_before_it_learns_from_it(tmp_path: Path, cell: Cell) -> None:
+    network, span = network_of(cell), random_span(tmp_path, 2 * DYNAMIC_TOKENS + 8)
+    before = parameters_to_vector(network.parameters()).clone()
+    measures = evaluate_dynamically(network, span, ones(), 0.2)
+    assert torch.equal(parameters_to_vector(network.parameters()), before)
+
+    learner, state, nats = network_of(cell).train(), network.initial_state(1), 0.0
+    descent = torch.optim.SGD(learner.parameters(), lr=0.2)
+    tokens = torch.from_numpy(span.read(0, len(span)))[None]
+    for begin in range(0, len(span) - 1, DYNAMIC_TOKENS):
+        chunk = tokens[:, begin : begin + DYNAMIC_TOKENS + 1]
+        inputs, targets = chunk[:, :-1], chunk[:, 1:]
+        logits, state = learner(inputs, state.detach())
+        loss = functional.cross_entropy(logits[0], targets[0])
+        nats += loss.item() * targets.numel()
+        descent.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        descent.step()
+    assert measures["loss"] == pytest.approx(nats / (len(span) - 1), abs=1e-5)
+    assert measures["tokens"] == len(span) - 1
+
+
+def test_dynamic_evaluation_learns_what_repeats(tmp_path: Path) -> None:
+    np.tile([0, 3, 1, 4, 2, 5], 200).astype(np.uint8).tofile(tmp_path / "tokens.bin")
+    span = TokenSpan(tmp_path / "tokens.bin", "uint8", 0, 1200)
+    for network in (network_of("lstm"), transformer_of(16)):
+        still = evaluate(network, span, ones())
+        assert still is not None
+        assert evaluate_dynamically(network, span, ones(), 0.3)["loss"] < 0.9 * still["loss"]
+
+
+def test_a_rate_that_is_too_large_for_dynamic_evaluation_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteError, match="learning rate 1e\\+30"):
+        evaluate_dynamically(network_of("window"), random_span(tmp_path, 300), ones(), 1e30)
 
 
 def test_a_multi_byte_character_counts_as_one() -> None:
