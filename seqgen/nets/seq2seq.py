@@ -103,6 +103,8 @@ class Seq2Seq(nn.Module):
         nn.init.zeros_(self.output_bias)
         for layer in [*self.encoder, *self.decoder]:
             initialise(layer, INPUT_GAIN)
+        if self.config.attention == "general" and self.attention is not None:
+            nn.init.eye_(self.attention.key.weight)  # it begins as the dot product; from random scores it learns late
 
     @property
     def device(self) -> torch.device:

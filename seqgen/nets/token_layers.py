@@ -9,7 +9,7 @@ from torch.nn import functional
 from seqgen.config import Connections, RecurrentConfig
 from seqgen.nets.dropout import Dropout
 
-EMBEDDING_STD = 3.0
+EMBEDDING_STD, TIED_STD = 3.0, 0.1
 
 
 def connected(connections: Connections, read: Tensor, written: Tensor) -> Tensor:
@@ -71,9 +71,9 @@ class TokenLayers(nn.Module):
         self.dropout = Dropout(config.dropout, variational=config.variational)
 
     @property
-    def embedding_scale(self) -> float:
-        """What a row of the embedding is multiplied with; a matrix that is also the output layer's has to be small."""
-        return EMBEDDING_STD * self.config.embed_size**0.5 if self.config.tied else 1.0
+    def embedding_std(self) -> float:
+        """Of the values of an untrained embedding; a matrix that is also the output layer's has to be small."""
+        return TIED_STD if self.config.tied else EMBEDDING_STD
 
     def initialise(self) -> None:
         """Set the weights before training.
@@ -83,7 +83,7 @@ class TokenLayers(nn.Module):
         small, so that the loss begins near log(vocab_size), but not zero: a zero output layer passes no gradient down,
         and the run never quite makes up for the steps that this costs (0.05 nats on tiny Shakespeare).
         """
-        nn.init.normal_(self.embedding.weight, std=EMBEDDING_STD / self.embedding_scale)
+        nn.init.normal_(self.embedding.weight, std=self.embedding_std)
         top = self.project.weight if isinstance(self.project, nn.Linear) else self.output_matrix
         bound = top.shape[1] ** -0.5
         nn.init.uniform_(top, -bound, bound)
@@ -101,8 +101,7 @@ class TokenLayers(nn.Module):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Vectors `(..., embed)` of tokens."""
-        vectors = functional.embedding(tokens, self.embedding.weight)
-        return vectors * self.embedding_scale if self.config.tied else vectors
+        return functional.embedding(tokens, self.embedding.weight)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """What the output layer makes, `(..., vocab)`, of what the last layer leaves."""

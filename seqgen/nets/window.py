@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from seqgen.config import RecurrentConfig
 from seqgen.nets.packed import MAX_TABLE
-from seqgen.nets.token_layers import EMBEDDING_STD, TokenLayers, connected, widths
+from seqgen.nets.token_layers import TokenLayers, connected, widths
 
 
 class WindowNetwork(TokenLayers):
@@ -47,7 +47,7 @@ class WindowNetwork(TokenLayers):
                 nn.init.kaiming_uniform_(parameter, nonlinearity="relu")
             elif name.startswith(("first", "above")):
                 nn.init.zeros_(parameter)
-        self.first.weight.data /= EMBEDDING_STD
+        self.first.weight.data /= self.embedding_std
 
     def initial_state(self, batch: int) -> Tensor:
         """The time before the text, `(1, window - 1, batch, embed)`."""

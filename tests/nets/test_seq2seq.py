@@ -240,6 +240,14 @@ def test_the_loss_begins_near_the_logarithm_of_the_vocabulary(cell: RecurrentCel
     assert loss == pytest.approx(math.log(size), abs=0.3)
 
 
+def test_general_attention_begins_as_the_dot_product() -> None:
+    general, dot = (Seq2Seq(config_of(cell="lstm", attention=kind), VOCAB, VOCAB) for kind in ("general", "dot"))
+    general.initialise()
+    dot.load_state_dict(general.state_dict(), strict=False)
+    one, other = (log_probs_of(network.eval(), *batch_of()) for network in (general, dot))
+    torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize(
     ("cell", "attention"), [("rnn", "dot"), ("lstm", "none"), ("lstm", "additive"), ("gru", "general")]
 )
