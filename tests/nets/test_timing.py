@@ -8,7 +8,7 @@ at ten and nothing at eleven. Gates that see c are thresholds on the counter; th
 is what the output gate lets out.
 
 Whether one network learns it is chance, so that 64 are trained at once. Measured: 30 of 64 with peepholes, 2 of 64
-without (at rate 0.06: 4, and after 4000 steps 10); the bounds below leave room for another machine's rounding.
+without (at rate 0.06 15 and 4); the bounds below leave room for another machine's rounding.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class OneUnitNetworks(nn.Module):
             values = torch.cat([unit.get_parameter(name).detach().reshape(-1, 1) for unit in units], dim=1)
             if name.startswith("weight_hh"):
                 values = values[:, :, None] * diagonal
-                parameter.register_hook(lambda gradient: gradient * diagonal.repeat(len(gradient) // NETWORKS, 1))
+                mask = diagonal.repeat(len(parameter) // NETWORKS, 1)
+                parameter.register_hook(mask.mul)  # type: ignore[no-untyped-call]
             parameter.data.copy_(values.reshape(parameter.shape))
         self.scale = nn.Parameter(torch.ones(NETWORKS))
         self.shift = nn.Parameter(torch.zeros(NETWORKS))
