@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -201,6 +203,18 @@ def test_a_second_signal_ends_the_process_at_once(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(Ended):
             signal.raise_signal(signal.SIGTERM)
     assert codes == [143]
+
+
+def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[int, int] = {}
+    library = SimpleNamespace(mallopt=told.__setitem__)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    monkeypatch.setattr(os, "name", "posix")
+    runtime.keep_memory()
+    assert told == {-3: 2**25, -1: 2**30}  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD
+    del library.mallopt  # another C library
+    runtime.keep_memory()
+    assert len(told) == 2
 
 
 def test_in_another_thread_no_handler_is_touched() -> None:
