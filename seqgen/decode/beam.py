@@ -69,6 +69,7 @@ class _Beam(Generic[State]):
         if trees is not None:
             trees.extend([] for _ in range(len(problem)))
         self.best = [NBest(config.n_best) for _ in range(len(problem))]
+        self._thresholds = torch.full((len(problem),), -math.inf, dtype=torch.float64)
         self._ended = torch.zeros(len(problem), dtype=torch.long)
         self._open = torch.arange(len(problem))
         self._state, self._last = problem.state, problem.start
@@ -146,6 +147,7 @@ class _Beam(Generic[State]):
         for i, sentence in enumerate(sentences.tolist()):
             shown = self._observer.show(None if attention is None else attention[i], sentence)
             self.best[sentence].add(Hypothesis(tuple(tokens[i]), tuple(each[i]), scores[i], shown))
+            self._thresholds[sentence] = self.best[sentence].threshold
 
     def _go_on(self, totals: Tensor, parents: Tensor, tokens: Tensor, log_probs: Tensor, branches: Tensor) -> None:
         """Make candidates `(open, width)` the live hypotheses, and let go of the sentences that are done."""
@@ -165,8 +167,7 @@ class _Beam(Generic[State]):
         if not totals.shape[1]:
             return torch.zeros(len(totals), dtype=torch.bool)
         bounds = upper_bound(totals[:, 0], self._limits[self._open], self._config)
-        thresholds = [self.best[sentence].threshold for sentence in self._open.tolist()]
-        undecided = bounds > torch.tensor(thresholds, dtype=torch.float64)
+        undecided = bounds > self._thresholds[self._open]
         if limit := self._config.max_hypotheses:
             undecided &= self._ended[self._open] < limit
         return undecided

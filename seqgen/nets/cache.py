@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seqgen.nets.transformer import KeysValues
+from seqgen.nets.transformer import KeysValues, closed
 
 # Room for this many more places is made at a time, or for one token of each row, whichever is more.
 ROOM = 16
@@ -45,6 +45,7 @@ class Cache:
         seen (Tensor | None): which places each row sees, `(groups, rows / groups, places)`; None: all, and it is the
             only one of its group.
         even (bool): whether all lengths are known to be the same.
+        mask (Tensor | None): of the attention to the places that are seen, once there is a token.
     """
 
     store: _Store
@@ -52,6 +53,7 @@ class Cache:
     lengths: Tensor
     seen: Tensor | None = None
     even: bool = True
+    mask: Tensor | None = None
 
     @staticmethod
     def empty(values: Tensor) -> Cache:
@@ -75,11 +77,12 @@ class Cache:
         if self.places < self.store.taken or self.places + width > self.store.values.shape[2]:
             cache = self._copied(torch.arange(self.groups, device=self.lengths.device), self.seen, max(ROOM, width))
         cache.store.taken += width
-        seen = cache.seen
+        seen, mask = cache.seen, None
         if seen is not None:
             own = torch.eye(width, dtype=torch.bool, device=seen.device)
             seen = torch.cat((seen, own.expand(self.groups, -1, -1)), dim=2)
-        return replace(cache, places=cache.places + width, lengths=self.lengths + 1, seen=seen)
+            mask = closed(seen[:, None])
+        return replace(cache, places=cache.places + width, lengths=self.lengths + 1, seen=seen, mask=mask)
 
     def write(self, layer: int, new: Tensor) -> KeysValues:
         """Put the keys and values `(rows, 2 * kv)` of each row's last token in their place.
@@ -91,7 +94,7 @@ class Cache:
         last = values[:, self.places - self.width :]
         last.copy_(new.view(last.shape))
         keys, values = values.permute(2, 0, 3, 1, 4)
-        return KeysValues(keys, values, None if self.seen is None else self.seen[:, None])
+        return KeysValues(keys, values, self.mask)
 
     def rows(self, index: Tensor) -> Cache:
         """The rows `index`; nothing is copied while all groups stay, in their order."""

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from seqgen.nets.packed_layer import PackedLayer
 from seqgen.nets.positions import Positions
-from seqgen.nets.products import add_product, pack
-from seqgen.nets.transformer import KeysValues, MultiHeadAttention, Stack, TokenEmbedding, mix
+from seqgen.nets.products import PackedLinear
+from seqgen.nets.transformer import KeysValues, MultiHeadAttention, Stack, TokenEmbedding, closed, mix
 
 
 class PackedEncoder:
@@ -30,7 +30,7 @@ class PackedEncoder:
         with torch.inference_mode():
             self._layers = [PackedLayer(layer) for layer in stack]
             crossing = [layer.cross for layer in decoder if layer.cross is not None]
-            self._offers = [(pack(c.key_value.weight.t()), c.key_value.bias, c) for c in crossing]
+            self._offers = [(PackedLinear(cross.key_value), cross) for cross in crossing]
 
     def __call__(self, source: Tensor, lengths: Tensor) -> list[KeysValues]:
         """What each layer of the decoder looks at in sources `(batch, source)` of these lengths, `(batch,)`."""
@@ -47,7 +47,7 @@ class PackedEncoder:
             found = mix(asked, tokens.keys_values(new, own))
             x = layer.transform(layer.absorb(x, tokens.gather(found.transpose(1, 2).flatten(2))))
         x = self._stack.norm(x)
-        return [tokens.keys_values(add_product(bias, x, matrix), cross) for matrix, bias, cross in self._offers]
+        return [tokens.keys_values(offer(x), cross) for offer, cross in self._offers]
 
 
 class _Tokens:
@@ -60,7 +60,7 @@ class _Tokens:
     def __init__(self, mask: Tensor) -> None:
         self._shape, self._index = mask.shape, mask.flatten().nonzero()[:, 0]
         # Without padding there is nothing to hide, and the kernel is faster.
-        self._mask = mask[:, None, None] if len(self._index) < mask.numel() else None
+        self._mask = closed(mask[:, None, None]) if len(self._index) < mask.numel() else None
 
     def spread(self, values: Tensor, *sizes: int) -> Tensor:
         """`(tokens, size)` to `(batch, source, *sizes, rest)`, zeros between."""

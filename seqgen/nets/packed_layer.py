@@ -8,13 +8,17 @@ The weights are those of `seqgen.nets.transformer.Layer`, copied into the order 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from seqgen.nets.positions import Rotation, rotate
-from seqgen.nets.products import Matrix, add_product, pack
+from seqgen.nets.products import PackedLinear
 from seqgen.nets.transformer import KeysValues, Layer, mix
+
+Norm = Callable[[Tensor], Tensor]
 
 
 class PackedLayer:
@@ -25,53 +29,53 @@ class PackedLayer:
     """
 
     def __init__(self, layer: Layer) -> None:
-        self._layer = layer
-        self.attention = own = layer.attention
-        self._inputs = pack(torch.cat((own.query.weight, own.key_value.weight)).t())
-        self._inputs_bias = torch.cat((own.query.bias, own.key_value.bias))
-        self._output, self._inner, self._outer = (
-            pack(matrix.weight.t()) for matrix in (own.output, layer.feed_forward.inner, layer.feed_forward.outer)
-        )
-        if layer.cross is not None:
-            self._ask = pack(layer.cross.query.weight.t())
-            self._answer = pack(layer.cross.output.weight.t())
+        self._pre, self._part, self.attention = layer.pre, layer.feed_forward, layer.attention
+        self._inputs = PackedLinear(self.attention.query, self.attention.key_value)
+        self._output = PackedLinear(self.attention.output)
+        self._attention_norm, self._part_norm = packed_norm(layer.attention_norm), packed_norm(layer.feed_forward_norm)
+        self._inner, self._outer = PackedLinear(self._part.inner), PackedLinear(self._part.outer)
+        self._relu = self._part.activation is functional.relu
+        if layer.cross is not None and layer.cross_norm is not None:
+            self._heads, self._cross_norm = layer.cross.num_heads, packed_norm(layer.cross_norm)
+            self._ask, self._answer = PackedLinear(layer.cross.query), PackedLinear(layer.cross.output)
 
     def project(self, x: Tensor, turn: Rotation | None) -> tuple[Tensor, Tensor]:
         """Queries `(tokens, embed)`, and keys and values `(tokens, 2 * kv)`, turned to their positions."""
-        own = self.attention
-        both = add_product(self._inputs_bias, self._entering(x, self._layer.attention_norm), self._inputs)
+        both = self._inputs(self._entering(x, self._attention_norm))
         queries, new = both[:, : x.shape[1]], both[:, x.shape[1] :]
         if turn is not None:
-            queries = rotate(queries.reshape(len(x), -1, own.head_size).transpose(0, 1), turn)
+            size = self.attention.head_size
+            queries = rotate(queries.reshape(len(x), -1, size).transpose(0, 1), turn)
             keys, values = new.chunk(2, dim=1)
-            keys = rotate(keys.reshape(len(x), -1, own.head_size).transpose(0, 1), turn)
+            keys = rotate(keys.reshape(len(x), -1, size).transpose(0, 1), turn)
             queries, new = queries.transpose(0, 1).flatten(1), torch.cat((keys.transpose(0, 1).flatten(1), values), 1)
         return queries, new
 
     def absorb(self, x: Tensor, found: Tensor) -> Tensor:
         """`x` and what its self-attention found, both `(tokens, embed)`."""
-        return self._add(x, found, self._output, self.attention.output.bias, self._layer.attention_norm)
+        return self._leaving(self._output.added(x, found), self._attention_norm)
 
     def look(self, x: Tensor, seen: KeysValues) -> tuple[Tensor, Tensor]:
         """Cross-attention: `(tokens, embed)` to the same; the queries `(sources, heads, tokens / sources, head)`."""
-        cross, norm = self._layer.cross, self._layer.cross_norm
-        assert cross is not None  # only the layers of a decoder are given a memory
-        assert norm is not None
-        asked = add_product(cross.query.bias, self._entering(x, norm), self._ask)
-        asked = asked.view(len(seen.keys), -1, cross.num_heads, cross.head_size).transpose(1, 2)
-        found = mix(asked, seen).transpose(1, 2).reshape(len(x), -1)
-        return self._add(x, found, self._answer, cross.output.bias, norm), asked
+        asked = self._ask(self._entering(x, self._cross_norm))
+        asked = asked.view(seen.keys.shape[0], -1, self._heads, seen.keys.shape[3]).transpose(1, 2)
+        found = mix(asked, seen).transpose(1, 2).reshape(x.shape)
+        return self._leaving(self._answer.added(x, found), self._cross_norm), asked
 
     def transform(self, x: Tensor) -> Tensor:
         """The feed-forward part: `(tokens, embed)` to the same."""
-        part, norm = self._layer.feed_forward, self._layer.feed_forward_norm
-        inner = part.activate(add_product(part.inner.bias, self._entering(x, norm), self._inner))
-        return self._add(x, inner, self._outer, part.outer.bias, norm)
+        inner = self._inner(self._entering(x, self._part_norm), relu=self._relu)
+        inner = inner if self._relu else self._part.activate(inner)
+        return self._leaving(self._outer.added(x, inner), self._part_norm)
 
-    def _entering(self, x: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
-        return norm(x) if self._layer.pre else x
+    def _entering(self, x: Tensor, norm: Norm) -> Tensor:
+        return norm(x) if self._pre else x
 
-    def _add(self, x: Tensor, part: Tensor, matrix: Matrix, bias: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
-        """`x + part @ matrix + bias`, normalised if that comes last."""
-        total = add_product(x, part, matrix, bias)
-        return total if self._layer.pre else norm(total)
+    def _leaving(self, total: Tensor, norm: Norm) -> Tensor:
+        return total if self._pre else norm(total)
+
+
+def packed_norm(norm: nn.LayerNorm) -> Norm:
+    """A copy without the cost of calling a module, which for a few rows exceeds that of the arithmetic."""
+    weight, bias = norm.weight.detach().clone(), norm.bias.detach().clone()
+    return partial(torch.layer_norm, normalized_shape=norm.normalized_shape, weight=weight, bias=bias, eps=norm.eps)

@@ -10,7 +10,7 @@ uses these two operators. Where they are missing (not a CPU, not a build with on
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class PackedMatrix:
@@ -23,9 +23,10 @@ class PackedMatrix:
     def __init__(self, matrix: Tensor) -> None:
         self._packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(matrix.detach().t().contiguous(), None)
 
-    def product(self, values: Tensor, bias: Tensor | None = None) -> Tensor:
-        """`values @ matrix + bias`, for `(rows, input)` and `(output,)`."""
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(values, self._packed, bias, "none", [], "")
+    def product(self, values: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> Tensor:
+        """`values @ matrix + bias`, for `(rows, input)` and `(output,)`, and at least zero if that is wanted."""
+        last = "relu" if relu else "none"
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(values, self._packed, bias, last, [], "")
         return result
 
     def add_product(self, other: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -66,3 +67,26 @@ def add_product(other: Tensor, values: Tensor, matrix: Matrix, bias: Tensor | No
     if not isinstance(matrix, PackedMatrix):
         return torch.addmm(other if bias is None else other + bias, values, matrix)
     return matrix.product(values, other) if other.dim() == 1 else matrix.add_product(other, values, bias)
+
+
+class PackedLinear:
+    """Linear layers that read the same values, copied, side by side, without the cost of calling modules.
+
+    Args:
+        layers (nn.Linear): one or more, with biases.
+    """
+
+    def __init__(self, *layers: nn.Linear) -> None:
+        self._matrix = pack(torch.cat([layer.weight for layer in layers]).t())
+        self._bias = torch.cat([layer.bias.detach() for layer in layers])
+
+    def __call__(self, values: Tensor, *, relu: bool = False) -> Tensor:
+        """What the layers make of `(rows, input)`, `(rows, outputs)`; negative values become zero if that is wanted."""
+        if isinstance(self._matrix, PackedMatrix):
+            return self._matrix.product(values, self._bias, relu=relu)
+        sums = torch.addmm(self._bias, values, self._matrix)
+        return sums.relu_() if relu else sums
+
+    def added(self, other: Tensor, values: Tensor) -> Tensor:
+        """The same added to something else, `(rows, outputs)`."""
+        return add_product(other, values, self._matrix, self._bias)

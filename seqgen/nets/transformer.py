@@ -34,7 +34,8 @@ class KeysValues:
     Args:
         keys (Tensor): `(batch, kv_heads, time, head)`.
         values (Tensor): the same.
-        mask (Tensor | None): true where a query may look, `(batch, 1, queries or 1, time)`; None: everywhere.
+        mask (Tensor | None): true where a query may look, `(batch, 1, queries or 1, time)`, or what is added to the
+            scores (`closed`); None: everywhere.
         causal (bool): whether query i may look at places up to i only; then there is no mask.
     """
 
@@ -76,18 +77,28 @@ class MultiHeadAttention(nn.Module):
         return found
 
 
+def closed(mask: Tensor) -> Tensor:
+    """What a mask adds to scores: 0 where a query may look, else minus infinity.
+
+    `scaled_dot_product_attention` does the same at each call; a search looks at one source many times.
+    """
+    return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, -math.inf)
+
+
 def mix(queries: Tensor, seen: KeysValues) -> Tensor:
     """The values that each query `(batch, heads, queries, head)` looks at, in one sum, of the same shape.
 
     On a CPU always in fp32: at the length of a sentence PyTorch's bf16 kernel takes five times as long.
     """
     q, k, v = queries, seen.keys, seen.values
-    with torch.autocast(q.device.type, enabled=False):
-        if q.device.type == "cpu":
-            q, k, v = q.float(), k.float(), v.float()
-        return functional.scaled_dot_product_attention(
-            q, k, v, seen.mask, is_causal=seen.causal, enable_gqa=k.shape[1] < q.shape[1]
-        )
+    if torch.is_autocast_enabled(q.device.type):
+        with torch.autocast(q.device.type, enabled=False):
+            return mix(q, seen)
+    if q.device.type == "cpu":
+        q, k, v = q.float(), k.float(), v.float()
+    return functional.scaled_dot_product_attention(
+        q, k, v, seen.mask, is_causal=seen.causal, enable_gqa=k.shape[1] < q.shape[1]
+    )
 
 
 def attention_weights(queries: Tensor, seen: KeysValues) -> Tensor:
@@ -101,7 +112,7 @@ def attention_weights(queries: Tensor, seen: KeysValues) -> Tensor:
     if seen.causal:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
     if mask is not None:
-        scores = scores.masked_fill(~mask, -math.inf)
+        scores = scores + (closed(mask) if mask.dtype == torch.bool else mask)
     return scores.softmax(dim=-1)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqgen.nets import products
-from seqgen.nets.products import Matrix, PackedMatrix, add_product, copied, pack, product
+from seqgen.nets.products import Matrix, PackedLinear, PackedMatrix, add_product, copied, pack, product
 
 needs_packing = pytest.mark.skipif(not products.can_pack(torch.zeros(1, 1)), reason="a build without oneDNN")
 
@@ -50,6 +50,16 @@ def test_a_later_change_of_the_matrix_does_not_show(arrange: Callable[[Matrix], 
     matrix.zero_()
     torch.testing.assert_close(product(values, arranged), expected)
     torch.testing.assert_close(product(values, arrange(arranged)), expected)
+
+
+@pytest.mark.usefixtures("kind")
+def test_linear_layers_side_by_side() -> None:
+    one, two, values = nn.Linear(48, 30), nn.Linear(48, 20), random(5, 48)
+    with torch.inference_mode():
+        expected, packed = torch.cat((one(values), two(values)), dim=1), PackedLinear(one, two)
+        torch.testing.assert_close(packed(values), expected)
+        torch.testing.assert_close(packed(values, relu=True), expected.relu())
+        torch.testing.assert_close(packed.added(expected, values), 2 * expected)
 
 
 @needs_packing
