@@ -1,7 +1,7 @@
 """How many modes a GAN finds: Stacked MNIST, three digits as the colour planes of one image, 1000 triples.
 
     python tests/benchmarks/stacked_mnist.py build shared/data/mnist stacked.npz
-    seqgen gan-train stacked.npz --preset r3 --features pixels --out g
+    seqgen gan-train stacked.npz --features pixels --minutes 9 --threads 1 --out g
     seqgen gan-sample -m g --n 26000 --seed 0 --format npz --out samples.npz
     python tests/benchmarks/stacked_mnist.py count samples.npz
 
