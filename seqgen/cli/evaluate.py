@@ -126,7 +126,6 @@ def evaluate(
     pytorch-fid. A model of train-features: accuracy, loss, images.
 
     ```sh
-    seqgen evaluate data.txt --tail 0.1
     seqgen evaluate data.txt --tail 0.1 --dynamic 0.03
     seqgen evaluate -m multi30k-de-en test.de test.en --search-errors
     seqgen evaluate real/ fakes.zip --features digits --json
