@@ -87,7 +87,7 @@ def evaluate_dynamically(
 ) -> dict[str, float]:
     """How well a network predicts a text when it goes on learning from what it has read.
 
-    Dynamic evaluation (Mikolov et al. 2010; Krause et al. 2018, equation 4, without their decay): after each
+    Dynamic evaluation (Mikolov et al. 2010; Krause et al. 2018, in its plain form, without decay): after each
     `DYNAMIC_TOKENS` of a recurrent network, or half a context of a Transformer, one step of plain gradient descent on
     their mean loss, w <- w - lr * dJ/dw. No token is learnt from before it was predicted.
 
