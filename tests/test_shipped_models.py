@@ -132,6 +132,16 @@ def test_it_translates_as_well_as_its_card_says(translation_model: TranslationMo
 
 @pytest.mark.slow
 @needs_multi30k
+def test_products_in_bf16_change_few_translations(translation_model: TranslationModel) -> None:
+    lines = read("test_2016_flickr.de")[:300]
+    exact, rounded = (
+        translations(Translator([translation_model], dtype=dtype), lines) for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert sum(one != other for one, other in zip(exact, rounded, strict=True)) <= 12
+
+
+@pytest.mark.slow
+@needs_multi30k
 @pytest.mark.parametrize("method", ["greedy", "beam", "exhaustive"])
 def test_company_changes_no_translation(translation_model: TranslationModel, method: Method) -> None:
     """The same hypotheses at any batch size, in any order, with long or short neighbours, up to near-ties."""

@@ -28,6 +28,7 @@ class CachedLayers:
         positions (Positions): of its tokens.
         output_matrix (Tensor): of the output layer, `(vocab, embed)`.
         output_bias (Tensor): of the output layer.
+        dtype (torch.dtype): of the products of the layers; the output layer stays as it is.
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class CachedLayers:
         positions: Positions,
         output_matrix: Tensor,
         output_bias: Tensor,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._stack, self._embedding, self._positions = stack, embedding, positions
         with torch.inference_mode():
-            self._layers = [PackedLayer(layer) for layer in stack]
+            self._layers = [PackedLayer(layer, dtype) for layer in stack]
             self._output, self._output_bias = pack(output_matrix.t()), output_bias.clone()
 
     def empty(self, rows: int) -> Cache:

@@ -23,14 +23,22 @@ class PackedEncoder:
         embedding (TokenEmbedding): of its tokens.
         positions (Positions): of its tokens.
         decoder (Stack): whose layers look at the sources.
+        dtype (torch.dtype): of the products.
     """
 
-    def __init__(self, stack: Stack, embedding: TokenEmbedding, positions: Positions, decoder: Stack) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        embedding: TokenEmbedding,
+        positions: Positions,
+        decoder: Stack,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self._stack, self._embedding, self._positions = stack, embedding, positions
         with torch.inference_mode():
-            self._layers = [PackedLayer(layer) for layer in stack]
+            self._layers = [PackedLayer(layer, dtype) for layer in stack]
             crossing = [layer.cross for layer in decoder if layer.cross is not None]
-            self._offers = [(PackedLinear(cross.key_value), cross) for cross in crossing]
+            self._offers = [(PackedLinear(cross.key_value, dtype=dtype), cross) for cross in crossing]
 
     def __call__(self, source: Tensor, lengths: Tensor) -> list[KeysValues]:
         """What each layer of the decoder looks at in sources `(batch, source)` of these lengths, `(batch,)`."""

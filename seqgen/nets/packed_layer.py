@@ -26,18 +26,20 @@ class PackedLayer:
 
     Args:
         layer (Layer): in evaluation mode.
+        dtype (torch.dtype): of the products.
     """
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: Layer, dtype: torch.dtype) -> None:
+        linear = partial(PackedLinear, dtype=dtype)
         self._pre, self._part, self.attention = layer.pre, layer.feed_forward, layer.attention
-        self._inputs = PackedLinear(self.attention.query, self.attention.key_value)
-        self._output = PackedLinear(self.attention.output)
+        self._inputs = linear(self.attention.query, self.attention.key_value)
+        self._output = linear(self.attention.output)
         self._attention_norm, self._part_norm = packed_norm(layer.attention_norm), packed_norm(layer.feed_forward_norm)
-        self._inner, self._outer = PackedLinear(self._part.inner), PackedLinear(self._part.outer)
+        self._inner, self._outer = linear(self._part.inner), linear(self._part.outer)
         self._relu = self._part.activation is functional.relu
         if layer.cross is not None and layer.cross_norm is not None:
             self._heads, self._cross_norm = layer.cross.num_heads, packed_norm(layer.cross_norm)
-            self._ask, self._answer = PackedLinear(layer.cross.query), PackedLinear(layer.cross.output)
+            self._ask, self._answer = linear(layer.cross.query), linear(layer.cross.output)
 
     def project(self, x: Tensor, turn: Rotation | None) -> tuple[Tensor, Tensor]:
         """Queries `(tokens, embed)`, and keys and values `(tokens, 2 * kv)`, turned to their positions."""

@@ -5,6 +5,9 @@ nobody notices; with the five hypotheses of a beam the copy takes longer than th
 PyTorch, can keep that order: the same product takes a third of the time, and, as a row's sum always runs in the same
 order, a row's result does not depend on how many others there are. PyTorch has no public name for it; its own compiler
 uses these two operators. Where they are missing (not a CPU, not a build with oneDNN) it is a plain product.
+
+A matrix in bf16 takes half the time where the processor multiplies it natively. The values are rounded to bf16 for the
+product, and so is its result; sums with what was there before are in the precision of that.
 """
 
 from __future__ import annotations
@@ -17,20 +20,24 @@ class PackedMatrix:
     """A copy of a matrix `(input, output)`, in the kernel's own order.
 
     Args:
-        matrix (Tensor): in fp32, on the CPU; see `can_pack`.
+        matrix (Tensor): on the CPU, in fp32 or bf16; see `can_pack`.
     """
 
     def __init__(self, matrix: Tensor) -> None:
+        self.dtype = matrix.dtype
         self._packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(matrix.detach().t().contiguous(), None)
 
     def product(self, values: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> Tensor:
         """`values @ matrix + bias`, for `(rows, input)` and `(output,)`, and at least zero if that is wanted."""
-        last = "relu" if relu else "none"
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(values, self._packed, bias, last, [], "")
-        return result
+        last, rounded = "relu" if relu else "none", values.to(self.dtype)
+        bias = None if bias is None else bias.to(self.dtype)
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(rounded, self._packed, bias, last, [], "")
+        return result.to(values.dtype)
 
     def add_product(self, other: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
         """`other + values @ matrix + bias`, for `(rows, output)`, `(rows, input)` and `(output,)`."""
+        if other.dtype != self.dtype:  # the fused sum would be rounded
+            return other + self.product(values, bias)
         result: Tensor = torch.ops.mkldnn._linear_pointwise.binary(values, other, self._packed, bias, "add")
         return result
 
@@ -41,7 +48,7 @@ Matrix = Tensor | PackedMatrix
 def can_pack(matrix: Tensor) -> bool:
     """Whether `PackedMatrix` works here."""
     known = hasattr(torch.ops.mkldnn, "_linear_pointwise") and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
-    on_cpu = matrix.device.type == "cpu" and matrix.dtype == torch.float32
+    on_cpu = matrix.device.type == "cpu" and matrix.dtype in (torch.float32, torch.bfloat16)
     return on_cpu and known and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
@@ -52,20 +59,29 @@ def copied(matrix: Matrix) -> Matrix:
     return matrix.detach().clone(memory_format=torch.contiguous_format)
 
 
-def pack(matrix: Matrix) -> Matrix:
-    """A copy of a matrix for products with several rows."""
-    return PackedMatrix(matrix) if isinstance(matrix, Tensor) and can_pack(matrix) else copied(matrix)
+def pack(matrix: Matrix, dtype: torch.dtype | None = None) -> Matrix:
+    """A copy of a matrix for products with several rows, of its own precision or another."""
+    if isinstance(matrix, Tensor):
+        matrix = matrix.to(dtype or matrix.dtype)
+        if can_pack(matrix):
+            return PackedMatrix(matrix)
+    return copied(matrix)
 
 
 def product(values: Tensor, matrix: Matrix) -> Tensor:
     """`values @ matrix`."""
-    return matrix.product(values) if isinstance(matrix, PackedMatrix) else values @ matrix
+    if isinstance(matrix, PackedMatrix):
+        return matrix.product(values)
+    return (values.to(matrix.dtype) @ matrix).to(values.dtype)
 
 
 def add_product(other: Tensor, values: Tensor, matrix: Matrix, bias: Tensor | None = None) -> Tensor:
     """`other + values @ matrix + bias`; `other` may be a bias itself, `(output,)`, or `(rows, output)`."""
     if not isinstance(matrix, PackedMatrix):
-        return torch.addmm(other if bias is None else other + bias, values, matrix)
+        other = other if bias is None else other + bias
+        if values.dtype != matrix.dtype:
+            return other + product(values, matrix)
+        return torch.addmm(other, values, matrix)
     return matrix.product(values, other) if other.dim() == 1 else matrix.add_product(other, values, bias)
 
 
@@ -74,17 +90,18 @@ class PackedLinear:
 
     Args:
         layers (nn.Linear): one or more, with biases.
+        dtype (torch.dtype): of the products.
     """
 
-    def __init__(self, *layers: nn.Linear) -> None:
-        self._matrix = pack(torch.cat([layer.weight for layer in layers]).t())
+    def __init__(self, *layers: nn.Linear, dtype: torch.dtype = torch.float32) -> None:
+        self._matrix = pack(torch.cat([layer.weight for layer in layers]).t(), dtype)
         self._bias = torch.cat([layer.bias.detach() for layer in layers])
 
     def __call__(self, values: Tensor, *, relu: bool = False) -> Tensor:
         """What the layers make of `(rows, input)`, `(rows, outputs)`; negative values become zero if that is wanted."""
         if isinstance(self._matrix, PackedMatrix):
             return self._matrix.product(values, self._bias, relu=relu)
-        sums = torch.addmm(self._bias, values, self._matrix)
+        sums = add_product(self._bias, values, self._matrix)
         return sums.relu_() if relu else sums
 
     def added(self, other: Tensor, values: Tensor) -> Tensor:

@@ -116,9 +116,9 @@ class Seq2Seq(nn.Module):
         """Whether it can tell what a target token looked at."""
         return self.attention is not None
 
-    def step(self) -> Seq2SeqStep:
-        """What translates with these weights, one token at a time."""
-        return Seq2SeqStep(self)
+    def step(self, dtype: torch.dtype = torch.float32) -> Seq2SeqStep:
+        """What translates with these weights, one token at a time; `dtype` is that of the decoder's products."""
+        return Seq2SeqStep(self, dtype)
 
     # Reading --------------------------------------------------------------------------------------------------
 
@@ -253,16 +253,18 @@ class Seq2SeqStep:
 
     Args:
         network (Seq2Seq): in evaluation mode. The matrices of the decoder are copied, the rest is shared.
+        dtype (torch.dtype): of the decoder's products; the output layer stays as it is.
     """
 
-    def __init__(self, network: Seq2Seq) -> None:
+    def __init__(self, network: Seq2Seq, dtype: torch.dtype = torch.float32) -> None:
         self._network = network
         with torch.inference_mode():
             first, *above = network.cell_weights()
             weight, feed = network.input_weights()
-            self._cells = [cell.packed(pack) for cell in (replace(first, input_weight=weight), *above)]
-            self._feed = pack(feed) if network.config.input_feeding else feed
-            self._readout, self._output = pack(network.readout.weight.t()), pack(network.output_matrix.t())
+            arrange = partial(pack, dtype=dtype)
+            self._cells = [cell.packed(arrange) for cell in (replace(first, input_weight=weight), *above)]
+            self._feed = arrange(feed) if network.config.input_feeding else feed
+            self._readout, self._output = arrange(network.readout.weight.t()), pack(network.output_matrix.t())
             self._table = None
             if network.vocab_size * first.input_bias.numel() <= MAX_TABLE:
                 self._table = self._inputs(torch.arange(network.vocab_size, device=weight.device))

@@ -102,6 +102,7 @@ class Translator:
         batch_tokens (int): source tokens, padding included, that do; 0: no limit. One sentence always does.
         trees (bool): whether to keep what a beam search considered.
         attention (bool): whether to keep what each target token looked at, if that can be told.
+        dtype (torch.dtype): of the products of the networks' layers.
 
     Raises:
         ModelError: the models do not fit together.
@@ -118,6 +119,7 @@ class Translator:
     batch_tokens: int = 0
     trees: bool = False
     attention: bool = False
+    dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         self._first, *others = self.models
@@ -128,7 +130,7 @@ class Translator:
                 raise ModelError(f"{other.directory} starts with another symbol than {self._first.directory}")
         if self.search.coverage_penalty and not self.aligned:
             raise ModelError("no coverage can be penalised without attention to one source")
-        self._steps = [model.network.step() for model in self.models]
+        self._steps = [model.network.step(self.dtype) for model in self.models]
 
     @property
     def aligned(self) -> bool:

@@ -20,7 +20,6 @@ from plain_torch import use_threads
 
 from seqgen.config import TransformerSeq2SeqConfig
 from seqgen.nets.transformer_seq2seq import TransformerSeq2Seq
-from seqgen.nets.transformer_steps import TranslationStep
 
 CONFIG = TransformerSeq2SeqConfig(embed_size=256, ffn_size=1024, num_layers=3)
 VOCABULARY, SENTENCES, BEAM, TOKENS = 8000, 64, 5, 16
@@ -35,23 +34,30 @@ def transformer(settings: Settings) -> list[Row]:
     network.eval().requires_grad_(False)
     sources, lengths = random_sources(SENTENCES)
     tokens = settings.amount(TOKENS)
-    step: TranslationStep = network.step()
+    step, half = network.step(), network.step(torch.bfloat16)
     with tempfile.TemporaryDirectory() as folder:
         found = {
             "generate of a MarianMT": marian_search(network),
             "CTranslate2 fp32": ctranslate2_search(network, Path(folder) / "model", settings.threads),
             **joey_searches(VOCABULARY, {"Transformer": joey_transformer(CONFIG.ffn_size)}),
         }
-        searches = {"ours": lambda *given: our_search(step, *given)}
+        searches: dict[str, Search] = {
+            "fp32": lambda *given: our_search(step, *given),
+            "bf16": lambda *given: our_search(half, *given),
+        }
+        ours = list(searches)
         searches |= {name: search for name, search in found.items() if search is not None}
 
         def rate(search: Search) -> Side:
             return lambda: SENTENCES / seconds(lambda: _check(search(sources, lengths, BEAM, tokens), tokens))
 
         measured = interleaved({name: rate(search) for name, search in searches.items()}, settings.repeats)
-    ours = measured.pop("ours")
-    name = f"Transformer, beam {BEAM}, {SENTENCES} sentences"
-    return [compare(name, ours, rates, "sentences/s", peer) for peer, rates in measured.items()]
+    return [
+        compare(f"Transformer {kind}, beam {BEAM}, {SENTENCES} sentences", measured[kind], rates, "sentences/s", peer)
+        for peer, rates in measured.items()
+        if peer not in ours
+        for kind in ours
+    ]
 
 
 def _check(written: int, wanted: int) -> None:

@@ -51,6 +51,18 @@ def test_n_lines_in_n_lines_out(
     assert [bool(o) for o in outputs[:7]] == [False, *[True] * 4, False, False]
 
 
+def test_products_may_be_in_bf16(tiny_translation: TinyModel, model: list[str], piped: Call) -> None:
+    exact, rounded = (
+        piped(tiny_translation.data.read_bytes(), "translate", *model, "--scores", "--precision", precision)
+        for precision in ("fp32", "bf16")
+    )
+    assert (exact.code, rounded.code) == (0, 0), rounded.err
+    assert exact.out != rounded.out
+    some = [float(line.split("\t")[-1]) for line in exact.text.splitlines()]
+    others = [float(line.split("\t")[-1]) for line in rounded.text.splitlines()]
+    assert others == pytest.approx(some, abs=0.2)
+
+
 def test_the_model_has_learned_something(tiny_translation: TinyModel, model: list[str], piped: Call) -> None:
     """Otherwise these tests would say little."""
     ended = piped(tiny_translation.data.read_bytes(), "translate", *model)

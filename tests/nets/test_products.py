@@ -63,13 +63,24 @@ def test_linear_layers_side_by_side() -> None:
 
 
 @needs_packing
-def test_a_row_does_not_depend_on_its_neighbours() -> None:
-    packed, values = PackedMatrix(random(512, 300)), random(320, 512)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_row_does_not_depend_on_its_neighbours(dtype: torch.dtype) -> None:
+    packed, values = PackedMatrix(random(512, 300).to(dtype)), random(320, 512)
     whole = packed.product(values)
     for rows in (1, 2, 5, 64, 100):
         assert torch.equal(packed.product(values[:rows]), whole[:rows])
 
 
+@pytest.mark.usefixtures("kind")
+def test_products_in_bf16_round_the_values_and_themselves_only() -> None:
+    values, matrix, other = random(5, 48), random(48, 70), 1000 * random(5, 70)
+    packed = pack(matrix, torch.bfloat16)
+    expected = (values.bfloat16().double() @ matrix.bfloat16().double()).bfloat16().float()
+    result = product(values, packed)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result, expected, rtol=2**-7, atol=2**-7)
+    torch.testing.assert_close(add_product(other, values, packed) - other, result, rtol=0, atol=1e-3)
+
+
 def test_what_cannot_be_packed_is_copied() -> None:
     assert isinstance(pack(torch.zeros(4, 3, dtype=torch.float64)), Tensor)
-    assert isinstance(pack(torch.zeros(4, 3, dtype=torch.bfloat16)), Tensor)

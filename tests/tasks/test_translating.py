@@ -127,6 +127,17 @@ def test_scores_are_those_of_force_decoding(method: Method, model: TranslationMo
         assert hypothesis.score == pytest.approx(sum(expected), abs=1e-3)
 
 
+def test_products_in_bf16_change_scores_by_little(model: TranslationModel, lines: list[str]) -> None:
+    exact, rounded = (
+        [t.outputs[0].hypothesis for t in translator_of(model, dtype=dtype).stream(lines)]
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    same = [(a, b) for a, b in zip(exact, rounded, strict=True) if a.token_ids == b.token_ids]
+    assert len(same) >= 0.8 * len(lines)
+    assert all(b.score == pytest.approx(a.score, abs=0.2) for a, b in same)
+    assert any(a.score != b.score for a, b in same)
+
+
 def test_each_search_is_at_least_as_good_as_the_one_before(model: TranslationModel, lines: list[str]) -> None:
     scores = {
         method: [t.outputs[0].hypothesis.score for t in translator_of(model, method).stream(lines)]
