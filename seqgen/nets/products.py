@@ -47,9 +47,13 @@ Matrix = Tensor | PackedMatrix
 
 def can_pack(matrix: Tensor) -> bool:
     """Whether `PackedMatrix` works here."""
-    known = hasattr(torch.ops.mkldnn, "_linear_pointwise") and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
-    on_cpu = matrix.device.type == "cpu" and matrix.dtype in (torch.float32, torch.bfloat16)
-    return on_cpu and known and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    ops, kinds = torch.ops.mkldnn, [torch.float32]
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if hasattr(ops, "_is_mkldnn_bf16_supported") and ops._is_mkldnn_bf16_supported():
+        kinds.append(torch.bfloat16)
+    known = hasattr(ops, "_linear_pointwise") and hasattr(ops, "_reorder_linear_weight")
+    return known and matrix.device.type == "cpu" and matrix.dtype in kinds
 
 
 def copied(matrix: Matrix) -> Matrix:
