@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from seqgen.config import GanBody, GanConfig, GanNetworks, ImageFormat
 from seqgen.gan.dcgan import Discriminator, Generator
-from seqgen.gan.folding import fold
+from seqgen.gan.folding import Phases, fold
 from seqgen.gan.pyramid import pyramid, widths
 from seqgen.gan.r3 import Block, ResidualDiscriminator, ResidualGenerator
 from seqgen.gan.statistics import measure_statistics
@@ -138,6 +138,14 @@ def test_the_folded_generator_makes_the_same_images(size: tuple[int, int, int]) 
     assert not any(isinstance(module, BatchNorm) for module in folded.modules())
     torch.testing.assert_close(folded(latents(6), labels(6)), generator(latents(6), labels(6)), rtol=1e-4, atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last])
+def test_phases_are_the_transposed_convolution(bias: bool, format: torch.memory_format) -> None:
+    layer = nn.ConvTranspose2d(5, 3, 4, stride=2, padding=1, bias=bias).double()
+    values = torch.randn(2, 5, 3, 7, dtype=torch.float64).contiguous(memory_format=format)
+    torch.testing.assert_close(Phases(layer)(values), layer(values))
 
 
 def test_a_generator_without_batch_norm_is_its_own_fold() -> None:
