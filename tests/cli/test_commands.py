@@ -78,10 +78,14 @@ def _needs_a_shell(line: str) -> bool:
     return any(sign in line for sign in "|<>")
 
 
+def _takes_seconds(line: str) -> bool:
+    return "train" in line or _needs_a_shell(line)
+
+
 # Export needs packages that may be missing, and a Transformer: test_export.py runs it.
 @pytest.mark.parametrize(
     "line",
-    [pytest.param(x, marks=pytest.mark.slow) if _needs_a_shell(x) else x for n, x in _examples() if n != "export"],
+    [pytest.param(x, marks=pytest.mark.slow) if _takes_seconds(x) else x for n, x in _examples() if n != "export"],
 )
 def test_an_example_of_the_help_runs(
     line: str, tiny: TinyModel, tiny_translation: TinyModel, folder: Path, call: Call

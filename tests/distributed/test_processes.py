@@ -44,6 +44,7 @@ def test_shares_cover_everything_once() -> None:
         assert [i for share in shares for i in share] == list(range(total))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads as Linux shows them")
 def test_no_thread_outlives_the_group(tmp_path: Path) -> None:
     """One that does may abort the process as it exits (it did, once in some dozens of runs)."""

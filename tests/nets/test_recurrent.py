@@ -226,6 +226,7 @@ def test_initialisation_follows_the_seed() -> None:
     assert not torch.equal(made(1), made(2))
 
 
+@pytest.mark.slow
 @every_cell
 def test_one_batch_can_be_learned_by_heart(cell: RecurrentCell) -> None:
     torch.manual_seed(0)

@@ -83,7 +83,7 @@ def mean_loss(network: Seq2Seq, batch: tuple[Tensor, Tensor, Tensor, Tensor]) ->
 
 @every_cell
 @every_attention
-@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("num_layers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("switches", [*itertools.product([False, True], repeat=4)], ids=str)
 def test_whole_targets_equal_single_steps(
     cell: RecurrentCell, attention: Attention, num_layers: int, switches: tuple[bool, ...]
@@ -279,6 +279,7 @@ def test_every_parameter_gets_a_gradient(
     assert without == []
 
 
+@pytest.mark.slow
 @every_cell
 @every_attention
 @pytest.mark.parametrize("input_feeding", [False, True])

@@ -98,7 +98,9 @@ def check_kill_at(change: int, undisturbed: Run, folder: Path, monkeypatch: pyte
     return True
 
 
-@pytest.mark.parametrize("change", [1, 2, 3, 4, 6, 8, 11, 17, 23, 41, 59, 70, 77])
+@pytest.mark.parametrize(
+    "change", [1, 17, 59, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4, 6, 8, 11, 23, 41, 70, 77))]
+)
 def test_a_kill_at_a_change_of_a_file_is_survived(
     change: int, undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ KINDS = [
 ]
 # Before the first step, after it, at a save, at an evaluation, in the second epoch, at the last.
 MOMENTS = [0, 1, 5, 16, 24, STEPS - 1]
+RARER = [pytest.param(m, marks=pytest.mark.slow) if m in (0, 1, 24) else m for m in MOMENTS]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def interrupt(run: Run, step: int, monkeypatch: pytest.MonkeyPatch, *, resume: b
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.cell}-ema{kind.ema}-{kind.precision}")
-@pytest.mark.parametrize("step", MOMENTS)
+@pytest.mark.parametrize("step", RARER)
 def test_interrupted_and_resumed_equals_undisturbed(
     kind: Kind,
     step: int,
@@ -134,7 +135,7 @@ def stop_at_look(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "StopRequest", StopAtLook)
 
 
-@pytest.mark.parametrize("look", [*range(1, 10), 30])
+@pytest.mark.parametrize("look", [1, 5, 30, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4, 6, 7, 8, 9))])
 def test_a_signal_before_any_look_is_honoured_and_its_message_true(
     look: int, text: Path, undisturbed: Callable[[Kind], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

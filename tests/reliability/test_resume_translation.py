@@ -36,7 +36,7 @@ KINDS = [
 ]
 # Before the first step, after it, at a save, at an evaluation, in the second epoch, at the last.
 MOMENTS = [0, 1, 5, 8, 14, STEPS - 1]
-RARER = [pytest.param(m, marks=pytest.mark.slow) if m in (1, 8, STEPS - 1) else m for m in MOMENTS]
+RARER = [pytest.param(m, marks=pytest.mark.slow) if m in (0, 1, 8, STEPS - 1) else m for m in MOMENTS]
 WORDS = "ein hund rennt durch den schnee und zwei katzen sehen ihm dabei zu".split()
 
 

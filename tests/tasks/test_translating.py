@@ -71,7 +71,7 @@ def test_lines_come_out_in_order_and_empty_ones_stay_empty(
 
 
 @every_method
-@pytest.mark.parametrize("batch_size", [2, 7, 64])
+@pytest.mark.parametrize("batch_size", [7, *(pytest.param(size, marks=pytest.mark.slow) for size in (2, 64))])
 def test_the_answer_does_not_hang_on_the_batch(
     method: Method, batch_size: int, model: TranslationModel, lines: list[str]
 ) -> None:
