@@ -12,6 +12,7 @@ The losses do not tell: both networks are judged by an opponent that moves. Thes
     frechet, floor    distance of the fakes, and of one half of the reals from the other
     closeness         distance of fakes to the nearest training image / of training images to each other
     change            how far the same latents moved since the last evaluation / distance between two reals
+    steps             of the discriminator since the last evaluation
 
 Losses with no fixed zero (`wasserstein-gp`, `relativistic`) have a critic, who is meant to tell every pair apart, and
 whose slope is held by penalties: pass an accuracy of not-a-number.
@@ -46,6 +47,8 @@ ABSENT = 0.34
 LEARNS = 0.5
 # A larger share means that it stands still; so far above the floor it has then left out a part of what is real.
 STANDS, FAR = 0.95, 40.0
+# Samples of the first steps are grey or blurred, all alike and near to much that is real: they have not collapsed yet.
+YOUNG = 200
 
 ADVICE: dict[State, str] = {
     "healthy": "",
@@ -74,6 +77,7 @@ class Signals:
     floor: float
     closeness: float
     change: float
+    steps: float
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,9 @@ def diagnose(history: Sequence[Signals]) -> Diagnosis:
     """
     if len(history) < 2:
         return Diagnosis("healthy")
+    young = sum(signals.steps for signals in history) < YOUNG
     learns = history[-1].frechet < LEARNS * history[-2].frechet
-    checks = (_diverged, _vanishing, _overpowered) if learns else _ALL
+    checks = (_diverged, _vanishing, _overpowered) if young or learns else _ALL
     return next((found for check in checks if (found := check(history))), Diagnosis("healthy"))
 
 

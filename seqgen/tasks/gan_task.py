@@ -219,10 +219,10 @@ class GanTask:
         return np.concatenate(made), np.concatenate(asked) if asked else None
 
     def _mean_watched(self) -> dict[str, float]:
-        """The means since the last evaluation; a critic has no accuracy to speak of."""
+        """The means since the last evaluation, and over how many steps; a critic has no accuracy to speak of."""
         *sums, steps = self._watched[0].tolist()
         means = dict(zip(WATCHED, (total / max(steps, 1.0) for total in sums), strict=True))
-        return means | ({"accuracy": math.nan} if self._config.loss in CRITICS else {})
+        return means | {"steps": steps} | ({"accuracy": math.nan} if self._config.loss in CRITICS else {})
 
     def _change(self, samples: NDArray[np.uint8]) -> float:
         """How far the same latents moved since the last evaluation, as a share of the distance between two of them."""

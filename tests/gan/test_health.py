@@ -21,17 +21,22 @@ WELL = Signals(
     floor=0.1,
     closeness=1.0,
     change=0.3,
+    steps=500.0,
 )
 
 
 # Before the first step: grey images, nothing like the real ones.
 UNTRAINED = dataclasses.replace(
-    WELL, accuracy=0.0, image_gradient=0.0, spread=0.1, recall=0.0, precision=0.0, frechet=40.0
+    WELL, accuracy=0.0, image_gradient=0.0, spread=0.1, recall=0.0, precision=0.0, frechet=40.0, steps=0.0
 )
 
 
 def but(**changes: Any) -> Signals:
     return dataclasses.replace(WELL, **changes)
+
+
+def but_untrained(**changes: Any) -> Signals:
+    return dataclasses.replace(UNTRAINED, **{"steps": 500.0, **changes})
 
 
 @pytest.mark.parametrize(
@@ -65,9 +70,9 @@ def test_the_worst_state_counts() -> None:
 
 def test_a_generator_that_lost_from_the_start_has_not_collapsed() -> None:
     """Minimax against a discriminator twenty times as fast: grey images for ever, and no gradient (measured)."""
-    diagnosis = diagnose([UNTRAINED, dataclasses.replace(UNTRAINED, accuracy=0.997, frechet=39.4)])
+    diagnosis = diagnose([UNTRAINED, but_untrained(accuracy=0.997, frechet=39.4)])
     assert str(diagnosis).startswith("generator vanishing: its images are as far from real ones as before")
-    assert diagnose([UNTRAINED, dataclasses.replace(UNTRAINED, accuracy=0.8, frechet=39.4)]).state == "collapsed"
+    assert diagnose([UNTRAINED, but_untrained(accuracy=0.8, frechet=39.4)]).state == "collapsed"
 
 
 def test_nothing_is_said_before_the_first_step_and_no_collapse_found_while_a_run_learns_fast() -> None:
@@ -76,6 +81,12 @@ def test_nothing_is_said_before_the_first_step_and_no_collapse_found_while_a_run
     assert diagnose([UNTRAINED, but(spread=0.1)]).state == "healthy"
     assert diagnose([UNTRAINED, but(accuracy=0.99)]).state == "healthy"  # it wins, and the generator learns
     assert diagnose([UNTRAINED, WELL, but(accuracy=0.98)]).state == "healthy"
+
+
+def test_blurred_samples_of_the_first_steps_have_not_collapsed() -> None:
+    blurred = but(precision=1.0, recall=0.0, spread=0.1, frechet=39.0, steps=100.0)
+    assert diagnose([UNTRAINED, blurred]).state == "healthy"
+    assert diagnose([UNTRAINED, blurred, blurred]).state == "collapsed"
 
 
 def test_every_trouble_has_advice_and_says_what_was_seen() -> None:
