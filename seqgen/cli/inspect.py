@@ -66,7 +66,7 @@ def inspect(
     ] = None,
     as_json: options.Json = False,
     device: options.Device = "cpu",
-    threads: options.Threads = 0,
+    threads: options.Threads = 1,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
