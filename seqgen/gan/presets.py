@@ -2,7 +2,7 @@
 
     quick      batch norm in both, high and falling learning rate, averaged weights: for minutes on a CPU
     classic    the recipe of Radford et al. 2016, section 4: widths, learning rate and latent as in the paper
-    spectral   spectral norm in the discriminator (Miyato et al. 2018), hinge loss: for hours
+    spectral   spectral norm in the discriminator (Miyato et al. 2018), hinge loss: slower at first, more varied later
     r3         no norm at all, relativistic pairs with R1 and R2 (Huang et al. 2024): for the most modes; its steps take
                twenty times those of `quick`, for a penalty differentiates twice: for a GPU
 
