@@ -26,7 +26,7 @@ class LanguageModelSettings(_OfText):
 
     text: RecurrentTextConfig = field(default_factory=RecurrentTextConfig)
     network: RecurrentConfig = field(default_factory=RecurrentConfig)
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10.0))
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10.0, weight_decay=0.2))
     watch: WatchConfig = field(default_factory=WatchConfig)
 
     def __post_init__(self) -> None:

@@ -51,7 +51,7 @@ class TextConfig:
 class RecurrentTextConfig(TextConfig):
     """`bptt` is how many tokens the gradient flows back through; the hidden state is carried further than that."""
 
-    bptt: int = 64
+    bptt: int = 128
 
     def __post_init__(self) -> None:
         super().__post_init__()
