@@ -198,9 +198,9 @@ def test_it_is_as_right_as_its_card_says(tmp_path: Path) -> None:
 def test_it_writes_the_digits_that_are_asked_for() -> None:
     cpu = torch.device("cpu")
     made = Imagination(GanModel.load("mnist-cgan", cpu), seed=0)
-    pixels = np.concatenate(list(made.images(range(200), range(10))))
+    pixels = np.concatenate(list(made.images(range(1000), range(10))))
     read = FeatureModel.load("digits", cpu).probs(pixels).argmax(axis=1)
-    assert (read == np.arange(200) % 10).mean() >= 0.97
+    assert (read == np.arange(1000) % 10).mean() >= 0.97
 
 
 @pytest.mark.parametrize("name", NAMES)
