@@ -88,6 +88,14 @@ def train_seq2seq(
     label_smoothing: Annotated[
         float, typer.Option(help="Probability spread over all tokens.", rich_help_panel=options.TRAINING)
     ] = TEXT.label_smoothing,
+    subword_sampling: Annotated[
+        float,
+        typer.Option(
+            metavar="ALPHA",
+            help="Words cut into other pieces each time, by P^ALPHA; 0: never.",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = TEXT.subword_sampling,
     loss_steps: Annotated[
         LossSteps, typer.Option(help="Positions of a target that count.", rich_help_panel=options.TRAINING)
     ] = TEXT.loss_steps,

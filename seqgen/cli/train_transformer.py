@@ -31,7 +31,16 @@ NAME = "train-transformer"
 TEXT, PAIRS = TransformerTextSettings(), TransformerPairsSettings()
 NETWORK, TRAIN = TEXT.network, TEXT.train
 FOR_TEXT = {"tokens"}
-FOR_PAIRS = {"decoder_layers", "joint", "max_tokens", "order", "loss_steps", "label_smoothing", "keep"}
+FOR_PAIRS = {
+    "decoder_layers",
+    "joint",
+    "max_tokens",
+    "order",
+    "loss_steps",
+    "label_smoothing",
+    "subword_sampling",
+    "keep",
+}
 
 
 def _either(name: str, part: str) -> str:
@@ -152,6 +161,14 @@ def train_transformer(
     label_smoothing: Annotated[
         float, typer.Option(help="Pairs: probability spread over all tokens.", rich_help_panel=options.TRAINING)
     ] = PAIRS.text.label_smoothing,
+    subword_sampling: Annotated[
+        float,
+        typer.Option(
+            metavar="ALPHA",
+            help="Pairs: words cut into other pieces each time, by P^ALPHA; 0: never.",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = PAIRS.text.subword_sampling,
     loss_steps: Annotated[
         LossSteps, typer.Option(help="Pairs: positions of a target that count.", rich_help_panel=options.TRAINING)
     ] = PAIRS.text.loss_steps,

@@ -65,7 +65,8 @@ class ParallelConfig:
     `paths` are two aligned files, or one file with both sides (TSV, or JSONL by its ending); `valid` likewise. In the
     order `length` a batch holds pairs of similar length, `batch_size` of them on average and the same number of tokens
     each time; in the order `random` it holds `batch_size` pairs drawn at random. With `loss_steps` random only one
-    position of each target, drawn at random, counts. `keep` says what makes the best model, validation loss or BLEU.
+    position of each target, drawn at random, counts. `subword_sampling` is the alpha of `seqgen.data.subwords`; 0 takes
+    the likeliest pieces always. `keep` says what makes the best model, validation loss or BLEU.
     """
 
     paths: tuple[str, ...] = ()
@@ -75,9 +76,11 @@ class ParallelConfig:
     order: Order = "length"
     loss_steps: LossSteps = "all"
     label_smoothing: float = 0.1
+    subword_sampling: float = 0.0
     keep: Keep = "bleu"
 
     def __post_init__(self) -> None:
         within(self, "vocab_size", 2, MAX_SIZE)
         within(self, "max_tokens", 1, MAX_SIZE)
         within(self, "label_smoothing", 0.0, 0.99)
+        within(self, "subword_sampling", 0.0, 1.0)

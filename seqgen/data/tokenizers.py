@@ -329,6 +329,13 @@ class SentencePieceTokenizer:
         """Token ids `(time,)` of a text."""
         return np.asarray(self._processor.encode(text), dtype=np.int64)
 
+    def best_ways(self, token_ids: TokenIds, count: int) -> tuple[list[TokenIds], NDArray[np.float64]]:
+        """The likeliest ways to write the text of some tokens, at most `count`, and their log-probabilities."""
+        text = self._processor.decode(token_ids.tolist())
+        ways = self._processor.nbest_encode(text, nbest_size=count, out_type=int)
+        log_probs = [sum(self._processor.get_score(piece) for piece in way) for way in ways]
+        return [np.asarray(way, dtype=np.int64) for way in ways], np.array(log_probs)
+
     def to_bytes(self) -> bytes:
         """`tokenizer.model`, as sentencepiece's own tools read it."""
         return self._model

@@ -19,6 +19,8 @@ from torch.nn import functional
 from seqgen.config import ParallelConfig
 from seqgen.data.buckets import Batches
 from seqgen.data.parallel import ParallelCorpus
+from seqgen.data.subwords import SubwordSampler
+from seqgen.data.tokenizers import TokenIds
 from seqgen.metrics.text import signatures, text_scores
 from seqgen.seeds import derive
 from seqgen.tasks.translating import Translator
@@ -110,8 +112,13 @@ class TranslationTask:
         self.players: Mapping[str, nn.Module] = {"model": model.network}
         self._model, self._corpus, self._config, self._share = model, corpus, config, share
         self._seed = seed
-        self._target_lengths = corpus.train.target_lengths
-        self._batches = Batches(corpus.train.source_lengths, self._target_lengths, batch_size, config.order, seed)
+        train = corpus.train
+        self._batches = Batches(train.source_lengths, train.target_lengths, batch_size, config.order, seed)
+        self._samplers = [
+            SubwordSampler(tokenizer, config.subword_sampling)
+            for tokenizer in (corpus.source_tokenizer, corpus.target_tokenizer)
+            if config.subword_sampling
+        ]
         self.steps_per_epoch = self._batches.steps_per_epoch
         self.criterion = None
         if corpus.valid is not None:
@@ -120,30 +127,43 @@ class TranslationTask:
         self._positions = 0
 
     def prepare(self, step: int) -> int:
-        """Read this process's share of the pairs of a step."""
-        indices = self._batches.batch(step)
-        rows = self._share(len(indices))
-        tokens = int(self._target_lengths[indices].sum()) + len(indices)
+        """Read the pairs of a step, and take this process's share."""
+        sources, targets = self._read(step)
+        lengths = np.array([len(target) for target in targets])
+        tokens = int(lengths.sum()) + len(targets)
+        rows = self._share(len(targets))
         if self._config.loss_steps == "random":
-            self._positions = len(indices)
-            drawn = self._drawn_positions(step, indices)[rows]
+            self._positions = len(targets)
+            drawn = self._drawn_positions(step, lengths)[rows]
         else:
             self._positions = tokens
             drawn = None
         self._batch = ()
         if rows.start == rows.stop:  # fewer pairs than processes
             return tokens
-        sources, targets = self._corpus.train.read(indices[rows])
-        given, said, where = self._model.target_tensors(targets)
+        given, said, where = self._model.target_tensors(targets[rows])
         if drawn is not None:
             where = functional.one_hot(torch.from_numpy(drawn), where.shape[1]).bool().to(where.device)
-        self._batch = (*self._model.source_tensors(sources), given, said, where)
+        self._batch = (*self._model.source_tensors(sources[rows]), given, said, where)
         return tokens
 
-    def _drawn_positions(self, step: int, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _read(self, step: int) -> tuple[list[TokenIds], list[TokenIds]]:
+        """Sources and targets of a step, the share of all processes."""
+        sources, targets = self._corpus.train.read(self._batches.batch(step))
+        if not self._samplers:
+            return sources, targets
+        generator = np.random.Generator(np.random.PCG64(derive(self._seed, "subwords", step)))
+        longest = self._config.max_tokens
+        drawn_sources, drawn_targets = (
+            [sampler.sample(token_ids, generator, longest) for token_ids in side]
+            for sampler, side in zip(self._samplers, (sources, targets), strict=True)
+        )
+        return drawn_sources, drawn_targets
+
+    def _drawn_positions(self, step: int, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """One position of each target, the end symbol's among them."""
         generator = np.random.Generator(np.random.PCG64(derive(self._seed, "positions", step)))
-        return generator.integers(0, self._target_lengths[indices] + 1)
+        return generator.integers(0, lengths + 1)
 
     def pace(self, player: str, step: int) -> float:
         """The only player moves in every step."""

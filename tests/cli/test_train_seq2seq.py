@@ -106,6 +106,7 @@ def test_every_setting_is_typed_as_the_command_reads_it(pairs: Path, call: Call)
             order="random",
             loss_steps="random",
             label_smoothing=0.25,
+            subword_sampling=0.4,
             keep="loss",
         ),
         network=Seq2SeqConfig(

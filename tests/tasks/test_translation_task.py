@@ -12,6 +12,7 @@ from translation_models import VOCAB_SIZE, corpus_of, model_of, some_pairs
 
 from seqgen.config import ParallelConfig
 from seqgen.data.parallel import ParallelCorpus
+from seqgen.data.tokenizers import decode
 from seqgen.metrics.text import text_scores
 from seqgen.tasks.translating import Translator
 from seqgen.tasks.translation import TranslationModel, force_decode, pair_loss
@@ -99,7 +100,7 @@ def test_one_random_position_counts(parts: Parts) -> None:
         tokens = task.prepare(step)
         pairs = pairs_of(task, parts, step)
         assert tokens == sum(len(t) + 1 for _, t in pairs)
-        places = task._drawn_positions(step, task._batches.batch(step)).tolist()
+        places = task._drawn_positions(step, np.array([len(t) for _, t in pairs])).tolist()
         assert all(0 <= place <= len(t) for place, (_, t) in zip(places, pairs, strict=True))
         terms = naive_terms(parts, pairs, 0.1)
         chosen = [row[place] for row, place in zip(terms, places, strict=True)]
@@ -110,8 +111,8 @@ def test_random_positions_are_uniform_and_the_end_symbol_is_among_them(parts: Pa
     task = task_of(parts, loss_steps="random")
     lengths = parts.corpus.train.target_lengths
     length = int(np.bincount(lengths).argmax())
-    indices = np.nonzero(lengths == length)[0]
-    drawn = np.concatenate([task._drawn_positions(step, indices) for step in range(400)])
+    alike = lengths[lengths == length]
+    drawn = np.concatenate([task._drawn_positions(step, alike) for step in range(400)])
     counts = np.bincount(drawn, minlength=length + 1)
     assert len(counts) == length + 1
     expected = len(drawn) / (length + 1)
@@ -120,11 +121,44 @@ def test_random_positions_are_uniform_and_the_end_symbol_is_among_them(parts: Pa
 
 
 def test_random_positions_are_a_function_of_seed_and_step(parts: Parts) -> None:
-    indices = np.arange(50)
-    one, same, other = (task_of(parts, loss_steps="random", seed=s)._drawn_positions(2, indices) for s in (1, 1, 2))
+    lengths = np.arange(50)
+    one, same, other = (task_of(parts, loss_steps="random", seed=s)._drawn_positions(2, lengths) for s in (1, 1, 2))
     assert (one == same).all()
     assert (one != other).any()
-    assert (one != task_of(parts, loss_steps="random", seed=1)._drawn_positions(3, indices)).any()
+    assert (one != task_of(parts, loss_steps="random", seed=1)._drawn_positions(3, lengths)).any()
+
+
+# Subword sampling ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss_steps", ["all", "random"])
+def test_sampled_pieces_say_the_same_and_are_counted_as_they_are(parts: Parts, loss_steps: str) -> None:
+    task = task_of(parts, loss_steps=loss_steps, subword_sampling=0.001)
+    for step in (0, 1, task.steps_per_epoch):
+        plain = parts.corpus.train.read(task._batches.batch(step))
+        sampled = task._read(step)
+        tokenizers = (parts.corpus.source_tokenizer, parts.corpus.target_tokenizer)
+        for tokenizer, before, after in zip(tokenizers, plain, sampled, strict=True):
+            assert [decode(tokenizer, ids) for ids in before] == [decode(tokenizer, ids) for ids in after]
+            assert any(x.tolist() != y.tolist() for x, y in zip(before, after, strict=True))
+        tokens = task.prepare(step)
+        pairs = [(s.tolist(), t.tolist()) for s, t in zip(*sampled, strict=True)]
+        assert tokens == sum(len(t) + 1 for _, t in pairs)
+        terms = naive_terms(parts, pairs, 0.0)
+        if loss_steps == "random":
+            places = task._drawn_positions(step, np.array([len(t) for _, t in pairs])).tolist()
+            terms = [[row[place]] for row, place in zip(terms, places, strict=True)]
+        counted = [x for row in terms for x in row]
+        assert task.loss("model", 0, 1).item() == pytest.approx(sum(counted) / len(counted), abs=1e-5)
+
+
+def test_sampled_pieces_are_a_function_of_seed_and_step(parts: Parts) -> None:
+    one, same, other = (task_of(parts, subword_sampling=0.001, seed=seed)._read(2)[1] for seed in (1, 1, 2))
+    assert [ids.tolist() for ids in one] == [ids.tolist() for ids in same]
+    again = task_of(parts, subword_sampling=0.001, seed=1)
+    again._read(0)  # what was read before does not matter
+    assert [ids.tolist() for ids in again._read(2)[1]] == [ids.tolist() for ids in one]
+    assert [ids.tolist() for ids in other] != [ids.tolist() for ids in one]
 
 
 # Parts and shares ---------------------------------------------------------------------------------------------
@@ -139,17 +173,17 @@ def test_the_shares_of_all_parts_add_up(parts: Parts, loss_steps: str, pieces: i
     assert sum(shares) == pytest.approx(task.loss("model", 0, 1).item(), abs=1e-5)
 
 
-@pytest.mark.parametrize("loss_steps", ["all", "random"])
+@pytest.mark.parametrize("chosen", [{}, {"loss_steps": "random"}, {"subword_sampling": 0.001}])
 @pytest.mark.parametrize("processes", [2, 3, 30])
-def test_the_shares_of_all_processes_add_up(parts: Parts, loss_steps: str, processes: int) -> None:
-    whole = whole_loss(task_of(parts, loss_steps=loss_steps), 2)
+def test_the_shares_of_all_processes_add_up(parts: Parts, chosen: dict[str, Any], processes: int) -> None:
+    whole = whole_loss(task_of(parts, **chosen), 2)
     total = 0.0
     for rank in range(processes):
 
         def share(count: int, rank: int = rank) -> slice:
             return slice(rank * count // processes, (rank + 1) * count // processes)
 
-        total += whole_loss(task_of(parts, loss_steps=loss_steps, share=share), 2)
+        total += whole_loss(task_of(parts, **chosen, share=share), 2)
     assert total == pytest.approx(whole, abs=1e-5)
 
 
