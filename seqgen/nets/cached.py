@@ -28,7 +28,7 @@ class CachedLayers:
         positions (Positions): of its tokens.
         output_matrix (Tensor): of the output layer, `(vocab, embed)`.
         output_bias (Tensor): of the output layer.
-        dtype (torch.dtype): of the products of the layers; the output layer stays as it is.
+        dtype (torch.dtype | None): of the layers' products, None: the weights' own; the output layer stays as it is.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class CachedLayers:
         positions: Positions,
         output_matrix: Tensor,
         output_bias: Tensor,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self._stack, self._embedding, self._positions = stack, embedding, positions
         with torch.inference_mode():

@@ -23,7 +23,7 @@ class PackedEncoder:
         embedding (TokenEmbedding): of its tokens.
         positions (Positions): of its tokens.
         decoder (Stack): whose layers look at the sources.
-        dtype (torch.dtype): of the products.
+        dtype (torch.dtype | None): of the products; None: the weights' own.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class PackedEncoder:
         embedding: TokenEmbedding,
         positions: Positions,
         decoder: Stack,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self._stack, self._embedding, self._positions = stack, embedding, positions
         with torch.inference_mode():

@@ -26,10 +26,10 @@ class PackedLayer:
 
     Args:
         layer (Layer): in evaluation mode.
-        dtype (torch.dtype): of the products.
+        dtype (torch.dtype | None): of the products; None: the weights' own.
     """
 
-    def __init__(self, layer: Layer, dtype: torch.dtype) -> None:
+    def __init__(self, layer: Layer, dtype: torch.dtype | None) -> None:
         linear = partial(PackedLinear, dtype=dtype)
         self._pre, self._part, self.attention = layer.pre, layer.feed_forward, layer.attention
         self._inputs = linear(self.attention.query, self.attention.key_value)

@@ -94,10 +94,10 @@ class PackedLinear:
 
     Args:
         layers (nn.Linear): one or more, with biases.
-        dtype (torch.dtype): of the products.
+        dtype (torch.dtype | None): of the products; None: the weights' own.
     """
 
-    def __init__(self, *layers: nn.Linear, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, *layers: nn.Linear, dtype: torch.dtype | None = None) -> None:
         self._matrix = pack(torch.cat([layer.weight for layer in layers]).t(), dtype)
         self._bias = torch.cat([layer.bias.detach() for layer in layers])
 

@@ -116,7 +116,7 @@ class Seq2Seq(nn.Module):
         """Whether it can tell what a target token looked at."""
         return self.attention is not None
 
-    def step(self, dtype: torch.dtype = torch.float32) -> Seq2SeqStep:
+    def step(self, dtype: torch.dtype | None = None) -> Seq2SeqStep:
         """What translates with these weights, one token at a time; `dtype` is that of the decoder's products."""
         return Seq2SeqStep(self, dtype)
 
@@ -253,10 +253,10 @@ class Seq2SeqStep:
 
     Args:
         network (Seq2Seq): in evaluation mode. The matrices of the decoder are copied, the rest is shared.
-        dtype (torch.dtype): of the decoder's products; the output layer stays as it is.
+        dtype (torch.dtype | None): of the decoder's products, None: the weights' own; the output layer stays as it is.
     """
 
-    def __init__(self, network: Seq2Seq, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, network: Seq2Seq, dtype: torch.dtype | None = None) -> None:
         self._network = network
         with torch.inference_mode():
             first, *above = network.cell_weights()

@@ -112,7 +112,7 @@ class TransformerSeq2Seq(nn.Module):
             x = layer(x, None, causal=self.config.causal, turn=turn, memory=seen)
         return functional.linear(self.decoder.norm(x[wanted]), self.output_matrix, self.output_bias)
 
-    def step(self, dtype: torch.dtype = torch.float32) -> TranslationStep:
+    def step(self, dtype: torch.dtype | None = None) -> TranslationStep:
         """What translates with these weights, one token at a time; `dtype` is that of the layers' products."""
         places, output = self.positions, (self.output_matrix, self.output_bias)
         layers = CachedLayers(self.decoder, self.target_matrix, places, *output, dtype)

@@ -102,7 +102,7 @@ class Translator:
         batch_tokens (int): source tokens, padding included, that do; 0: no limit. One sentence always does.
         trees (bool): whether to keep what a beam search considered.
         attention (bool): whether to keep what each target token looked at, if that can be told.
-        dtype (torch.dtype): of the products of the networks' layers.
+        dtype (torch.dtype | None): of the products of the networks' layers; None: the weights' own.
 
     Raises:
         ModelError: the models do not fit together.
@@ -119,7 +119,7 @@ class Translator:
     batch_tokens: int = 0
     trees: bool = False
     attention: bool = False
-    dtype: torch.dtype = torch.float32
+    dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         self._first, *others = self.models

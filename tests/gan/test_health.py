@@ -46,6 +46,9 @@ def but_untrained(**changes: Any) -> Signals:
         ([WELL, WELL], "healthy"),
         ([but(accuracy=math.nan)], "healthy"),
         ([WELL, but(accuracy=0.99)], "discriminator overpowers"),
+        ([WELL, but(accuracy=0.989, frechet=0.8)], "healthy"),  # the generator learns all the same
+        ([WELL, but(accuracy=0.995, frechet=0.8)], "discriminator overpowers"),
+        ([WELL, but(accuracy=0.995, frechet=0.4)], "healthy"),
         ([but(accuracy=0.99), but(accuracy=0.99, change=0.0)], "generator vanishing"),
         ([WELL, but(accuracy=0.99, image_gradient=1e-6)], "generator vanishing"),
         ([WELL, but(change=0.0)], "healthy"),  # the end of a schedule: nothing moves, and nobody loses

@@ -62,6 +62,12 @@ def test_linear_layers_side_by_side() -> None:
         torch.testing.assert_close(packed.added(expected, values), 2 * expected)
 
 
+def test_products_have_the_precision_of_the_weights() -> None:
+    layer, values = nn.Linear(48, 30).double(), random(5, 48).double()
+    with torch.inference_mode():
+        torch.testing.assert_close(PackedLinear(layer)(values), layer(values), rtol=0, atol=1e-12)
+
+
 @needs_packing
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_row_does_not_depend_on_its_neighbours(dtype: torch.dtype) -> None:

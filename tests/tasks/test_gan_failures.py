@@ -7,7 +7,7 @@ import pytest
 import torch
 from gan_models import model_of, task_of
 
-from seqgen.config import TrainConfig
+from seqgen.config import GanLoss, TrainConfig
 from seqgen.data.images import ImageSet
 from seqgen.gan.health import State
 from seqgen.tasks.gan_task import GanTask
@@ -33,7 +33,7 @@ def corners(count: int = 800, side: int = 8) -> ImageSet:
     return ImageSet(spots.astype(np.uint8)[:, None], labels, ("a", "b", "c", "d"))
 
 
-def states(task: GanTask, seed: int) -> list[State]:
+def states(task: GanTask, seed: int, lr: float = TRAIN.lr) -> list[State]:
     """The state at each evaluation of a short run."""
     found: list[State] = []
     players = Players(task.players, TRAIN, Group())
@@ -47,7 +47,7 @@ def states(task: GanTask, seed: int) -> list[State]:
         task.prepare(step)
         for name in task.players:
             if pace := task.pace(name, step):
-                players.turn(name, lambda part, name=name: task.loss(name, part, 1), TRAIN.lr * pace, step)  # type: ignore[misc]
+                players.turn(name, lambda part, name=name: task.loss(name, part, 1), lr * pace, step)  # type: ignore[misc]
     return found
 
 
@@ -62,6 +62,14 @@ def test_a_generator_that_does_not_move_is_seen(monkeypatch: pytest.MonkeyPatch)
     task = task_of(corners(), model_of(corners()), batch_size=32)
     monkeypatch.setattr(task, "pace", lambda player, step: float(player == "discriminator"))
     assert states(task, 0)[1:] == ["generator vanishing"] * 2
+
+
+@pytest.mark.parametrize("loss", ["minimax", "non-saturating"])
+def test_a_discriminator_twenty_times_as_fast_is_seen(loss: GanLoss) -> None:
+    """At the learning rate of DCGAN; at ten times that it overshoots instead of winning."""
+    images = corners()
+    task = task_of(images, model_of(images), batch_size=32, loss=loss, lr_ratio=20.0)
+    assert states(task, 0, lr=2e-4)[1:] == ["discriminator overpowers"] * 2
 
 
 def test_a_latent_of_one_number_is_seen() -> None:
