@@ -92,7 +92,7 @@ def train_seq2seq(
         float,
         typer.Option(
             metavar="ALPHA",
-            help="Words cut into other pieces each time, by P^ALPHA; 0: never.",
+            help="Words cut into other pieces each time, by probability to this power, such as 0.3; 0: never.",
             rich_help_panel=options.TRAINING,
         ),
     ] = TEXT.subword_sampling,

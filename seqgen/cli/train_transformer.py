@@ -165,7 +165,7 @@ def train_transformer(
         float,
         typer.Option(
             metavar="ALPHA",
-            help="Pairs: words cut into other pieces each time, by P^ALPHA; 0: never.",
+            help="Pairs: words cut into other pieces each time, by probability to this power; 0: never.",
             rich_help_panel=options.TRAINING,
         ),
     ] = PAIRS.text.subword_sampling,

@@ -43,8 +43,9 @@ LOOKS_REAL, REACHES_LITTLE, REACHES_NOTHING = 0.4, 0.12, 0.02
 FELL_BY, ROSE_BY = 0.4, 4.0
 COPIES = 0.5
 ABSENT = 0.34
-# A run whose Frechet distance falls to this share from one evaluation to the next is learning, not collapsing.
-LEARNS = 0.5
+# A run whose Frechet distance falls to this share from one evaluation to the next is learning, not collapsing; one that
+# falls to the second share may still look more real than it is, since blurred samples are near to much that is real.
+LEARNS, IMPROVES = 0.5, 0.8
 # A larger share means that it stands still; so far above the floor it has then left out a part of what is real.
 STANDS, FAR = 0.95, 40.0
 # Samples of the first steps are grey or blurred, all alike and near to much that is real: they have not collapsed yet.
@@ -129,9 +130,15 @@ def _collapsed(history: Sequence[Signals]) -> Diagnosis | None:
         return Diagnosis("collapsed", f"all samples are nearly alike (spread {now.spread:.2f} of the real one)")
     if now.missing > ABSENT:
         return Diagnosis("collapsed", f"{now.missing:.0%} of the classes are missing")
-    if now.precision > LOOKS_REAL and now.recall < REACHES_NOTHING:
+    if _narrow(history, REACHES_NOTHING):
         return Diagnosis("collapsed", f"samples look real but reach {now.recall:.1%} of what is real")
     return None
+
+
+def _narrow(history: Sequence[Signals], reached: float) -> bool:
+    """Samples look real, reach less than that share of what is real, and do not get better."""
+    now, before = history[-1], history[-2]
+    return now.precision > LOOKS_REAL and now.recall < reached and now.frechet > IMPROVES * before.frechet
 
 
 def _vanishing(history: Sequence[Signals]) -> Diagnosis | None:
@@ -163,7 +170,7 @@ def _collapsing(history: Sequence[Signals]) -> Diagnosis | None:
         return Diagnosis("collapsing", f"samples are too alike (spread {now.spread:.2f} of the real one)")
     if now.missing > 0:
         return Diagnosis("collapsing", f"{now.missing:.0%} of the classes are missing")
-    if now.precision > LOOKS_REAL and now.recall < REACHES_LITTLE:
+    if _narrow(history, REACHES_LITTLE):
         return Diagnosis("collapsing", f"samples look real but reach only {now.recall:.0%} of what is real")
     if now.frechet > max(FAR * now.floor, STANDS * history[-2].frechet):
         times = now.frechet / max(now.floor, 1e-12)

@@ -59,6 +59,7 @@ def but_untrained(**changes: Any) -> Signals:
         ([WELL, but(spread=0.1)], "collapsed"),
         ([WELL, but(missing=0.9)], "collapsed"),
         ([WELL, but(recall=0.0)], "collapsed"),
+        ([but(recall=0.0), but(recall=0.0, precision=0.6, frechet=0.7)], "healthy"),  # blurred, but it learns
         ([WELL, but(frechet=50.0, precision=0.0, recall=0.0)], "diverged"),
         ([WELL, but(closeness=0.1)], "memorising"),
     ],
