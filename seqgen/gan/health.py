@@ -43,9 +43,8 @@ LOOKS_REAL, REACHES_LITTLE, REACHES_NOTHING = 0.4, 0.12, 0.02
 FELL_BY, ROSE_BY = 0.4, 4.0
 COPIES = 0.5
 ABSENT = 0.34
-# A run whose Frechet distance falls to this share from one evaluation to the next is learning, not collapsing; one that
-# falls to the second share may still look more real than it is, since blurred samples are near to much that is real.
-LEARNS, IMPROVES = 0.5, 0.8
+# A run whose Frechet distance falls to this share from one evaluation to the next is learning, not collapsing.
+LEARNS = 0.5
 # A larger share means that it stands still; so far above the floor it has then left out a part of what is real.
 STANDS, FAR = 0.95, 40.0
 # Samples of the first steps are grey or blurred, all alike and near to much that is real: they have not collapsed yet.
@@ -136,9 +135,13 @@ def _collapsed(history: Sequence[Signals]) -> Diagnosis | None:
 
 
 def _narrow(history: Sequence[Signals], reached: float) -> bool:
-    """Samples look real, reach less than that share of what is real, and do not get better."""
-    now, before = history[-1], history[-2]
-    return now.precision > LOOKS_REAL and now.recall < reached and now.frechet > IMPROVES * before.frechet
+    """Samples look real, reach less than that share of what is real, and stand still: blurred ones look real too."""
+    now = history[-1]
+    return now.precision > LOOKS_REAL and now.recall < reached and _stands(history)
+
+
+def _stands(history: Sequence[Signals]) -> bool:
+    return history[-1].frechet > STANDS * history[-2].frechet
 
 
 def _vanishing(history: Sequence[Signals]) -> Diagnosis | None:
@@ -158,8 +161,7 @@ def _vanishing(history: Sequence[Signals]) -> Diagnosis | None:
 def _overpowered(history: Sequence[Signals]) -> Diagnosis | None:
     """It wins and the generator stands still; in healthy runs it may be right 98 times in 100 while that learns."""
     now = history[-1]
-    stands = now.frechet > STANDS * history[-2].frechet
-    if now.accuracy > (OVERPOWERS if stands else ALWAYS_WINS):
+    if now.accuracy > (OVERPOWERS if _stands(history) else ALWAYS_WINS):
         return Diagnosis("discriminator overpowers", f"it is right {now.accuracy:.1%} of the time")
     return None
 
@@ -172,7 +174,7 @@ def _collapsing(history: Sequence[Signals]) -> Diagnosis | None:
         return Diagnosis("collapsing", f"{now.missing:.0%} of the classes are missing")
     if _narrow(history, REACHES_LITTLE):
         return Diagnosis("collapsing", f"samples look real but reach only {now.recall:.0%} of what is real")
-    if now.frechet > max(FAR * now.floor, STANDS * history[-2].frechet):
+    if now.frechet > FAR * now.floor and _stands(history):
         times = now.frechet / max(now.floor, 1e-12)
         return Diagnosis("collapsing", f"the Fréchet distance stands still at {times:.0f} times its floor")
     best = max(history, key=lambda signals: signals.recall)
