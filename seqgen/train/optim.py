@@ -10,6 +10,10 @@ from torch import Tensor, nn
 
 from seqgen.config import TrainConfig
 
+# Matrices that see the cells learn at this share of the rate. Cells have no bound as states have: at the full rate the
+# gates open on them, they grow, the gates see more, and 10 minutes of tiny Shakespeare end at 2.24 nats, not 1.45.
+FULL_PEEPHOLES = 0.1
+
 
 def build_optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) in one fused pass over all parameters.
@@ -17,19 +21,21 @@ def build_optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW
     Weight decay spares biases and gains, embeddings, and, unless `decay_recurrent`, what works on the state: to pull
     `U` towards zero makes gradients vanish sooner and shortens the memory that it is there for.
     """
-    decayed: list[nn.Parameter] = []
-    spared: list[nn.Parameter] = []
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
     for name, parameter in module.named_parameters():
         recurrent = "weight_hh" in name or "weight_ch" in name
         spare = parameter.ndim < 2 or (recurrent and not config.decay_recurrent) or id(parameter) in embeddings
-        (spared if spare else decayed).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
-    ]
-    betas = (config.beta1, config.beta2)
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, betas=betas, fused=True)
+        pace = FULL_PEEPHOLES if "weight_ch" in name and parameter.ndim == 3 else 1.0
+        groups.setdefault((0.0 if spare else config.weight_decay, pace), []).append(parameter)
+    settings = [{"params": group, "weight_decay": decay, "pace": pace} for (decay, pace), group in groups.items()]
+    return torch.optim.AdamW(settings, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """The learning rate of the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["pace"]
 
 
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:

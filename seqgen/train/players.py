@@ -18,6 +18,7 @@ from seqgen.train.optim import (
     clip_gradients,
     load_optimizer_tensors,
     optimizer_tensors,
+    set_learning_rate,
 )
 
 
@@ -67,8 +68,7 @@ class Players:
                 f"step {step + 1}: the loss of the {name} is {loss:g}, its gradient norm {norm:g}; "
                 "its weights were not touched"
             )
-        for settings in optimizer.param_groups:
-            settings["lr"] = lr
+        set_learning_rate(optimizer, lr)
         optimizer.step()
         if name in self._averages:
             self._averages[name].update(step)

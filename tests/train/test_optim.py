@@ -6,15 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqgen.config import RecurrentConfig, Schedule, TrainConfig
+from seqgen.config import PeepholeKind, RecurrentConfig, Schedule, TrainConfig
+from seqgen.nets.layers import initialise, recurrent_layer
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.train.optim import (
+    FULL_PEEPHOLES,
     Average,
     build_optimizer,
     clip_gradients,
     learning_rate,
     load_optimizer_tensors,
     optimizer_tensors,
+    set_learning_rate,
 )
 
 
@@ -181,6 +184,22 @@ def test_weight_decay_spares_embeddings_recurrence_and_biases() -> None:
     assert "embedding.weight" in spared
     assert "layers.1.weight_hh_l0" in spared
     assert decayed | spared == set(names.values())
+
+
+@pytest.mark.parametrize(("kind", "pace"), [("diagonal", 1.0), ("full", FULL_PEEPHOLES)])
+def test_full_peepholes_learn_slowly(kind: PeepholeKind, pace: float) -> None:
+    layer = recurrent_layer("peephole", 3, 4, peephole=kind)
+    initialise(layer, 1.0)
+    optimizer = build_optimizer(layer, config_of(weight_decay=0.0))
+    before = {name: parameter.detach().clone() for name, parameter in layer.named_parameters()}
+    for parameter in layer.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    set_learning_rate(optimizer, 0.01)
+    optimizer.step()
+    for name, parameter in layer.named_parameters():
+        # Adam's first step is the learning rate in the direction of each gradient's sign.
+        expected = 0.01 * (pace if name == "weight_ch_l0" else 1.0)
+        torch.testing.assert_close(before[name] - parameter.detach(), torch.full_like(parameter, expected))
 
 
 def test_decayed_weights_shrink_without_a_gradient() -> None:
