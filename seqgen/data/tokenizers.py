@@ -332,6 +332,8 @@ class SentencePieceTokenizer:
     def best_ways(self, token_ids: TokenIds, count: int) -> tuple[list[TokenIds], NDArray[np.float64]]:
         """The likeliest ways to write the text of some tokens, at most `count`, and their log-probabilities."""
         text = self._processor.decode(token_ids.tolist())
+        if not text:  # a space alone, which is dropped where a text begins
+            return [token_ids], np.zeros(1)
         ways = self._processor.nbest_encode(text, nbest_size=count, out_type=int)
         log_probs = [sum(self._processor.get_score(piece) for piece in way) for way in ways]
         return [np.asarray(way, dtype=np.int64) for way in ways], np.array(log_probs)

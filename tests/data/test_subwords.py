@@ -51,7 +51,8 @@ def test_ways_come_as_often_as_the_power_of_their_probability(tokenizer: Sentenc
 
 
 @pytest.mark.parametrize(
-    "text", ["the football", "a", "ball, ball!", "été 🎉 naïve", "foot\u2581ball", "the" * 30, "x" * 60]
+    "text",
+    ["the football", "a", "ball, ball!", "été 🎉 naïve", "foot\u2581ball", "foot\u2581 ball", "the" * 30, "x" * 60],
 )
 def test_the_text_stays_the_same(tokenizer: SentencePieceTokenizer, text: str) -> None:
     sampler, generator = SubwordSampler(tokenizer, 0.1), np.random.default_rng(1)
