@@ -18,11 +18,11 @@ import itertools
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import parametrizations
+from torch.nn.utils.parametrize import ParametrizationList, register_parametrization
 
 from seqgen.config import GanConfig, ImageFormat
 from seqgen.gan.pyramid import pyramid, widths
-from seqgen.nets.norm import BatchNorm
+from seqgen.nets.norm import BatchNorm, SpectralNorm
 
 SLOPE = 0.2
 INITIAL_DEVIATION = 0.02
@@ -98,7 +98,7 @@ class Discriminator(nn.Module):
         self.label = nn.Embedding(len(images.classes), channels[-1] * height * width) if images.classes else None
         if spectral:
             for layer in (*self.shrink, self.judge, *([self.label] if self.label is not None else [])):
-                parametrizations.spectral_norm(layer)
+                register_parametrization(layer, "weight", SpectralNorm(layer.weight), unsafe=True)  # its shape stays
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Logits `(batch,)` of images `(batch, channels, height, width)` in [-1, 1]."""
@@ -124,3 +124,6 @@ def initialise(network: nn.Module) -> None:
             nn.init.zeros_(parameter)
         else:
             nn.init.normal_(parameter, 1.0, INITIAL_DEVIATION)
+    for module in network.modules():
+        if isinstance(module, ParametrizationList) and isinstance(norm := module[0], SpectralNorm):
+            norm.initialise(module.original)

@@ -23,6 +23,7 @@ from seqgen import modeldir
 from seqgen.config import FeatureConfig, FeatureNetworks, ImageFormat, from_json, to_json
 from seqgen.errors import ConfigError, ModelError
 from seqgen.nets.features import FeatureNetwork
+from seqgen.nets.shapes import shapes_only
 from seqgen.seeds import derive
 
 TASK = "image-features"
@@ -182,5 +183,5 @@ def _build(directory: Path) -> FeatureNetwork:
         raise ModelError(error.message, hint=error.hint) from None
     if len(networks.images.classes) < 2:
         raise ModelError(f"{path}: a feature network tells two classes apart at least")
-    with torch.device("meta"):
+    with shapes_only():
         return FeatureNetwork(networks.features, networks.images)

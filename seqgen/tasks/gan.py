@@ -18,6 +18,7 @@ from seqgen.config import GanConfig, GanNetworks, ImageFormat, from_json, to_jso
 from seqgen.errors import ConfigError, ModelError
 from seqgen.gan.dcgan import Discriminator, Generator
 from seqgen.gan.r3 import ResidualDiscriminator, ResidualGenerator
+from seqgen.nets.shapes import shapes_only
 from seqgen.seeds import derive
 
 TASK = "images"
@@ -80,7 +81,7 @@ class GanModel:
             raise ModelError(f"{path}: architecture {described.architecture!r} is unknown; known: {known}")
         try:
             config = from_json(GanNetworks, described.network, where=f"{path}: network")
-            with torch.device("meta"):  # shapes without memory
+            with shapes_only():
                 networks = Adversaries(config.images, config.gan)
         except ConfigError as error:
             raise ModelError(error.message, hint=error.hint) from None

@@ -16,6 +16,7 @@ from seqgen import modeldir
 from seqgen.config import to_json
 from seqgen.data.tokenizers import Tokenizer, from_bytes, vocab_size
 from seqgen.errors import ConfigError, ModelError
+from seqgen.nets.shapes import shapes_only
 from seqgen.seeds import derive
 from seqgen.tasks.networks import (
     LanguageConfig,
@@ -62,7 +63,7 @@ class LanguageModel:
             kind = language_config(known_architecture(config, path), config.network, where=f"{path}: network")
         except ConfigError as error:
             raise ModelError(error.message, hint=error.hint) from None
-        with torch.device("meta"):  # shapes without memory
+        with shapes_only():
             network = language_network(kind, config.vocab_size)
         tokenizer = _read_tokenizer(directory)
         if vocab_size(tokenizer) != config.vocab_size:

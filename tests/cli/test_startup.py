@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,9 @@ QUICK = {
 }
 
 
-def _ask(lines: list[str], cwd: Path, **env: str) -> list[tuple[str, int, list[str]]]:
+def _ask(lines: list[str], cwd: Path, heavy: Sequence[str] = HEAVY, **env: str) -> list[tuple[str, int, list[str]]]:
     done = subprocess.run(
-        [sys.executable, "-c", _ASK, json.dumps(HEAVY), json.dumps(lines)],
+        [sys.executable, "-c", _ASK, json.dumps(heavy), json.dumps(lines)],
         cwd=cwd,
         capture_output=True,
         check=True,
@@ -78,6 +79,21 @@ def test_completion_loads_nothing_heavy(tmp_path: Path) -> None:
     asked = {"_SEQGEN_COMPLETE": "complete_bash", "COMP_WORDS": "seqgen sam", "COMP_CWORD": "1"}
     (_, (_, code, loaded)) = _ask([""], tmp_path, **asked)
     assert (code, loaded) == (0, [])
+
+
+def test_what_answers_from_a_shipped_model_loads_no_compiler(tmp_path: Path) -> None:
+    """It takes as long as all the rest."""
+    source = tmp_path / "source.txt"
+    source.write_text("ein mann geht .\n", encoding="utf-8")
+    lines = [
+        "sample --length 2",
+        f"translate {source}",
+        f"translate -m multi30k-de-en-lstm {source}",
+        "gan-sample --n 1 --out made.png",
+        "inspect -m shakespeare-lstm",
+    ]
+    for line, code, loaded in _ask(lines, tmp_path, ("torch._dynamo", "torch._inductor", "sympy")):
+        assert (line, code or 0, loaded) == (line, 0, [])
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
