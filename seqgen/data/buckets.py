@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen.config import Order
-from seqgen.data.tokenizers import TokenIds
+from seqgen.data.tokens import TokenIds
 from seqgen.seeds import derive
 
 Lengths = NDArray[np.int64]

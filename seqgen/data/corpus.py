@@ -17,15 +17,10 @@ import numpy as np
 
 from seqgen import modeldir
 from seqgen.config import TextConfig
+from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.text import BLOCK, open_source, read_lines, read_text, text_files
-from seqgen.data.tokenizers import (
-    CharTokenizer,
-    SentencePieceTokenizer,
-    TokenIds,
-    Tokenizer,
-    WordTokenizer,
-    from_bytes,
-)
+from seqgen.data.tokenizers import CharTokenizer, WordTokenizer, from_bytes
+from seqgen.data.tokens import TokenIds, Tokenizer
 from seqgen.errors import DataError
 
 # Sentencepiece holds its training sentences in memory; this much text is plenty for a small vocabulary.

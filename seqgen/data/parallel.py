@@ -23,8 +23,9 @@ from seqgen import modeldir
 from seqgen.config import ParallelConfig
 from seqgen.data.corpus import SENTENCEPIECE_BYTES
 from seqgen.data.pair_files import read_pairs
+from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.sentences import Sentences, SentenceWriter
-from seqgen.data.tokenizers import SentencePieceTokenizer, TokenIds, vocab_size
+from seqgen.data.tokens import TokenIds, vocab_size
 from seqgen.errors import DataError
 
 INDEX = "parallel.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.data.tokenizers import TokenIds
+from seqgen.data.tokens import TokenIds
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.data.tokenizers import SentencePieceTokenizer, TokenIds
+from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.tokens import TokenIds
 
 WAYS = 64  # of a word; section 3.1 of the paper takes as many of a sentence
 

@@ -1,85 +1,25 @@
-"""Text to token ids and back, without losing a byte of what the tokenizer knows.
+"""Characters or words as tokens, and which tokenizer a file holds.
 
 `CharTokenizer` gives each character an id and learns its characters while it reads. `WordTokenizer` knows the most
-frequent words. `SentencePieceTokenizer` wraps a unigram model trained on the data, either for running text, of which it
-keeps every character, or for sentences, of which it tidies the spaces. All turn ids back through one table of bytes per
-token: `decode` joins it, `Utf8Stream` joins it a token at a time.
+frequent words. `seqgen.data.pieces` has the third kind.
 """
 
 from __future__ import annotations
 
-import codecs
-import io
 import itertools
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.errors import DataError, ModelError
+from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.tokens import UNKNOWN, TokenIds, Tokenizer
+from seqgen.errors import ModelError
 
-TokenIds = NDArray[np.int64]
-UNKNOWN = "\N{REPLACEMENT CHARACTER}"
-SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a space inside a piece
 WORD = re.compile(r"\n|\S+")
-
-
-class Tokenizer(Protocol):
-    """What the rest of seqgen knows of a tokenizer."""
-
-    file_name: str
-    unk_id: int
-
-    @property
-    def token_bytes(self) -> Sequence[bytes]:
-        """The UTF-8 bytes that each token stands for; its length is the vocabulary size."""
-
-    def encode(self, text: str) -> TokenIds:
-        """Token ids `(time,)` of a text; what is unknown becomes `unk_id`."""
-
-    def to_bytes(self) -> bytes:
-        """The tokenizer's file."""
-
-
-def vocab_size(tokenizer: Tokenizer) -> int:
-    """How many tokens there are, the unknown one included."""
-    return len(tokenizer.token_bytes)
-
-
-def decode(tokenizer: Tokenizer, token_ids: Iterable[int]) -> str:
-    """The text of some token ids, from its start; bytes that are not UTF-8 become the replacement character."""
-    table = tokenizer.token_bytes
-    text = b"".join(table[i] for i in token_ids)
-    return (text.removeprefix(b" ") if _begins_with_space(tokenizer) else text).decode(errors="replace")
-
-
-def _begins_with_space(tokenizer: Tokenizer) -> bool:
-    """Whether `encode` puts a space before the text that `decode` must take away again."""
-    return isinstance(tokenizer, SentencePieceTokenizer) and tokenizer.begins_with_space
-
-
-class Utf8Stream:
-    """Decodes tokens as they come, holding back a character until all of its bytes are there."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._table = tokenizer.token_bytes
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._drops_space = _begins_with_space(tokenizer)
-
-    def feed(self, token_id: int) -> str:
-        """The characters that this token completes."""
-        piece = self._table[token_id]
-        if piece and self._drops_space:
-            piece, self._drops_space = piece.removeprefix(b" "), False
-        return self._decoder.decode(piece)
-
-    def finish(self) -> str:
-        """What is left at the end."""
-        return self._decoder.decode(b"", final=True)
 
 
 class CharTokenizer:
@@ -93,6 +33,7 @@ class CharTokenizer:
 
     file_name = "tokenizer.json"
     unk_id = 0
+    begins_with_space = False
 
     def __init__(self, chars: Iterable[str] = (), *, growing: bool = False) -> None:
         self.chars = [UNKNOWN, *chars]
@@ -160,6 +101,7 @@ class WordTokenizer:
 
     file_name = "tokenizer.json"
     unk_id = 0
+    begins_with_space = False
 
     def __init__(self, words: Iterable[str]) -> None:
         self.words = ["<unk>", "\n", *words]
@@ -208,139 +150,6 @@ class WordTokenizer:
         if not whole:
             raise ModelError(f"{cls.file_name} is not a list of distinct words")
         return tokenizer
-
-
-class SentencePieceTokenizer:
-    """A unigram sentencepiece model that changes nothing in a text, save perhaps its spaces.
-
-    Nothing is normalised, and characters without a piece fall back to their UTF-8 bytes. One character is beyond it:
-    sentencepiece writes spaces as U+2581, so a U+2581 in the text comes back as a space. `train` makes two kinds; what
-    a file holds is asked of the model itself, so the file alone is enough to use it.
-
-    Args:
-        model (bytes): a serialised sentencepiece model.
-
-    Attributes:
-        unk_id, pad_id, bos_id, eos_id (int): the special tokens; -1 where the model has none.
-        begins_with_space (bool): whether the model puts a space before a text, so that a word is the same piece
-            at the start of a sentence as inside it. `decode` takes it away again.
-
-    Raises:
-        ModelError: the bytes are not such a model.
-    """
-
-    file_name = "tokenizer.model"
-
-    def __init__(self, model: bytes) -> None:
-        from sentencepiece import SentencePieceProcessor
-
-        self._model = model
-        try:
-            self._processor = SentencePieceProcessor()
-            self._processor.LoadFromSerializedProto(model)
-        except (RuntimeError, ValueError):
-            raise ModelError(f"{self.file_name} is not a sentencepiece model") from None
-        self.unk_id: int = self._processor.unk_id()
-        self.pad_id: int = self._processor.pad_id()
-        self.bos_id: int = self._processor.bos_id()
-        self.eos_id: int = self._processor.eos_id()
-        # The setting lies in a part of the file that needs protobuf to read; a letter shows it as well.
-        self.begins_with_space: bool = self._processor.encode("a", out_type=str)[0].startswith(SPACE)
-        self._bytes = [self._piece_bytes(i) for i in range(self._processor.get_piece_size())]
-
-    def _piece_bytes(self, i: int) -> bytes:
-        piece = self._processor.id_to_piece(i)
-        if self._processor.is_byte(i):
-            return bytes([int(piece[3:5], 16)])
-        if self._processor.is_control(i):
-            return b""
-        if i == self.unk_id:
-            return UNKNOWN.encode()
-        return bytes(piece.replace(SPACE, " ").encode())
-
-    @classmethod
-    def train(cls, lines: Iterable[str], vocab_size: int, *, sentences: bool = False) -> SentencePieceTokenizer:
-        """Fit a vocabulary to some text; the same lines give the same model.
-
-        A model of running text gives it back unchanged, and line feeds are pieces of their own. A model of sentences
-        drops the spaces around a sentence, makes one space of several, and has the special tokens that mark where a
-        sentence starts and ends.
-
-        Args:
-            lines (Iterable[str]): lines of text; line feeds at their ends are dropped.
-            vocab_size (int): how many pieces, of which 256 stand for the bytes.
-            sentences (bool): which of the two kinds.
-
-        Raises:
-            DataError: sentencepiece cannot make that many pieces from this text.
-        """
-        from sentencepiece import SentencePieceTrainer
-
-        kind = (
-            {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3}
-            if sentences
-            else {"bos_id": -1, "eos_id": -1, "user_defined_symbols": ["\n"]}
-        )
-        model = io.BytesIO()
-        try:
-            SentencePieceTrainer.train(
-                sentence_iterator=(line.rstrip("\n") for line in lines),
-                model_writer=model,
-                vocab_size=vocab_size,
-                model_type="unigram",
-                normalization_rule_name="identity",
-                remove_extra_whitespaces=sentences,
-                add_dummy_prefix=sentences,
-                byte_fallback=True,
-                character_coverage=1.0,
-                num_threads=1,
-                minloglevel=2,
-                **kind,
-            )
-        except (RuntimeError, OSError) as error:
-            # After a place in its source: "Vocabulary size too high (9000). Please set it to a value <= 264.", or
-            # "Vocabulary size is smaller than required_chars. 100 vs 339. Increase ...", or nothing: no sentences.
-            reason = str(error).rsplit("] ", 1)[-1].split(" Increase")[0].strip() or "there is none"
-            size = re.search(r"(?:<= |\d vs )(\d+)", reason)
-            other = "" if sentences else ", or --tokens char"
-            raise DataError(
-                f"sentencepiece cannot make {vocab_size} pieces from this text: {reason}",
-                hint=f"try {f'--vocab-size {size[1]}' if size else 'another --vocab-size'}{other}",
-            ) from None
-        return cls(model.getvalue())
-
-    def piece(self, token_id: int) -> str:
-        """A token as it is shown: spaces as U+2581, what cannot be printed escaped."""
-        piece: str = self._processor.id_to_piece(token_id)
-        if piece.isprintable():
-            return piece
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in piece)
-
-    def piece_text(self, token_id: int) -> str:
-        """The text that a token stands for by itself; nothing for the tokens that only mark a place."""
-        return self._bytes[token_id].decode(errors="replace")
-
-    @property
-    def token_bytes(self) -> Sequence[bytes]:
-        """The UTF-8 bytes of each piece."""
-        return self._bytes
-
-    def encode(self, text: str) -> TokenIds:
-        """Token ids `(time,)` of a text."""
-        return np.asarray(self._processor.encode(text), dtype=np.int64)
-
-    def best_ways(self, token_ids: TokenIds, count: int) -> tuple[list[TokenIds], NDArray[np.float64]]:
-        """The likeliest ways to write the text of some tokens, at most `count`, and their log-probabilities."""
-        text = self._processor.decode(token_ids.tolist())
-        if not text:  # a space alone, which is dropped where a text begins
-            return [token_ids], np.zeros(1)
-        ways = self._processor.nbest_encode(text, nbest_size=count, out_type=int)
-        log_probs = [sum(self._processor.get_score(piece) for piece in way) for way in ways]
-        return [np.asarray(way, dtype=np.int64) for way in ways], np.array(log_probs)
-
-    def to_bytes(self) -> bytes:
-        """`tokenizer.model`, as sentencepiece's own tools read it."""
-        return self._model
 
 
 def from_bytes(file_name: str, content: bytes) -> Tokenizer:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqgen.config import Activation
-from seqgen.data.tokenizers import SentencePieceTokenizer
+from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.errors import ModelError
 from seqgen.export.directory import new_directory, require, write_tokenizers
 from seqgen.nets.transformer import FeedForward, Layer, MultiHeadAttention

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqgen.data.tokenizers import SPACE, SentencePieceTokenizer, TokenIds, Tokenizer
+from seqgen.data.pieces import SPACE, SentencePieceTokenizer
+from seqgen.data.tokens import TokenIds, Tokenizer
 from seqgen.errors import DataError, ModelError
 from seqgen.nets.seq2seq import Seq2Seq
 from seqgen.nets.transformer import MultiHeadAttention, attention_weights

@@ -14,7 +14,8 @@ import torch
 
 from seqgen import modeldir
 from seqgen.config import to_json
-from seqgen.data.tokenizers import Tokenizer, from_bytes, vocab_size
+from seqgen.data.tokenizers import from_bytes
+from seqgen.data.tokens import Tokenizer, vocab_size
 from seqgen.errors import ConfigError, ModelError
 from seqgen.nets.shapes import shapes_only
 from seqgen.seeds import derive

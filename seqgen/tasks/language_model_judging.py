@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.data.corpus import TokenSpan
-from seqgen.data.tokenizers import Tokenizer
+from seqgen.data.tokens import Tokenizer
 from seqgen.errors import NonFiniteError
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.nets.transformer_lm import TransformerNetwork

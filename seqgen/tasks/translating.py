@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from seqgen.config import SamplingConfig, SearchConfig
-from seqgen.data.tokenizers import TokenIds, decode
+from seqgen.data.tokens import TokenIds, decode
 from seqgen.decode.beam import beam_search
 from seqgen.decode.ensemble import EnsembleStep
 from seqgen.decode.exhaustive import Certified, exhaustive_search

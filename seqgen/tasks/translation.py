@@ -22,7 +22,8 @@ from seqgen import modeldir
 from seqgen.config import Seq2SeqConfig, to_json
 from seqgen.data.buckets import pad
 from seqgen.data.parallel import Pairs, ParallelCorpus
-from seqgen.data.tokenizers import SentencePieceTokenizer, TokenIds, vocab_size
+from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.tokens import TokenIds, vocab_size
 from seqgen.errors import ConfigError, ModelError
 from seqgen.nets.shapes import shapes_only
 from seqgen.seeds import derive

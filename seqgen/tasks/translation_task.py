@@ -20,7 +20,7 @@ from seqgen.config import ParallelConfig
 from seqgen.data.buckets import Batches
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.subwords import SubwordSampler
-from seqgen.data.tokenizers import TokenIds
+from seqgen.data.tokens import TokenIds
 from seqgen.metrics.text import signatures, text_scores
 from seqgen.seeds import derive
 from seqgen.tasks.translating import Translator

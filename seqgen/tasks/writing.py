@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seqgen.config import SamplingConfig
-from seqgen.data.tokenizers import Tokenizer, Utf8Stream, vocab_size
+from seqgen.data.tokens import Tokenizer, Utf8Stream, vocab_size
 from seqgen.decode.sampling import Sampler
 from seqgen.decode.step import PromptedStep
 from seqgen.decode.stop import StopText

@@ -11,7 +11,8 @@ import pytest
 from seqgen.config import TextConfig, Tokens
 from seqgen.data import text
 from seqgen.data.corpus import Corpus, TokenSpan, build_corpus, open_text
-from seqgen.data.tokenizers import CharTokenizer, WordTokenizer, decode
+from seqgen.data.tokenizers import CharTokenizer, WordTokenizer
+from seqgen.data.tokens import decode
 from seqgen.errors import DataError
 
 BOM = b"\xef\xbb\xbf"

@@ -14,7 +14,8 @@ from seqgen.config import ParallelConfig
 from seqgen.data import parallel, text
 from seqgen.data.pair_files import read_pairs
 from seqgen.data.parallel import INDEX, Pairs, ParallelCorpus, build_parallel
-from seqgen.data.tokenizers import SentencePieceTokenizer, decode, vocab_size
+from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.tokens import decode, vocab_size
 from seqgen.errors import DataError
 
 DATA = Path(os.environ.get("SEQGEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))

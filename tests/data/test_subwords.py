@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.subwords import SubwordSampler
-from seqgen.data.tokenizers import SentencePieceTokenizer, decode
+from seqgen.data.tokens import decode
 
 TEXT = [
     "the ball, a football, the fall of a hall",

@@ -10,17 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from seqgen.data.tokenizers import (
-    UNKNOWN,
-    CharTokenizer,
-    SentencePieceTokenizer,
-    TokenIds,
-    Utf8Stream,
-    WordTokenizer,
-    decode,
-    from_bytes,
-    vocab_size,
-)
+from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.tokenizers import CharTokenizer, WordTokenizer, from_bytes
+from seqgen.data.tokens import UNKNOWN, TokenIds, Utf8Stream, decode, vocab_size
 from seqgen.errors import DataError, ModelError
 
 LINES = ["to be, or not to be: that is the question", "whether 'tis nobler in the mind to suffer", "  two  spaces"]
@@ -31,6 +23,7 @@ class ByteTokenizer:
 
     file_name = "none"
     unk_id = 0
+    begins_with_space = False
 
     @property
     def token_bytes(self) -> Sequence[bytes]:

@@ -34,8 +34,10 @@ from seqgen.config import (
 from seqgen.data import text as text_module
 from seqgen.data.corpus import TokenSpan, build_corpus
 from seqgen.data.lanes import Lanes
+from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.text import read_lines, read_text
-from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer, TokenIds, Utf8Stream, decode, from_bytes
+from seqgen.data.tokenizers import CharTokenizer, from_bytes
+from seqgen.data.tokens import TokenIds, Utf8Stream, decode
 from seqgen.decode.sampling import draw, restrict
 from seqgen.decode.stop import StopText
 from seqgen.errors import ConfigError, DataError
@@ -57,6 +59,7 @@ class Bytes:
 
     file_name = "none"
     unk_id = 0
+    begins_with_space = False
 
     @property
     def token_bytes(self) -> Sequence[bytes]:

@@ -11,7 +11,8 @@ from translation_models import corpus_of, model_of
 
 from seqgen.config import RecurrentConfig, TransformerConfig, TransformerSeq2SeqConfig
 from seqgen.data.parallel import ParallelCorpus
-from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer
+from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import DataError, ModelError
 from seqgen.nets.transformer import KeysValues, MultiHeadAttention
 from seqgen.tasks.attention_maps import MAX_TOKENS, AttentionMaps, language_maps, translation_maps, watched

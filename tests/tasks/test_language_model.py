@@ -14,7 +14,8 @@ from torch.nn.utils import parameters_to_vector
 from seqgen import modeldir
 from seqgen.config import Cell, RecurrentConfig, TextConfig, TransformerConfig, to_json
 from seqgen.data.corpus import Corpus, TokenSpan, build_corpus
-from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer
+from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import ConfigError, ModelError, NonFiniteError
 from seqgen.nets.transformer_lm import TransformerNetwork
 from seqgen.tasks.language_model import LanguageModel, model_files, unknown_characters

@@ -11,7 +11,8 @@ from translation_models import WORDS, config_of, corpus_of, model_of, some_pairs
 
 from seqgen.config import SamplingConfig, SearchConfig
 from seqgen.data.parallel import ParallelCorpus
-from seqgen.data.tokenizers import SentencePieceTokenizer, vocab_size
+from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.tokens import vocab_size
 from seqgen.errors import ModelError, UsageError
 from seqgen.nets.seq2seq import Seq2Seq
 from seqgen.tasks import translating

@@ -14,7 +14,8 @@ from translation_models import CPU, config_of, corpus_of, model_of, save, some_p
 from seqgen import modeldir
 from seqgen.config import Seq2SeqConfig
 from seqgen.data.parallel import ParallelCorpus
-from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer
+from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import ConfigError, ModelError
 from seqgen.tasks.networks import translation_config
 from seqgen.tasks.translation import TranslationModel, force_decode, pair_loss

@@ -12,7 +12,7 @@ from translation_models import VOCAB_SIZE, corpus_of, model_of, some_pairs
 
 from seqgen.config import ParallelConfig
 from seqgen.data.parallel import ParallelCorpus
-from seqgen.data.tokenizers import decode
+from seqgen.data.tokens import decode
 from seqgen.metrics.text import text_scores
 from seqgen.tasks.translating import Translator
 from seqgen.tasks.translation import TranslationModel, force_decode, pair_loss

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from seqgen.config import Cell, RecurrentConfig, SamplingConfig
-from seqgen.data.tokenizers import CharTokenizer, SentencePieceTokenizer, Tokenizer, vocab_size
+from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.tokenizers import CharTokenizer
+from seqgen.data.tokens import Tokenizer, vocab_size
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks import writing
 from seqgen.tasks.networks import LanguageNetwork, language_network

@@ -1,0 +1,72 @@
+"""What a tokenizer is: text to token ids and back, without losing a byte of what the tokenizer knows.
+
+All turn ids back through one table of bytes per token: `decode` joins it, `Utf8Stream` joins it a token at a time.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+TokenIds = NDArray[np.int64]
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+
+
+class Tokenizer(Protocol):
+    """What the rest of seqgen knows of a tokenizer.
+
+    Attributes:
+        file_name (str): its file in a model directory.
+        unk_id (int): the token of what it does not know.
+        begins_with_space (bool): whether `encode` puts a space before a text, which `decode` takes away again.
+    """
+
+    file_name: str
+    unk_id: int
+    begins_with_space: bool
+
+    @property
+    def token_bytes(self) -> Sequence[bytes]:
+        """The UTF-8 bytes that each token stands for; its length is the vocabulary size."""
+
+    def encode(self, text: str) -> TokenIds:
+        """Token ids `(time,)` of a text; what is unknown becomes `unk_id`."""
+
+    def to_bytes(self) -> bytes:
+        """The tokenizer's file."""
+
+
+def vocab_size(tokenizer: Tokenizer) -> int:
+    """How many tokens there are, the unknown one included."""
+    return len(tokenizer.token_bytes)
+
+
+def decode(tokenizer: Tokenizer, token_ids: Iterable[int]) -> str:
+    """The text of some token ids, from its start; bytes that are not UTF-8 become the replacement character."""
+    table = tokenizer.token_bytes
+    text = b"".join(table[i] for i in token_ids)
+    return (text.removeprefix(b" ") if tokenizer.begins_with_space else text).decode(errors="replace")
+
+
+class Utf8Stream:
+    """Decodes tokens as they come, holding back a character until all of its bytes are there."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._table = tokenizer.token_bytes
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._drops_space = tokenizer.begins_with_space
+
+    def feed(self, token_id: int) -> str:
+        """The characters that this token completes."""
+        piece = self._table[token_id]
+        if piece and self._drops_space:
+            piece, self._drops_space = piece.removeprefix(b" "), False
+        return self._decoder.decode(piece)
+
+    def finish(self) -> str:
+        """What is left at the end."""
+        return self._decoder.decode(b"", final=True)
