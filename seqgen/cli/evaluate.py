@@ -136,7 +136,7 @@ def evaluate(
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
     place = runtime.choose_device(device)
-    used = runtime.set_threads(threads)
+    used = runtime.set_threads(threads, place)
     runtime.keep_memory()
     chosen = options.given(ctx)
     no_model = "model" not in chosen and (bool(chosen.keys() & COMPARING) or evaluate_images.are_images(paths))

@@ -76,7 +76,7 @@ def gan_sample(
     if interpolate and form == "files":
         raise UsageError("--interpolate makes a row, an array or an animation, not files")
     place = runtime.choose_device(device)
-    runtime.set_threads(threads)
+    runtime.set_threads(threads, place)
     loaded = GanModel.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}; {loaded.config}")
     wanted = class_indices(loaded, classes)

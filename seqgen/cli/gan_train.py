@@ -99,7 +99,7 @@ def gan_train(
     bit for bit.
 
     Presets: quick (minutes on a CPU), classic (the DCGAN paper), spectral (spectral norm, hinge loss), r3 (no norm,
-    relativistic pairs, R1 and R2; for a GPU).
+    relativistic pairs, R1 and R2: slow steps).
 
     ```sh
     seqgen gan-train train-images-idx3-ubyte.gz --arch cgan --minutes 15 --out digits

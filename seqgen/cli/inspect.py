@@ -108,7 +108,7 @@ def inspect(
     from seqgen.train import runtime
 
     place = runtime.choose_device(device)
-    used = runtime.set_threads(threads)
+    used = runtime.set_threads(threads, place)
     if gradients:
         models = [*([model] if "model" in chosen else []), *(compare or [])] or [GRADIENTS_DEFAULT]
         terminal.detail(f"{', '.join(models)}; {place}, {used} threads")

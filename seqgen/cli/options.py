@@ -30,7 +30,7 @@ PrecisionOption = Annotated[
     typer.Option("--precision", help="auto: bf16 where the hardware has it.", rich_help_panel=MACHINE),
 ]
 Threads = Annotated[
-    int, typer.Option(min=0, help="Threads; 0: PyTorch's choice.", envvar="SEQGEN_THREADS", rich_help_panel=MACHINE)
+    int, typer.Option(min=0, help="Threads; 0: what is fastest now.", envvar="SEQGEN_THREADS", rich_help_panel=MACHINE)
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.", rich_help_panel=MACHINE)]
 Verbose = Annotated[

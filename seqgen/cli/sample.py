@@ -68,7 +68,7 @@ def sample(
     from seqgen.train import runtime
 
     place = runtime.choose_device(device)
-    used = runtime.set_threads(threads)
+    used = runtime.set_threads(threads, place)
     loaded = LanguageModel.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
     if unknown := unknown_characters(loaded.tokenizer, begin):

@@ -47,7 +47,7 @@ def score(
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
     place = runtime.choose_device(device)
-    used = runtime.set_threads(threads)
+    used = runtime.set_threads(threads, place)
     loaded = TranslationModel.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
 

@@ -141,10 +141,9 @@ class Command(Generic[S]):
         from seqgen.train.checkpoint import CheckpointStore
         from seqgen.train.log import MetricsLog, TensorBoardLog
         from seqgen.train.loop import Trainer
-        from seqgen.train.threads import fastest_threads
 
         device = runtime.choose_device(settings.train.device)
-        threads = runtime.set_threads(settings.train.threads or fastest_threads(device))
+        threads = runtime.set_threads(settings.train.threads, device)
         if not settings.train.threads:
             terminal.note(f"{threads} {'thread' if threads == 1 else 'threads'}, the fastest when measured just now")
         precision = runtime.choose_precision(settings.train.precision, device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "multi30k-de-en"
 SEARCH, SAMPLING = SearchConfig(), SamplingConfig()
+BATCH = 64
 METHOD, WANTED, SHOWN = "How to search", "Which output", "What to show"
 
 
@@ -101,7 +102,9 @@ def translate(
     as_json: options.Json = False,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Sentences at a time; 1 on a terminal, else 64.", rich_help_panel=options.MACHINE),
+        typer.Option(
+            min=1, help=f"Sentences at a time; 1 on a terminal, else {BATCH}.", rich_help_panel=options.MACHINE
+        ),
     ] = None,
     batch_tokens: Annotated[
         int, typer.Option(min=0, help="Source tokens at a time; 0: no limit.", rich_help_panel=options.MACHINE)
@@ -151,12 +154,10 @@ def translate(
     from seqgen.train import runtime
 
     place = runtime.choose_device(device)
-    used = runtime.set_threads(threads)
+    runtime.set_threads(threads or 1, place)
     runtime.keep_memory()
     models = [TranslationModel.load(name, place) for name in (model, *(ensemble or ()))]
-    terminal.detail(
-        f"{', '.join(str(m.directory) for m in models)}; {place}, {used} threads; {models[0].network.config}"
-    )
+    terminal.detail(f"{', '.join(str(m.directory) for m in models)}; {place}; {models[0].network.config}")
     if seed is None:
         seed = fresh()
         if method == "sample":
@@ -170,7 +171,7 @@ def translate(
         seed=seed,
         prefix=output.typed(prefix, "the prefix"),
         max_length=max_length,
-        batch_size=batch_size or (1 if live else 64),
+        batch_size=batch_size or (1 if live else BATCH),
         batch_tokens=batch_tokens,
         trees=drawn,
         attention=alignments or as_json or attention_png is not None,
@@ -182,6 +183,8 @@ def translate(
     if live:
         terminal.note("one sentence a line; Ctrl-D ends")
     lines = [output.typed(text, "the sentence") for text in texts] if texts else output.read_lines()
+    if not threads:
+        lines = _noticing_many(lines, lambda: terminal.detail(f"{runtime.set_threads(0, place)} threads"))
     show = _json if as_json else _columns(scores=scores, alignments=alignments)
     for number, translation in enumerate(translator.stream(lines), 1):
         if translation.cut:
@@ -193,6 +196,14 @@ def translate(
         for row in show(translation, number, n_best, models[0]):
             output.write(row + "\n")
         output.flush()
+
+
+def _noticing_many(lines: Iterable[str], notice: Callable[[], None]) -> Iterator[str]:
+    """The same lines; notice is given as soon as they fill a batch, before it is translated."""
+    for number, line in enumerate(lines, 1):
+        if number == BATCH:
+            notice()
+        yield line
 
 
 def _method(*, greedy: bool, beam: int | None, exhaustive: bool, sampled: bool) -> Method:

@@ -14,6 +14,7 @@ import torch
 
 from seqgen.config import Precision
 from seqgen.errors import UsageError
+from seqgen.train.threads import fastest_threads
 
 
 def choose_device(name: str) -> torch.device:
@@ -45,14 +46,13 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def set_threads(threads: int) -> int:
-    """Use this many threads for one operation, 0 for PyTorch's choice.
+def set_threads(threads: int, device: torch.device) -> int:
+    """Use this many threads for one operation, 0 for what is fastest now.
 
     Returns:
         int: how many are used.
     """
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or fastest_threads(device))
     return torch.get_num_threads()
 
 

@@ -1,9 +1,10 @@
 """How many threads: measured, for it cannot be told from the number of cores.
 
 Threads that share one operation wait for each other at its end, spinning. On a machine whose cores are busy with other
-work, or lent in part only, two may be several times slower than one. So a run without `--threads` first does a little
-work of the kind that training consists of with every candidate. What is found is a setting of the run like any other:
-it is kept in `training.json`, for sums in another number of parts round differently, and a resumed run goes on with it.
+work, or lent in part only, two may be several times slower than one. So what takes longer, without `--threads`, first
+does a little work of the kind that training consists of with every candidate. What is found is a setting of a training
+run like any other: it is kept in `training.json`, for sums in another number of parts round differently, and a resumed
+run goes on with it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 
 import torch
 
+# PyTorch's own choice, by the cores and OMP_NUM_THREADS, before any command makes another one.
+MOST = torch.get_num_threads()
 # A large product, as of a whole batch, and small ones, as of one step through time: about 20 ms of one core.
 LARGE, SMALL, TIMES = (2048, 384), (32, 384), 16
 ROUNDS, MAX_SECONDS = 5, 0.8
@@ -27,10 +30,9 @@ def fastest_threads(device: torch.device) -> int:
     That is so on an accelerator, and where several processes share the machine. Takes less than a second, draws no
     random numbers, and leaves the number of threads as it is.
     """
-    most = torch.get_num_threads()
     if device.type != "cpu" or "LOCAL_RANK" in os.environ:
-        return most
-    return chosen({threads: statistics.median(seconds) for threads, seconds in _measured(candidates(most)).items()})
+        return MOST
+    return chosen({threads: statistics.median(seconds) for threads, seconds in _measured(candidates(MOST)).items()})
 
 
 def candidates(most: int) -> list[int]:

@@ -8,7 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 from running import Call, TinyModel, command, environment, seqgen, shell
+
+from seqgen.train import runtime
 
 JSON_KEYS = ["source", "source_tokens", "text", "score", "log_prob", "tokens", "log_probs"]
 
@@ -49,6 +52,21 @@ def test_n_lines_in_n_lines_out(
     outputs = ended.text[:-1].split("\n")
     assert len(outputs) == len(sources) + 1
     assert [bool(o) for o in outputs[:7]] == [False, *[True] * 4, False, False]
+
+
+@pytest.mark.parametrize(("count", "measured"), [(63, 0), (64, 1), (130, 1)])
+def test_threads_are_measured_once_where_there_is_a_batch(
+    count: int, measured: int, tiny_translation: TinyModel, folder: Path, piped: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[torch.device] = []
+
+    def fastest(device: torch.device) -> int:
+        asked.append(device)
+        return 1
+
+    monkeypatch.setattr(runtime, "fastest_threads", fastest)
+    ended = piped(b"eins zwei\n" * count, "translate", "-m", tiny_translation.name, "--greedy", "--max-length=3")
+    assert (ended.code, len(ended.text.splitlines()), len(asked)) == (0, count, measured)
 
 
 def test_products_may_be_in_bf16(tiny_translation: TinyModel, model: list[str], piped: Call) -> None:

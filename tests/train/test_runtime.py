@@ -132,11 +132,13 @@ def threads() -> Iterator[int]:
     torch.set_num_threads(before)
 
 
-def test_threads_are_set_and_zero_leaves_them(threads: int) -> None:
-    assert runtime.set_threads(threads + 1) == threads + 1
+def test_threads_are_set_and_zero_takes_the_fastest(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    assert runtime.set_threads(threads + 1, cpu) == threads + 1
     assert torch.get_num_threads() == threads + 1
-    assert runtime.set_threads(0) == threads + 1
-    assert runtime.set_threads(1) == torch.get_num_threads() == 1
+    monkeypatch.setattr(runtime, "fastest_threads", lambda device: threads + 2)
+    assert runtime.set_threads(0, cpu) == torch.get_num_threads() == threads + 2
+    assert runtime.set_threads(1, cpu) == torch.get_num_threads() == 1
 
 
 # Signals ------------------------------------------------------------------------------------------------------
