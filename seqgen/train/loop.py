@@ -200,7 +200,7 @@ class Trainer:
         if text is not None:
             self.listeners.sampled(text)
         if best:
-            self._save()
+            self._save(again=True)  # saved before it was judged, it lacks batch norm's statistics, measured only then
         self._pace.evaluation_seconds = self.group.first_says(time.perf_counter() - start)
         if progress.plan is not None:
             self._plan()
@@ -225,8 +225,7 @@ class Trainer:
         self.listeners.noted(f"{collapse.message}; back to step {best}, at half the learning rate")
         self.restore(self.store.read(best))
         self.progress.seconds, self.progress.rollbacks = seconds, again
-        self._saved_step = -1  # what is saved does not know yet that this is another try
-        self._save()
+        self._save(again=True)  # what is saved does not know yet that this is another try
 
     def _plan(self) -> None:
         """Make or correct the plan of a time budget."""
@@ -264,10 +263,10 @@ class Trainer:
         state = dataclasses.asdict(self.progress) | {"log_size": self.log.size if self.log else 0}
         return Checkpoint(weights, training, state)
 
-    def _save(self, *, last: bool = False) -> None:
-        """Save the state; a full disk costs a message, and at the end of the run an error."""
+    def _save(self, *, last: bool = False, again: bool = False) -> None:
+        """Save the state, `again` even if this step is saved; a full disk costs a message, at the end an error."""
         progress = self.progress
-        if self._saved_step == progress.step:
+        if self._saved_step == progress.step and not again:
             return
         self._forget_lost_best()
         checkpoint = self._checkpoint()  # by all processes, for it gathers what each carries
