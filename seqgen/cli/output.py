@@ -10,6 +10,7 @@ stderr carries everything for people. Every way in which a command can end passe
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import os
@@ -256,7 +257,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def read_lines() -> Iterator[str]:
-    """Lines of standard input as they come, without their ends.
+    """Lines of standard input as they come, without their ends and without a byte order mark at the start.
 
     Raises:
         UsageError: stdin is closed, or a line is not UTF-8; the lines before it have been given.
@@ -264,6 +265,8 @@ def read_lines() -> Iterator[str]:
     if sys.stdin is None:
         raise UsageError("standard input is closed")
     for number, line in enumerate(sys.stdin.buffer, 1):
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
         try:
             yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as error:

@@ -145,7 +145,7 @@ class Command(Generic[S]):
         device = runtime.choose_device(settings.train.device)
         threads = runtime.set_threads(settings.train.threads, device)
         if not settings.train.threads:
-            terminal.note(f"{threads} {'thread' if threads == 1 else 'threads'}, the fastest when measured just now")
+            terminal.note(f"{threads} {'thread' if threads == 1 else 'threads'}; --threads sets another number")
         precision = runtime.choose_precision(settings.train.precision, device)
         settings = replace(settings, {"precision": precision, "threads": threads})
         recipe = self.recipe(settings, terminal)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from seqgen.config.fields import within
 
+# Each hypothesis costs a row of log-probabilities at every step: of 8,000 tokens, 32 kB.
+WIDEST_BEAM = 2**14
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
@@ -52,5 +55,5 @@ class SearchConfig:
         for name in ("min_length", "no_repeat_ngram", "max_hypotheses", "max_nodes"):
             within(self, name, 0, 2**40)
         within(self, "max_seconds", 0.0, math.inf)
-        within(self, "n_best", 1, 2**20)
-        within(self, "beam_size", 1, 2**20)
+        within(self, "n_best", 1, WIDEST_BEAM)
+        within(self, "beam_size", 1, WIDEST_BEAM)

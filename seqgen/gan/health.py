@@ -54,8 +54,8 @@ ADVICE: dict[State, str] = {
     "healthy": "",
     "discriminator overpowers": "a lower --lr-ratio, a smaller --discriminator-size, --augment all, or --r1 0.1",
     "generator vanishing": "--loss non-saturating if it is minimax, a lower --lr-ratio, or --preset spectral",
-    "collapsing": "--preset r3, --r1 0.1, or a lower --lr; --on-collapse rollback goes back by itself",
-    "collapsed": "--preset r3, --r1 0.1, a lower --lr or a larger --latent-size; or --on-collapse rollback",
+    "collapsing": "--r1 0.1, a lower --lr, or another --preset; --on-collapse rollback goes back by itself",
+    "collapsed": "--r1 0.1, a lower --lr, another --preset, a larger --latent-size; or --on-collapse rollback",
     "diverged": "a lower --lr, or --r1 0.1 --r2 0.1",
     "memorising": "more images, --augment all, or fewer steps",
 }
@@ -127,11 +127,17 @@ def _collapsed(history: Sequence[Signals]) -> Diagnosis | None:
     now = history[-1]
     if now.spread < TINY:
         return Diagnosis("collapsed", f"all samples are nearly alike (spread {now.spread:.2f} of the real one)")
-    if now.missing > ABSENT:
+    if _absent(history, ABSENT):
         return Diagnosis("collapsed", f"{now.missing:.0%} of the classes are missing")
     if _narrow(history, REACHES_NOTHING):
         return Diagnosis("collapsed", f"samples look real but reach {now.recall:.1%} of what is real")
     return None
+
+
+def _absent(history: Sequence[Signals], share: float) -> bool:
+    """More than that share of the classes is missing, and not because samples are shapeless but getting better."""
+    now = history[-1]
+    return now.missing > share and (now.precision > LOOKS_REAL or _stands(history))
 
 
 def _narrow(history: Sequence[Signals], reached: float) -> bool:
@@ -170,7 +176,7 @@ def _collapsing(history: Sequence[Signals]) -> Diagnosis | None:
     now = history[-1]
     if now.spread < NARROW:
         return Diagnosis("collapsing", f"samples are too alike (spread {now.spread:.2f} of the real one)")
-    if now.missing > 0:
+    if _absent(history, 0):
         return Diagnosis("collapsing", f"{now.missing:.0%} of the classes are missing")
     if _narrow(history, REACHES_LITTLE):
         return Diagnosis("collapsing", f"samples look real but reach only {now.recall:.0%} of what is real")

@@ -26,6 +26,8 @@ Method = Literal["greedy", "beam", "exhaustive", "sample"]
 
 # A source is cut here: attention to a longer one costs more than any sentence is worth.
 MAX_SOURCE_TOKENS = 1024
+# Hypotheses that go through the network together, at most, whatever the beam: each takes a row of log-probabilities.
+MOST_ROWS = 4096
 # Lines are sorted by length within this many batches, so that the sentences of a batch end together.
 BATCHES_AT_ONCE = 16
 # A model that spells bytes can write what would end a line, or a column.
@@ -98,7 +100,7 @@ class Translator:
         seed (int): of `sample`; line i draws the same numbers whatever is translated beside it.
         prefix (str): what every translation begins with.
         max_length (int): the most tokens of an output, the end symbol included; 0: twice the source's and ten more.
-        batch_size (int): sentences that go through the network together, at most.
+        batch_size (int): sentences that go through the network together, at most; fewer when the beam is very wide.
         batch_tokens (int): source tokens, padding included, that do; 0: no limit. One sentence always does.
         trees (bool): whether to keep what a beam search considered.
         attention (bool): whether to keep what each target token looked at, if that can be told.
@@ -130,6 +132,8 @@ class Translator:
                 raise ModelError(f"{other.directory} starts with another symbol than {self._first.directory}")
         if self.search.coverage_penalty and not self.aligned:
             raise ModelError("no coverage can be penalised without attention to one source")
+        width = self.search.beam_size if self.method in ("beam", "exhaustive") else 1
+        self._most = max(1, min(self.batch_size, MOST_ROWS // width))
         self._steps = [model.network.step(self.dtype) for model in self.models]
 
     @property
@@ -168,7 +172,7 @@ class Translator:
         """Neighbours of a sorted list together, as many as the limits allow."""
         batch: list[_Sentence] = []
         for sentence in sentences:
-            full = len(batch) == self.batch_size
+            full = len(batch) == self._most
             if self.batch_tokens and (len(batch) + 1) * (sentence.length + 1) > self.batch_tokens:
                 full = True
             if batch and full:

@@ -54,6 +54,13 @@ def test_n_lines_in_n_lines_out(
     assert [bool(o) for o in outputs[:7]] == [False, *[True] * 4, False, False]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(model: list[str], piped: Call) -> None:
+    line = "Zürich eins".encode()
+    with_mark, without = (piped(mark + line, "translate", *model, "--json") for mark in (b"\xef\xbb\xbf", b""))
+    assert with_mark.code == 0
+    assert with_mark.text == without.text
+
+
 @pytest.mark.parametrize(("count", "measured"), [(63, 0), (64, 1), (130, 1)])
 def test_threads_are_measured_once_where_there_is_a_batch(
     count: int, measured: int, tiny_translation: TinyModel, folder: Path, piped: Call, monkeypatch: pytest.MonkeyPatch

@@ -58,6 +58,8 @@ def but_untrained(**changes: Any) -> Signals:
         ([WELL, but(recall=0.2, precision=0.3)], "healthy"),  # worse samples, not fewer kinds of them
         ([WELL, but(spread=0.1)], "collapsed"),
         ([WELL, but(missing=0.9)], "collapsed"),
+        ([WELL, but(missing=0.9, precision=0.1)], "collapsed"),  # they stand still
+        ([WELL, but(missing=0.9, precision=0.1, frechet=0.8)], "healthy"),  # shapeless, but it learns
         ([WELL, but(recall=0.0)], "collapsed"),
         ([but(recall=0.0), but(recall=0.0, precision=0.6, frechet=0.7)], "healthy"),  # blurred, but it learns
         ([WELL, but(frechet=50.0, precision=0.0, recall=0.0)], "diverged"),

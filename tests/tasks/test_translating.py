@@ -209,6 +209,22 @@ def test_batches_keep_to_both_limits(model: TranslationModel, monkeypatch: pytes
     assert any(width > 24 for _, width in shapes)  # a long one goes alone
 
 
+def test_a_very_wide_beam_takes_fewer_sentences_at_a_time(
+    model: TranslationModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_before = found(list(translator_of(model, "beam", batch_size=16).stream(lines[:8])))
+    batches, encode = list[int](), model.network.encode
+
+    def watched(source: torch.Tensor, lengths: torch.Tensor) -> Any:
+        batches.append(len(source))
+        return encode(source, lengths)
+
+    monkeypatch.setattr(model.network, "encode", watched)
+    monkeypatch.setattr(translating, "MOST_ROWS", 3 * SEARCH.beam_size)
+    assert found(list(translator_of(model, "beam", batch_size=16).stream(lines[:8]))) == found_before
+    assert batches == [3, 3, 2]
+
+
 # Lengths ------------------------------------------------------------------------------------------------------
 
 
