@@ -135,9 +135,9 @@ def _collapsed(history: Sequence[Signals]) -> Diagnosis | None:
 
 
 def _absent(history: Sequence[Signals], share: float) -> bool:
-    """More than that share of the classes is missing, and not because samples are shapeless but getting better."""
+    """More than that share of the classes is missing, and not for the samples being shapeless yet."""
     now = history[-1]
-    return now.missing > share and (now.precision > LOOKS_REAL or _stands(history))
+    return now.missing > share and now.precision > LOOKS_REAL
 
 
 def _narrow(history: Sequence[Signals], reached: float) -> bool:

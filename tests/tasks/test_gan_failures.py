@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,15 @@ STEPS, EVERY = 200, 100
 TRAIN = TrainConfig(steps=STEPS, lr=2e-3, beta1=0.5, beta2=0.999, weight_decay=0.0, clip=0.0, ema=0.99)
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in another number of parts round otherwise, and two hundred steps later the samples are others."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def corners(count: int = 800, side: int = 8) -> ImageSet:
