@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from seqgen.config import SamplingConfig
 from seqgen.data.corpus import Corpus
 from seqgen.data.lanes import Lanes
+from seqgen.nets.cross_entropy import cross_entropy
 from seqgen.tasks.gradient_watch import GradientWatch
 from seqgen.tasks.language_model_judging import char_counts, evaluate
 from seqgen.tasks.networks import LanguageNetwork
@@ -91,9 +91,7 @@ class LanguageModelTask:
         logits, state = self._network(self._inputs[rows], self._state[:, :, rows])
         # Truncated back-propagation: the value goes on to the next chunk, the gradient does not.
         self._after.append(state.detach())
-        targets = self._targets[rows].flatten()
-        nats = functional.cross_entropy(logits.flatten(0, 1).float(), targets, reduction="sum")
-        return nats / self._batch_tokens
+        return cross_entropy(logits.flatten(0, 1), self._targets[rows].flatten()) / self._batch_tokens
 
     def measures(self, losses: Mapping[str, float]) -> dict[str, Any]:
         """Nats per token and bits per character, and when a look is due how the gradient comes back through time."""

@@ -22,6 +22,7 @@ from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.subwords import SubwordSampler
 from seqgen.data.tokens import TokenIds
 from seqgen.metrics.text import signatures, text_scores
+from seqgen.nets.cross_entropy import cross_entropy
 from seqgen.seeds import derive
 from seqgen.tasks.translating import Translator
 from seqgen.tasks.translation import VALIDATION_PAIRS, TranslationModel, force_decode, pair_loss
@@ -170,21 +171,14 @@ class TranslationTask:
         return 1.0
 
     def loss(self, player: str, part: int, parts: int) -> Tensor:
-        """The part's share of the mean cross-entropy in nats per position, smoothed.
-
-        Label smoothing asks for the true token with probability `1 - label_smoothing`, and for each token with
-        `label_smoothing / vocab_size` (Szegedy et al. 2016, section 7).
-        """
+        """The part's share of the mean cross-entropy in nats per position, smoothed."""
         here = len(self._batch[0]) if self._batch else 0
         rows = slice(part * here // parts, (part + 1) * here // parts)
         if rows.start == rows.stop:
             return 0.0 * self._model.network.output_bias.sum()
         source, lengths, given, said, where = (tensor[rows] for tensor in self._batch)
         logits = self._model.network(source, lengths, given, where)
-        nats = functional.cross_entropy(
-            logits.float(), said[where], reduction="sum", label_smoothing=self._config.label_smoothing
-        )
-        return nats / self._positions
+        return cross_entropy(logits, said[where], self._config.label_smoothing) / self._positions
 
     def measures(self, losses: Mapping[str, float]) -> dict[str, float]:
         """Nats per position, smoothing included."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 from compare_gan import gan
+from compare_loss import loss
 from compare_sampling import sampling
 from compare_startup import startup
 from compare_training import training
@@ -28,6 +29,7 @@ from memory import memory
 
 BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
     "training": training,
+    "loss": loss,
     "sampling": sampling,
     "translation": translation,
     "transformer": transformer,
@@ -35,7 +37,7 @@ BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
     "startup": startup,
     "memory": memory,
 }
-USUAL = ("training", "sampling", "translation", "transformer", "gan", "startup")
+USUAL = ("training", "loss", "sampling", "translation", "transformer", "gan", "startup")
 
 
 def main() -> None:
