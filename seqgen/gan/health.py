@@ -180,7 +180,8 @@ def _collapsing(history: Sequence[Signals]) -> Diagnosis | None:
         return Diagnosis("collapsing", f"{now.missing:.0%} of the classes are missing")
     if _narrow(history, REACHES_LITTLE):
         return Diagnosis("collapsing", f"samples look real but reach only {now.recall:.0%} of what is real")
-    if now.frechet > FAR * now.floor and _stands(history):
+    # An untrained network is nothing to stand still at: the first steps may be slow, and go astray.
+    if len(history) > 2 and _stands(history) and now.frechet > FAR * now.floor:
         times = now.frechet / max(now.floor, 1e-12)
         return Diagnosis("collapsing", f"the Fréchet distance stands still at {times:.0f} times its floor")
     best = max(history, key=lambda signals: signals.recall)

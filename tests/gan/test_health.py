@@ -94,11 +94,12 @@ def test_blurred_samples_of_the_first_steps_have_not_collapsed() -> None:
     assert diagnose([UNTRAINED, blurred, blurred]).state == "collapsed"
 
 
-def test_shapeless_samples_of_a_slow_start_are_no_reason_to_stop() -> None:
+def test_shapeless_samples_of_a_slow_start_have_not_collapsed() -> None:
     """`r3` on MNIST before its first step and after 250 (measured): it learns the digits later on."""
     before = but_untrained(frechet=16.2, floor=0.02, spread=0.83, missing=0.8, steps=0.0)
     after = but(frechet=23.6, floor=0.02, spread=1.19, precision=0.04, recall=0.01, missing=0.9, steps=250.0)
-    assert not diagnose([before, after]).hopeless
+    assert diagnose([before, after]).state == "healthy"
+    assert diagnose([before, after, after]).state == "collapsing"
 
 
 def test_every_trouble_has_advice_and_says_what_was_seen() -> None:
