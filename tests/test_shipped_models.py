@@ -94,7 +94,7 @@ def test_it_predicts_as_well_as_its_card_says(tmp_path: Path) -> None:
     measures = evaluate(model.network, corpus.valid, char_counts(model.tokenizer))
     assert measures is not None
     assert measures["loss"] == pytest.approx(card_figure("shakespeare-lstm"), abs=2e-4)
-    assert measures["loss"] <= 1.446
+    assert measures["loss"] <= 1.40
 
 
 # multi30k-de-en, and -lstm ------------------------------------------------------------------------------------

@@ -91,15 +91,14 @@ class GanRecipe:
         if stop():
             return None
         self._model.networks.eval()
-        made = Imagination(self._model, derive(self._settings.train.seed, "final"))
-        labels = (
-            self._images.labels[self._judge.indices]
-            if self._model.classes and self._images.labels is not None
-            else None
-        )
-        count = self._judge.count
+        seed, count = self._settings.train.seed, self._judge.count
+        made, labels = Imagination(self._model, derive(seed, "final")), None
+        if self._model.classes and self._images.labels is not None:
+            # Drawn, for the images may stand in order of their classes.
+            generator = np.random.Generator(np.random.PCG64(derive(seed, "asked")))
+            labels = generator.choice(self._images.labels[self._judge.indices], count)
         pixels = np.concatenate(list(made.images(range(count), [] if labels is None else labels.tolist())))
-        return self._judge.judge(pixels, None if labels is None else np.resize(labels, count))
+        return self._judge.judge(pixels, labels)
 
     def summary(self, measures: Mapping[str, float]) -> str:
         """Fréchet distance and what it is worth."""

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from running import Call, TinyModel, command, environment, read_terminal, seqgen, shell
+
+from seqgen.tasks.gan_judge import Judge
 
 SIZES = "--nz 4 --ngf 4 --ndf 4 --batch-size 16 --threads 1 --precision fp32 --features pixels"
 TRAIN = f"gan-train images.npz --arch cgan --steps 12 --eval-every 6 --seed 3 {SIZES} --out tiny"
@@ -63,6 +66,25 @@ def test_folders_are_classes_and_rectangles_are_fine(call: Call, folder: Path) -
     assert (done.code, done.out, done.err) == (0, b"", "")
     config = json.loads((folder / "models" / "photos-cgan" / "config.json").read_bytes())
     assert config["network"]["images"] == {"channels": 3, "height": 9, "width": 14, "classes": ["dark", "light"]}
+
+
+def test_a_finished_model_is_judged_by_all_classes_though_images_stand_in_their_order(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.repeat([0, 1, 2], 20)
+    np.savez(
+        folder / "sorted.npz", images=np.tile(60 * labels[:, None, None], (1, 8, 8)).astype(np.uint8), labels=labels
+    )
+    asked, judged = [], Judge.judge
+
+    def judge(self: Judge, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> dict[str, float]:
+        asked.append(labels)
+        return judged(self, pixels, labels)
+
+    monkeypatch.setattr(Judge, "judge", judge)
+    done = call("gan-train", "sorted.npz", "--arch", "cgan", "--steps", "1", *SIZES.split(), "-o", "m")
+    assert done.code == 0, done.err
+    assert [set(labels) for labels in asked] == 3 * [{0, 1, 2}]
 
 
 def test_idx_files_bring_their_labels(call: Call, folder: Path) -> None:
