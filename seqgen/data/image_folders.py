@@ -26,7 +26,7 @@ from seqgen.errors import DataError
 
 MAX_MEMBER_BYTES = 2**27
 
-# What readers of damaged archives raise.
+# What readers of damaged archives raise; NotImplementedError is that of a zip whose compression nobody here knows.
 DAMAGE = (
     *(OSError, EOFError, ValueError, NotImplementedError, struct.error),
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
