@@ -27,13 +27,15 @@ def text_files(paths: Iterable[str], warn: Callable[[str], None]) -> list[str]:
         if path == "-" or Path(path).is_file() or Path(path).is_fifo():
             files.append(path)
         elif Path(path).is_dir():
-            inside = [p for p in sorted(Path(path).rglob("*")) if p.is_file() and not _hidden(p, Path(path))]
-            text = [str(p) for p in inside if _looks_like_text(p)]
+            text: list[str] = []
+            other: list[str] = []
+            for p in sorted(Path(path).rglob("*")):
+                if p.is_file() and not _hidden(p, Path(path)):
+                    (text if _looks_like_text(p) else other).append(str(p))
             if not text:
-                raise DataError(f"{path}: no UTF-8 text in this folder ({len(inside)} files looked at)")
-            if len(text) < len(inside):
-                first = next(str(p) for p in inside if str(p) not in text)
-                warn(f"{path}: {len(inside) - len(text)} files that are not text passed over, {first} first")
+                raise DataError(f"{path}: no UTF-8 text in this folder ({len(other)} files looked at)")
+            if other:
+                warn(f"{path}: {len(other)} files that are not text passed over, {other[0]} first")
             files += text
         else:
             raise DataError(f"{path}: no such file or folder")

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from seqgen.config import TrainConfig
+from seqgen.nets.positions import Positions
+from seqgen.nets.transformer import TokenEmbedding
 
 # Matrices that see the cells learn at this share of the rate. Cells have no bound as states have: at the full rate the
 # gates open on them, they grow, the gates see more, and ten minutes of tiny Shakespeare end at 2.24 nats, not 1.64.
@@ -18,18 +20,27 @@ FULL_PEEPHOLES = 0.1
 def build_optimizer(module: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) in one fused pass over all parameters.
 
-    Weight decay spares biases and gains, embeddings, and, unless `decay_recurrent`, what works on the state: to pull
-    `U` towards zero makes gradients vanish sooner and shortens the memory that it is there for.
+    Weight decay spares biases and gains, embeddings and learned positions, and, unless `decay_recurrent`, what works on
+    the state: to pull `U` towards zero makes gradients vanish sooner and shortens the memory that it is there for.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
+    tables = _tables(module)
     for name, parameter in module.named_parameters():
         recurrent = "weight_hh" in name or "weight_ch" in name
-        spare = parameter.ndim < 2 or (recurrent and not config.decay_recurrent) or id(parameter) in embeddings
+        spare = parameter.ndim < 2 or (recurrent and not config.decay_recurrent) or id(parameter) in tables
         pace = FULL_PEEPHOLES if "weight_ch" in name and parameter.ndim == 3 else 1.0
         groups.setdefault((0.0 if spare else config.weight_decay, pace), []).append(parameter)
     settings = [{"params": group, "weight_decay": decay, "pace": pace} for (decay, pace), group in groups.items()]
     return torch.optim.AdamW(settings, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+
+
+def _tables(module: nn.Module) -> set[int]:
+    """What is read row by row, by identity: vectors of tokens, labels and positions.
+
+    A row that few batches contain would shrink at every step between them.
+    """
+    tables = (part for part in module.modules() if isinstance(part, nn.Embedding | TokenEmbedding | Positions))
+    return {id(parameter) for table in tables for parameter in table.parameters()}
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -23,6 +23,29 @@ def write(path: Path, content: bytes) -> str:
     return str(path)
 
 
+class Counted(str):
+    """Counts how often names are compared."""
+
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.comparisons += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_a_folder_is_read_in_time_that_grows_with_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(60):
+        write(tmp_path / f"{i:02}.txt", b"text")
+    last = write(tmp_path / "picture", b"\xff\xd8")
+    monkeypatch.setattr(text, "str", Counted, raising=False)
+    told: list[str] = []
+    assert len(text_files([str(tmp_path)], told.append)) == 60
+    assert told == [f"{tmp_path}: 1 files that are not text passed over, {last} first"]
+    assert Counted.comparisons <= 2 * 61
+
+
 # Reading ------------------------------------------------------------------------------------------------------
 
 

@@ -1,14 +1,35 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from seqgen.config import PeepholeKind, RecurrentConfig, Schedule, TrainConfig
+from seqgen.config import (
+    Attention,
+    Cell,
+    FeatureConfig,
+    GanBody,
+    GanConfig,
+    ImageFormat,
+    PeepholeKind,
+    Positions,
+    RecurrentConfig,
+    Schedule,
+    Seq2SeqConfig,
+    TrainConfig,
+    TransformerConfig,
+    TransformerSeq2SeqConfig,
+)
+from seqgen.nets.features import FeatureNetwork
 from seqgen.nets.layers import initialise, recurrent_layer
 from seqgen.nets.recurrent import RecurrentNetwork
+from seqgen.tasks.gan import Adversaries
+from seqgen.tasks.networks import language_network, translation_network
 from seqgen.train.optim import (
     FULL_PEEPHOLES,
     Average,
@@ -184,6 +205,60 @@ def test_weight_decay_spares_embeddings_recurrence_and_biases() -> None:
     assert "embedding.weight" in spared
     assert "layers.1.weight_hh_l0" in spared
     assert decayed | spared == set(names.values())
+
+
+IMAGES = ImageFormat(channels=1, height=8, width=8, classes=("a", "b"))
+
+
+def recurrent(cell: Cell, **more: Any) -> nn.Module:
+    return language_network(RecurrentConfig(cell=cell, embed_size=4, hidden_size=6, layer_norm=True, **more), 9)
+
+
+def encoder_decoder(attention: Attention) -> nn.Module:
+    sizes: dict[str, Any] = {"embed_size": 4, "hidden_size": 6, "attention_size": 5, "num_layers": 2}
+    return translation_network(Seq2SeqConfig(attention=attention, joint=False, tied=False, **sizes), 9, 8)
+
+
+def transformer(kind: type[TransformerConfig], positions: Positions) -> nn.Module:
+    config = kind(positions=positions, tied=positions == "rotary", embed_size=4, num_heads=2, num_layers=1, context=8)
+    if isinstance(config, TransformerSeq2SeqConfig):
+        return translation_network(config, 9, 9)
+    return language_network(config, 9)
+
+
+def adversaries(body: GanBody) -> nn.Module:
+    config = GanConfig(arch="cgan", body=body, latent_size=3, generator_size=2, discriminator_size=2)
+    return Adversaries(IMAGES, config)
+
+
+NETWORKS: list[Callable[[], nn.Module]] = [
+    *(partial(recurrent, cell) for cell in get_args(Cell)),
+    partial(recurrent, "peephole", peephole="full"),
+    partial(recurrent, "lstm", tied=True, connections="dense"),
+    *(partial(encoder_decoder, attention) for attention in get_args(Attention)),
+    *(partial(transformer, TransformerConfig, positions) for positions in get_args(Positions)),
+    *(partial(transformer, TransformerSeq2SeqConfig, positions) for positions in get_args(Positions)),
+    *(partial(adversaries, body) for body in get_args(GanBody)),
+    partial(FeatureNetwork, FeatureConfig(base_size=2, feature_size=2, hidden_size=2), IMAGES),
+]
+# By a part of their names: tables that are read row by row, and what works on the state.
+TABLES = ("embedding.weight", "positions.table", "label.weight", "label.parametrizations")
+RECURRENT = ("weight_hh", "weight_ch")
+
+
+@pytest.mark.parametrize("decay_recurrent", [False, True])
+@pytest.mark.parametrize("build", NETWORKS, ids=str)
+def test_weight_decay_spares_the_same_things_in_all_networks(
+    build: Callable[[], nn.Module], decay_recurrent: bool
+) -> None:
+    net = build()
+    config = TrainConfig(steps=1, weight_decay=0.1, decay_recurrent=decay_recurrent)
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    decay = {names[id(p)]: g["weight_decay"] for g in build_optimizer(net, config).param_groups for p in g["params"]}
+    spared = TABLES if decay_recurrent else TABLES + RECURRENT
+    for name, parameter in net.named_parameters():
+        spare = parameter.ndim == 1 or any(part in name for part in spared)  # of one dimension: gains and biases
+        assert decay[name] == (0.0 if spare else 0.1), name
 
 
 @pytest.mark.parametrize(("kind", "pace"), [("diagonal", 1.0), ("full", FULL_PEEPHOLES)])
