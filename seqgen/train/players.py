@@ -127,14 +127,16 @@ class Players:
 
     @contextmanager
     def _only_trains(self, module: nn.Module) -> Iterator[None]:
-        others = [other for other in self.modules.values() if other is not module]
-        for other in others:
-            other.requires_grad_(False)
+        """Freeze the others for a while; what was frozen before, such as a pretrained part, stays so."""
+        own = set(module.parameters())
+        others = {p for other in self.modules.values() for p in other.parameters() if p.requires_grad} - own
+        for parameter in others:
+            parameter.requires_grad_(False)
         try:
             yield
         finally:
-            for other in others:
-                other.requires_grad_(True)
+            for parameter in others:
+                parameter.requires_grad_(True)
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
