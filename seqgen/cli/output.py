@@ -10,7 +10,6 @@ stderr carries everything for people. Every way in which a command can end passe
 
 from __future__ import annotations
 
-import codecs
 import errno
 import json
 import os
@@ -197,13 +196,13 @@ def progress(terminal: Terminal, what: str, total: int) -> Iterator[Callable[[in
 
 
 def typed(text: str, what: str) -> str:
-    """An argument as the UTF-8 that was typed, whatever the locale made of it.
+    """An argument as the UTF-8 that was typed, whatever the locale made of it, and without a byte order mark.
 
     Raises:
         UsageError: it is not UTF-8.
     """
     try:
-        return os.fsencode(text).decode("utf-8")
+        return os.fsencode(text).decode("utf-8").removeprefix("\N{BYTE ORDER MARK}")
     except UnicodeError:
         raise UsageError(f"{what} is not UTF-8") from None
 
@@ -212,20 +211,17 @@ def read_prompt() -> str:
     """What was piped in, whole; nothing when stdin is a terminal, closed, or a device.
 
     Raises:
-        UsageError: it is not UTF-8.
+        DataError: it is not text.
     """
     import stat
+
+    from seqgen.data.text import read_text
 
     try:
         mode = os.fstat(0).st_mode
     except OSError:
         return ""
-    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
-        return ""
-    try:
-        return sys.stdin.buffer.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"standard input is not UTF-8 (byte {error.start})") from None
+    return "".join(read_text("-")) if stat.S_ISFIFO(mode) or stat.S_ISREG(mode) else ""
 
 
 def stdout_is_a_terminal() -> bool:
@@ -257,20 +253,11 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def read_lines() -> Iterator[str]:
-    """Lines of standard input as they come, without their ends and without a byte order mark at the start.
+    """Lines of standard input as they come, without their ends.
 
     Raises:
-        UsageError: stdin is closed, or a line is not UTF-8; the lines before it have been given.
+        DataError: stdin is closed, or a line is not text; the lines before it have been given.
     """
-    if sys.stdin is None:
-        raise UsageError("standard input is closed")
-    for number, line in enumerate(sys.stdin.buffer, 1):
-        if number == 1:
-            line = line.removeprefix(codecs.BOM_UTF8)
-        try:
-            yield line.decode("utf-8").removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            raise UsageError(
-                f"standard input, line {number}: not UTF-8 (byte 0x{line[error.start]:02x})",
-                hint="if its encoding is known: iconv -f ENCODING -t UTF-8",
-            ) from None
+    from seqgen.data import text
+
+    return (line.removesuffix("\n").removesuffix("\r") for line in text.read_lines(text.read_text("-")))

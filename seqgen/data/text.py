@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from seqgen.errors import DataError
 
 BLOCK = 2**20
+NEWLINE = "\n"
 
 
 def text_files(paths: Iterable[str], warn: Callable[[str], None]) -> list[str]:
@@ -48,44 +50,61 @@ def _hidden(path: Path, below: Path) -> bool:
 
 def _looks_like_text(path: Path) -> bool:
     try:
-        next(read_text(str(path)), "")
+        for _ in itertools.islice(read_text(str(path)), 2):  # a fault in the first block comes after its good part
+            pass
     except DataError:
         return False
     return True
 
 
-def read_text(path: str) -> Iterator[str]:
+def read_text(path: str, name: str = "") -> Iterator[str]:
     """The text of one file in blocks; a byte order mark at its start is dropped.
+
+    What comes through a pipe or from a terminal is there as soon as it is written: a line is given before the next one
+    is waited for. Of a text with a fault all that stands before it is given first.
+
+    Args:
+        path (str): the file; `-` is standard input.
+        name (str): what errors call it; empty for the path.
 
     Raises:
         DataError: it cannot be opened, is not UTF-8, or holds NUL characters. The message names the line.
     """
-    name = "standard input" if path == "-" else path
+    name = name or shown_name(path)
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines, first = 1, True
+    fault: DataError | None = None
     with open_source(path) as file:
-        while True:
-            block = file.read(BLOCK)
+        while fault is None:
+            block = file.read1(BLOCK)
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                before = error.object[: error.start].count(b"\n")
-                raise DataError(
-                    f"{name}, line {lines + before}: not UTF-8 (byte 0x{error.object[error.start]:02x})",
-                    hint=f"if its encoding is known: iconv -f ENCODING -t UTF-8 {path}",
-                ) from None
+                text = error.object[: error.start].decode()
+                fault = DataError(
+                    f"{name}, line {lines + text.count(NEWLINE)}: not UTF-8 (byte 0x{error.object[error.start]:02x})",
+                    hint=f"if its encoding is known: iconv -f ENCODING -t UTF-8{'' if path == '-' else f' {path}'}",
+                )
             if "\0" in text:
-                line = lines + text[: text.index("\0")].count("\n")
-                raise DataError(f"{name}, line {line}: a NUL character; this is binary data, not text")
-            lines += text.count("\n")
+                text = text[: text.index("\0")]
+                line = lines + text.count(NEWLINE)
+                fault = DataError(f"{name}, line {line}: a NUL character; this is binary data, not text")
+            lines += text.count(NEWLINE)
             if text:
                 yield text.removeprefix("\N{BYTE ORDER MARK}") if first else text
                 first = False
             if not block:
-                return
+                break
+    if fault is not None:
+        raise fault
 
 
-def open_source(path: str) -> BinaryIO:
+def shown_name(path: str) -> str:
+    """What errors call a file that is given as a path, or as `-`."""
+    return "standard input" if path == "-" else path
+
+
+def open_source(path: str) -> BufferedReader:
     """A file opened for bytes; `-` is standard input.
 
     Raises:
@@ -96,10 +115,9 @@ def open_source(path: str) -> BinaryIO:
     try:
         if path != "-":
             return open(path, "rb")
-        return os.fdopen(os.dup(0), "rb")
+        return open(os.dup(0), "rb")
     except OSError as error:
-        name = "standard input" if path == "-" else path
-        raise DataError(f"{name} cannot be read: {error.strerror}") from None
+        raise DataError(f"{shown_name(path)} cannot be read: {error.strerror}") from None
 
 
 def read_lines(blocks: Iterable[str]) -> Iterator[str]:

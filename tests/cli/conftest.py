@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import os
 import random
 import sys
 from collections.abc import Iterator
@@ -83,11 +83,20 @@ def call(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byt
 
 
 @pytest.fixture
-def piped(call: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """The same with standard input from a pipe: `piped(b"...", "translate", ...)`."""
+def piped(call: Call, tmp_path_factory: pytest.TempPathFactory) -> Call:
+    """The same with bytes on standard input: `piped(b"...", "translate", ...)`."""
 
     def run(stdin: bytes, *words: str) -> Ended:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        return call(*words)
+        path = tmp_path_factory.mktemp("piped") / "stdin"
+        path.write_bytes(stdin)
+        before = os.dup(0)
+        with path.open("rb") as file, path.open() as text, pytest.MonkeyPatch.context() as patch:
+            os.dup2(file.fileno(), 0)
+            patch.setattr(sys, "stdin", text)
+            try:
+                return call(*words)
+            finally:
+                os.dup2(before, 0)
+                os.close(before)
 
     return run

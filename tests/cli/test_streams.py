@@ -228,7 +228,16 @@ def test_a_prompt_that_is_not_utf8_is_refused_in_a_sentence(sample: str, folder:
 def test_a_piped_prompt_that_is_not_utf8_is_refused_in_a_sentence(tiny: TinyModel, folder: Path) -> None:
     ended = seqgen("sample", "-m", tiny.name, cwd=folder, stdin=b"caf\xe9")
     assert (ended.code, ended.out) == (2, b"")
-    assert ended.error == "standard input is not UTF-8 (byte 3)"
+    assert ended.error == "standard input, line 1: not UTF-8 (byte 0xe9)"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_prompt(tiny: TinyModel, folder: Path, call: Call, piped: Call) -> None:
+    words = ["sample", "-m", tiny.name, "--length", "5", "--seed", "1"]
+    plain = call(*words, "--prompt", "ab")
+    for ended in (piped(b"\xef\xbb\xbfab", *words), call(*words, "--prompt", "\ufeffab")):
+        assert (ended.out, ended.err) == (plain.out, plain.err)
+    for ended in (piped(b"\xef\xbb\xbf", *words), call(*words, "--prompt", "\ufeff")):
+        assert ended.out == call(*words, "--prompt", "").out
 
 
 # Terminals ----------------------------------------------------------------------------------------------------

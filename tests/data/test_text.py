@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,24 @@ def test_what_is_not_utf8_is_named_by_file_and_line(
     with pytest.raises(DataError, match=r"latin\.txt, line 3: not UTF-8 \(byte 0xe9\)") as caught:
         list(read_text(path))
     assert "iconv" in caught.value.hint
+
+
+@pytest.mark.parametrize("fault", [b"\xff", b"\0"])
+def test_what_stands_before_a_fault_is_given_first(tmp_path: Path, fault: bytes) -> None:
+    lines = read_lines(read_text(write(tmp_path / "a.txt", b"one\ntwo\nth" + fault + b"ree\n")))
+    assert [next(lines), next(lines)] == ["one\n", "two\n"]
+    with pytest.raises(DataError, match="line 3"):
+        next(lines)
+
+
+def test_a_line_is_given_before_the_next_one_is_waited_for(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    with open(theirs, "wb", buffering=0) as writer:
+        lines = read_lines(read_text(f"/dev/fd/{ours}"))
+        for line in (b"one\n", b"two\n"):
+            writer.write(line)
+            assert next(lines) == line.decode()
+    os.close(ours)
 
 
 def test_a_text_that_ends_inside_a_character_is_an_error(tmp_path: Path) -> None:
