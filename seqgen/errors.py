@@ -6,7 +6,7 @@
     ├── DataError               exit 2   text that cannot be read as text, or is too short
     ├── ModelError              exit 2   a model directory that is missing, damaged or foreign
     ├── TrainingError           exit 1   a run that cannot go on
-    │   ├── NonFiniteError      exit 1   a loss or gradient that is not a number
+    │   ├── NonFiniteError      exit 1   a loss, gradient or probability that is not a number
     │   └── CollapsedError      exit 1   a GAN that went wrong, and was asked not to go on
     ├── OutputError             exit 1   a result that cannot be written
     └── Interrupted             exit 130 (Ctrl-C) or 143 (TERM): the state is saved
@@ -61,7 +61,7 @@ class TrainingError(SeqgenError):
 
 
 class NonFiniteError(TrainingError):
-    """A loss or a gradient became infinite or not-a-number; the weights were not touched."""
+    """A loss, a gradient or a probability is infinite or not-a-number; in training, the weights were not touched."""
 
 
 class CollapsedError(TrainingError):

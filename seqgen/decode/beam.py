@@ -23,7 +23,7 @@ from seqgen.decode.constraints import Constraints
 from seqgen.decode.hypothesis import Branch, Fate, Hypothesis
 from seqgen.decode.problem import Problem
 from seqgen.decode.scores import NBest, Observer, score, upper_bound
-from seqgen.decode.step import State
+from seqgen.decode.step import State, advance
 
 _BLOCK = 64
 
@@ -87,7 +87,7 @@ class _Beam(Generic[State]):
 
     def advance(self) -> None:
         """One step of the network, and the choice of who ends and who goes on."""
-        log_probs, self._state = self._problem.step(self._last, self._state)
+        log_probs, self._state = advance(self._problem.step, self._last, self._state)
         self._watch()
         self._constrain(log_probs)
         totals, parents, tokens, log_probs = self._candidates(log_probs)

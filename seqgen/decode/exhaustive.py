@@ -28,7 +28,7 @@ from seqgen.decode.frontier import Frontier, Prefix, States
 from seqgen.decode.hypothesis import Hypothesis
 from seqgen.decode.problem import Problem
 from seqgen.decode.scores import NBest, Observer, length_divisor, score
-from seqgen.decode.step import State
+from seqgen.decode.step import State, advance
 
 # By how much the network's own precision may misjudge a bound; what passes is compared again in fp64.
 _SLACK = 1e-5
@@ -40,8 +40,8 @@ class Certified:
 
     Args:
         hypotheses (list[Hypothesis]): at most `n_best`, best first.
-        optimal (bool): no other output scores higher than any of these, and if they are fewer than `n_best` there is no
-            other output.
+        optimal (bool): no other output scores higher than any of these, of which there is at least one, and if they are
+            fewer than `n_best` there is no other output.
         bound (float): what no other output exceeds.
         nodes (int): how many prefixes were expanded.
     """
@@ -113,7 +113,7 @@ class _Sentence:
 
     def certified(self) -> Certified:
         """The answer, once it has ended."""
-        optimal = self.bound == -math.inf
+        optimal = bool(self.best.hypotheses) and self.bound == -math.inf
         return Certified(self.best.hypotheses, optimal, self.best.threshold if optimal else self.bound, self.nodes)
 
 
@@ -148,7 +148,7 @@ class _Search(Generic[State]):
         began = time.monotonic()
         prefixes = self._take(batch_rows, longest=self._states.rows > max_rows)
         last = torch.tensor([prefix.token for prefix in prefixes], device=self._problem.start.device)
-        log_probs, state = self._problem.step(last, self._states.gather(prefixes))
+        log_probs, state = advance(self._problem.step, last, self._states.gather(prefixes))
         if (seen := self._observer.look(state)) is not None:
             for prefix, row in zip(prefixes, seen, strict=True):
                 prefix.attention = row

@@ -14,7 +14,7 @@ from seqgen.decode.hypothesis import Hypothesis
 from seqgen.decode.problem import Problem
 from seqgen.decode.sampling import draw, restrict
 from seqgen.decode.scores import Observer, score
-from seqgen.decode.step import State
+from seqgen.decode.step import State, advance
 
 Choose = Callable[[Tensor, Tensor, int], Tensor]
 """Tokens `(rows,)` out of log-probabilities `(rows, vocab)`, for sentences `(rows,)`, after so many tokens."""
@@ -84,7 +84,7 @@ def _follow(problem: Problem[State], config: SearchConfig, choose: Choose, atten
     paths = [_Path() for _ in range(len(problem))]
     sentences, tokens, state, length = torch.arange(len(problem)), problem.start, problem.state, 0
     while len(sentences):
-        log_probs, state = problem.step(tokens, state)
+        log_probs, state = advance(problem.step, tokens, state)
         going = [paths[sentence] for sentence in sentences.tolist()]
         history = [path.token_ids for path in going] if constraints.read_history else ()
         constraints.apply(log_probs, sentences, torch.full_like(sentences, length), history)

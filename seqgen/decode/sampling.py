@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seqgen.config import SamplingConfig
-from seqgen.decode.step import State, Step
+from seqgen.decode.step import State, Step, advance, checked
 
 _NUMBERS_AT_ONCE = 256
 _AS_IT_IS = SamplingConfig()
@@ -79,7 +79,7 @@ class Sampler(Generic[State]):
     def __init__(
         self, step: Step[State], log_probs: Tensor, state: State, config: SamplingConfig, seeds: Sequence[int]
     ) -> None:
-        self._step, self._log_probs, self._state, self._config = step, log_probs, state, config
+        self._step, self._log_probs, self._state, self._config = step, checked(log_probs), state, config
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._uniform = torch.empty(0, len(seeds))
         self._drawn = 0
@@ -94,7 +94,7 @@ class Sampler(Generic[State]):
             temperature or truncation, both `(batch,)`.
         """
         if self._tokens is not None:
-            self._log_probs, self._state = self._step(self._tokens, self._state)
+            self._log_probs, self._state = advance(self._step, self._tokens, self._state)
         if self._config.temperature == 0.0:
             self._tokens = self._log_probs.argmax(dim=-1)
         else:

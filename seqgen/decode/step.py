@@ -10,11 +10,13 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
+from seqgen.errors import NonFiniteError
+
 State = TypeVar("State")
 
 
 class Step(Protocol[State]):
-    """A network that predicts one token for each sequence of a batch."""
+    """A network that predicts one token for each sequence of a batch; decoders call it by `advance`."""
 
     def __call__(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probabilities `(batch, vocab)` after the last tokens `(batch,)`, and the new state.
@@ -45,3 +47,30 @@ class AttentiveStep(Step[State], Protocol[State]):
 
         None if this network has no attention. Beyond the end of a short source the attention is zero.
         """
+
+
+def advance(step: Step[State], tokens: Tensor, state: State) -> tuple[Tensor, State]:
+    """One step, as `Step.__call__`, whose log-probabilities are `checked`: every decoder goes on by this."""
+    log_probs, state = step(tokens, state)
+    return checked(log_probs), state
+
+
+def checked(log_probs: Tensor) -> Tensor:
+    """Log-probabilities `(rows, vocab)`, in each row at least one that is a finite number.
+
+    A network whose logits overflow gives not-a-number for every token, and among those any search finds something.
+
+    Raises:
+        NonFiniteError: a row has none.
+    """
+    if not bool(log_probs.amax(dim=-1).isfinite().all()):
+        raise no_probabilities()
+    return log_probs
+
+
+def no_probabilities() -> NonFiniteError:
+    """What to raise where a network gives no probabilities."""
+    return NonFiniteError(
+        "the network overflows: its probabilities are not numbers",
+        hint="its weights are too large; use another model, or an earlier checkpoint of this one",
+    )

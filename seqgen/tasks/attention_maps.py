@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from seqgen.data.pieces import SPACE, SentencePieceTokenizer
 from seqgen.data.tokens import TokenIds, Tokenizer
+from seqgen.decode.step import no_probabilities
 from seqgen.errors import DataError, ModelError
 from seqgen.nets.seq2seq import Seq2Seq
 from seqgen.nets.transformer import MultiHeadAttention, attention_weights
@@ -73,6 +74,8 @@ class _Kind:
         """What was seen of it, with one sequence in the batch; calls for one row each become one map."""
         layers = [torch.cat(seen[layer], dim=-2)[0] for layer in self.layers]
         weights = torch.stack([layer if layer.ndim == 3 else layer[None] for layer in layers])
+        if not bool(weights.isfinite().all()):
+            raise no_probabilities()
         legend = f"rows: {_MEANING[self.rows]} · columns: {_MEANING[self.columns]}"
         return AttentionMaps(self.name, legend, tokens[self.rows], tokens[self.columns], weights)
 
@@ -105,6 +108,7 @@ def language_maps(model: LanguageModel, text: str) -> list[AttentionMaps]:
     Raises:
         ModelError: the network is recurrent.
         DataError: the text is empty, or longer than what the network sees at once.
+        NonFiniteError: the network overflows.
     """
     network = model.network
     if not isinstance(network, TransformerNetwork):
@@ -129,6 +133,7 @@ def translation_maps(model: TranslationModel, source: str, target: str | None = 
     Raises:
         ModelError: the model has no attention.
         DataError: a sentence is empty or too long.
+        NonFiniteError: the network overflows.
     """
     if not model.network.attends:
         raise ModelError(f"{model.directory} was trained without attention: there is none to show")

@@ -29,6 +29,7 @@ from torch.nn import functional
 
 from seqgen.config import RecurrentCell
 from seqgen.data.corpus import TokenSpan
+from seqgen.decode.step import no_probabilities
 from seqgen.errors import DataError
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.nets.unrolled import UnrolledLayer, step_norms, unroll
@@ -152,10 +153,15 @@ def unroll_back(
     Returns:
         list[tuple[UnrolledLayer, Tensor]]: each layer and its gradients `(time, parts, batch, hidden)`, by distance.
             The state that was given is left out: what the layer above saw of it is not in this chunk.
+
+    Raises:
+        NonFiniteError: the network overflows.
     """
     logits, layers = unroll(network, tokens, state)
     # Sequences do not meet, so the gradient of the sum is that of each by itself.
     loss = functional.cross_entropy(logits[:, -1], target, reduction="sum")
+    if not bool(loss.isfinite()):
+        raise no_probabilities()
     flat = torch.autograd.grad(loss, [state for layer in layers for state in layer.states[1:]])
     each = tokens.shape[1]
     return [(layer, torch.stack(flat[i * each : (i + 1) * each]).flip(0)) for i, layer in enumerate(layers)]

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from seqgen.data.corpus import TokenSpan
 from seqgen.data.tokens import Tokenizer
+from seqgen.decode.step import no_probabilities
 from seqgen.errors import NonFiniteError
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.nets.transformer_lm import TransformerNetwork
@@ -71,6 +72,9 @@ def evaluate(
     Returns:
         dict[str, float] | None: `loss` in nats per token, `bits_per_char`, `perplexity` per token, `tokens` and
         `chars` predicted; None when stopped.
+
+    Raises:
+        NonFiniteError: the network overflows.
     """
     lanes = max(1, min(lanes, len(span) // (2 * WARM_UP_TOKENS)))
     width = PASS_TOKENS if lanes == 1 else LANE_TOKENS
@@ -141,6 +145,8 @@ def _judged(
         tokens += targets.size
         chars += int(counts[targets].sum())
         advance(targets.size)
+    if not math.isfinite(nats):
+        raise no_probabilities()
     loss_per_token = nats / tokens
     return {
         "loss": loss_per_token,

@@ -24,6 +24,7 @@ from seqgen.data.buckets import pad
 from seqgen.data.parallel import Pairs, ParallelCorpus
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokens import TokenIds, vocab_size
+from seqgen.decode.step import checked, no_probabilities
 from seqgen.errors import ConfigError, ModelError
 from seqgen.nets.shapes import shapes_only
 from seqgen.seeds import derive
@@ -160,6 +161,9 @@ def pair_loss(model: TranslationModel, pairs: Pairs, stop: Callable[[], bool]) -
 
     Returns:
         dict[str, float] | None: `loss` in nats per token and `perplexity`; None when stopped.
+
+    Raises:
+        NonFiniteError: the network overflows.
     """
     nats, positions = 0.0, 0
     order = np.argsort(pairs.target_lengths, kind="stable")
@@ -171,6 +175,8 @@ def pair_loss(model: TranslationModel, pairs: Pairs, stop: Callable[[], bool]) -
         logits = model.network(*model.source_tensors(sources), given, where)
         nats += functional.cross_entropy(logits, said[where], reduction="sum").item()
         positions += len(logits)
+    if not math.isfinite(nats):
+        raise no_probabilities()
     loss = nats / positions
     return {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
 
@@ -193,7 +199,11 @@ class Scored:
 
 
 def force_decode(model: TranslationModel, pairs: Iterable[tuple[str, str]], batch_size: int) -> Iterator[Scored]:
-    """Score given targets, in order, some at a time; empty sides are scored like any other."""
+    """Score given targets, in order, some at a time; empty sides are scored like any other.
+
+    Raises:
+        NonFiniteError: the network overflows.
+    """
     remaining = iter(pairs)
     while batch := list(itertools.islice(remaining, batch_size)):
         yield from _force_batch(model, batch)
@@ -205,8 +215,8 @@ def _force_batch(model: TranslationModel, batch: list[tuple[str, str]]) -> list[
     targets = [target.encode(text) for _, text in batch]
     given, said, where = model.target_tensors(targets)
     sources = model.source_tensors([model.source_tokenizer.encode(text) for text, _ in batch])
-    log_probs = model.network(*sources, given, where).log_softmax(dim=-1)
-    chosen = log_probs.gather(1, said[where][:, None])[:, 0].split(where.sum(dim=1).tolist())
+    log_probs = checked(model.network(*sources, given, where).log_softmax(dim=-1))
+    chosen = torch.split(log_probs.gather(1, said[where][:, None])[:, 0], where.sum(dim=1).tolist())
     return [
         Scored(*texts, tuple(map(target.piece, [*ids.tolist(), target.eos_id])), tuple(values.tolist()))
         for texts, ids, values in zip(batch, targets, chosen, strict=True)

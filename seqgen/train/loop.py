@@ -184,9 +184,13 @@ class Trainer:
     def _evaluate(self) -> bool:
         """Judge, keep the best, correct the plan; False when a signal came before the end."""
         progress, start = self.progress, time.perf_counter()
-        with self.players.judged():
-            measures = self.task.evaluate(self.stop)
-            text = self.task.sample(derive(self.config.seed, "sample", progress.step)) if measures is not None else None
+        try:
+            with self.players.judged():
+                measures = self.task.evaluate(self.stop)
+                seed = derive(self.config.seed, "sample", progress.step)
+                text = self.task.sample(seed) if measures is not None else None
+        except NonFiniteError as error:
+            raise self._explained(error) from error
         if self.group.any(measures is None) or measures is None:
             return False
         progress.evaluated_step = progress.step

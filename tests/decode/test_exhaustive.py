@@ -35,6 +35,21 @@ def proves(answer: Certified, outputs: list[Hypothesis], config: SearchConfig) -
             assert torch.allclose(found.attention, by_tokens[found.token_ids].attention)  # type: ignore[arg-type]
 
 
+def test_nothing_found_is_no_optimum() -> None:
+    class Endless(Looking):
+        """The end symbol is impossible."""
+
+        def __call__(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+            log_probs, state = super().__call__(tokens, state)
+            log_probs[:, EOS] = -math.inf
+            return log_probs, state
+
+    (answer,) = exhaustive_search(toy_problem(Endless(3), [1], [3]), FREE, [[]])
+    assert answer.hypotheses == []
+    assert not answer.optimal
+    assert answer.gap == math.inf
+
+
 # What it finds ------------------------------------------------------------------------------------------------
 
 

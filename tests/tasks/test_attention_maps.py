@@ -13,7 +13,7 @@ from seqgen.config import RecurrentConfig, TransformerConfig, TransformerSeq2Seq
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokenizers import CharTokenizer
-from seqgen.errors import DataError, ModelError
+from seqgen.errors import DataError, ModelError, NonFiniteError
 from seqgen.nets.transformer import KeysValues, MultiHeadAttention
 from seqgen.tasks.attention_maps import MAX_TOKENS, AttentionMaps, language_maps, translation_maps, watched
 from seqgen.tasks.language_model import LanguageModel, new_network
@@ -70,6 +70,16 @@ def test_every_kind_of_transformer_can_be_watched(chosen: dict[str, Any]) -> Non
     config = TransformerConfig(**{**SIZES, **chosen})
     (maps,) = language_maps(text_model(config), "cab")
     check(maps, layers=3, heads=config.num_heads)
+
+
+def test_a_network_that_overflows_looks_at_nothing(corpus: ParallelCorpus) -> None:
+    text, pairs = text_model(), pair_model(corpus)
+    for network in (text.network, pairs.network):
+        network.output_matrix.data.sign_().mul_(3e38)  # the embedding too; finite, as a weights file has to be
+    with pytest.raises(NonFiniteError, match="not numbers"):
+        language_maps(text, "abc")
+    with pytest.raises(NonFiniteError, match="not numbers"):
+        translation_maps(pairs, SOURCE, TARGET)
 
 
 def test_what_cannot_be_printed_is_escaped() -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from seqgen.config import RecurrentCell, RecurrentConfig
 from seqgen.data.corpus import TokenSpan
 from seqgen.data.tokenizers import CharTokenizer
-from seqgen.errors import DataError
+from seqgen.errors import DataError, NonFiniteError
 from seqgen.nets.cells import STATE_PARTS
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks.gradient_flow import (
@@ -205,6 +205,14 @@ def test_every_layer_is_measured_at_every_distance(tmp_path: Path, cell: Recurre
             assert norm <= mean * (1 + 1e-9)
     assert (lower.h_norms == lower.norms) == (STATE_PARTS[cell] == 1)
     assert gradient_flow(network, span, 20) == layers
+
+
+@every_cell
+def test_a_network_that_overflows_has_no_gradient(tmp_path: Path, cell: RecurrentCell) -> None:
+    network = double_network(cell)
+    network.output_matrix.data.sign_().mul_(1.7e308)  # finite, but its products are not
+    with pytest.raises(NonFiniteError, match="not numbers"):
+        gradient_flow(network, span_of(tmp_path, 300), 10)
 
 
 def test_the_text_must_hold_a_window(tmp_path: Path) -> None:

@@ -115,6 +115,14 @@ def test_a_short_text_is_judged_in_one_lane(tmp_path: Path) -> None:
     assert measures["loss"] == pytest.approx(one_pass(network, span), abs=1e-5)
 
 
+@every_cell
+def test_a_network_that_overflows_is_not_judged(tmp_path: Path, cell: Cell) -> None:
+    network = network_of(cell)
+    network.output_matrix.data.sign_().mul_(3e38)  # finite, as a weights file has to be
+    with pytest.raises(NonFiniteError, match="not numbers"):
+        evaluate(network, random_span(tmp_path, 300), ones())
+
+
 def test_judging_can_be_stopped(tmp_path: Path) -> None:
     asked: list[bool] = []
 

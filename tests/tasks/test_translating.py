@@ -13,7 +13,7 @@ from seqgen.config import SamplingConfig, SearchConfig
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokens import vocab_size
-from seqgen.errors import ModelError, UsageError
+from seqgen.errors import ModelError, NonFiniteError, UsageError
 from seqgen.nets.seq2seq import Seq2Seq
 from seqgen.tasks import translating
 from seqgen.tasks.translating import Method, Translation, Translator
@@ -52,6 +52,16 @@ def translator_of(model: TranslationModel, method: Method = "beam", **chosen: An
 
 def found(translations: list[Translation]) -> list[tuple[str, tuple[tuple[int, ...], ...]]]:
     return [(t.source, tuple(o.hypothesis.token_ids for o in t.outputs)) for t in translations]
+
+
+@every_method
+@pytest.mark.parametrize("company", [0, 1])
+def test_a_network_that_overflows_translates_nothing(method: Method, company: int, corpus: ParallelCorpus) -> None:
+    broken = model_of(corpus)
+    broken.network.output_matrix.data.sign_().mul_(3e38)  # finite, as a weights file has to be
+    models = [model_of(corpus, seed=i) for i in range(company)]
+    with pytest.raises(NonFiniteError, match="not numbers"):
+        list(Translator([*models, broken], method, SEARCH).stream(["ein hund"]))
 
 
 # Order and neighbours -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from seqgen.config import Seq2SeqConfig
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokenizers import CharTokenizer
-from seqgen.errors import ConfigError, ModelError
+from seqgen.errors import ConfigError, ModelError, NonFiniteError
 from seqgen.tasks.networks import translation_config
 from seqgen.tasks.translation import TranslationModel, force_decode, pair_loss
 
@@ -33,6 +33,24 @@ def joint(tmp_path_factory: pytest.TempPathFactory) -> ParallelCorpus:
 @pytest.fixture(scope="module")
 def separate(tmp_path_factory: pytest.TempPathFactory) -> ParallelCorpus:
     return corpus_of(tmp_path_factory.mktemp("separate"), joint=False)
+
+
+def overflowing(corpus: ParallelCorpus) -> TranslationModel:
+    """Its weights are finite, as a weights file has to be."""
+    model = model_of(corpus)
+    model.network.output_matrix.data.sign_().mul_(3e38)
+    return model
+
+
+def test_a_network_that_overflows_is_not_judged(joint: ParallelCorpus) -> None:
+    assert joint.valid is not None
+    with pytest.raises(NonFiniteError, match="not numbers"):
+        pair_loss(overflowing(joint), joint.valid, go_on)
+
+
+def test_a_network_that_overflows_scores_nothing(joint: ParallelCorpus) -> None:
+    with pytest.raises(NonFiniteError, match="not numbers"):
+        list(force_decode(overflowing(joint), [("ein hund", "HUND EIN")], 4))
 
 
 def naive_log_probs(model: TranslationModel, source: str, target: str) -> list[float]:

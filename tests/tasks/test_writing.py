@@ -10,6 +10,7 @@ from seqgen.config import Cell, RecurrentConfig, SamplingConfig
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.data.tokens import Tokenizer, vocab_size
+from seqgen.errors import NonFiniteError
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks import writing
 from seqgen.tasks.networks import LanguageNetwork, language_network
@@ -54,6 +55,17 @@ def texts(writer: Writer, prompt: str, length: int, seeds: Sequence[int]) -> lis
     for index, text in writer.write(prompt, length=length, seeds=seeds):
         written[index] += text
     return written
+
+
+@pytest.mark.parametrize("cell", get_args(Cell))
+@pytest.mark.parametrize("sampling", [PLAIN, GREEDY, SamplingConfig(top_k=2), SamplingConfig(top_p=0.5)])
+def test_a_network_that_overflows_writes_nothing(cell: Cell, sampling: SamplingConfig) -> None:
+    network = random_network(cell)
+    for parameter in network.parameters():
+        parameter.data *= 100.0  # the units are driven to their ends
+    network.output_matrix.data.sign_().mul_(3e38)  # finite, as a weights file has to be
+    with pytest.raises(NonFiniteError, match="not numbers"):
+        texts(Writer(network, LETTERS, sampling), "abc", 5, [1, 2])
 
 
 # Seeds --------------------------------------------------------------------------------------------------------

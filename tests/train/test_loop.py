@@ -546,6 +546,18 @@ def test_what_is_not_finite_never_reaches_the_weights(how: str, ema: float, tmp_
     assert progress.step == 20
 
 
+def test_a_network_that_cannot_be_judged_ends_the_run_with_what_is_saved(tmp_path: Path) -> None:
+    class Overflowing(Regression):
+        def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+            if self.step >= 10:
+                raise NonFiniteError("the network overflows")
+            return super().evaluate(stop)
+
+    with pytest.raises(NonFiniteError, match="the network overflows; the last good checkpoint is step") as caught:
+        train(Overflowing(), tmp_path, toy_config())
+    assert RESUME in caught.value.hint
+
+
 def test_without_a_checkpoint_the_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CheckpointStore, "save", _full)
     with pytest.raises(NonFiniteError, match="none was saved yet"):
