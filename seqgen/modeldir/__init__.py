@@ -31,7 +31,14 @@ from seqgen.modeldir.layout import (
     json_bytes,
 )
 from seqgen.modeldir.reading import count_parameters, read_config, read_json, read_tensors, verify
-from seqgen.modeldir.writing import publish, remove_leftovers, tensors_to_bytes, write_directory, write_file
+from seqgen.modeldir.writing import (
+    publish,
+    remove_directory,
+    remove_leftovers,
+    tensors_to_bytes,
+    write_directory,
+    write_file,
+)
 
 __all__ = [
     "CARD",
@@ -50,6 +57,7 @@ __all__ = [
     "read_config",
     "read_json",
     "read_tensors",
+    "remove_directory",
     "remove_leftovers",
     "shipped_directory",
     "tensors_to_bytes",

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from seqgen.errors import ModelError
-from seqgen.modeldir.layout import CONFIG, MANIFEST
+from seqgen.modeldir.layout import ASIDE, CONFIG, MANIFEST
 from seqgen.modeldir.reading import verify
 
 
@@ -70,5 +70,7 @@ def _newest_whole(directory: Path) -> Path:
 
 
 def checkpoints(directory: Path) -> list[Path]:
-    """The checkpoints of a run, newest first."""
-    return sorted((directory / "checkpoints").glob("step-*"), reverse=True)
+    """The checkpoints of a run, newest first; among them one that a kill left aside while it was being replaced."""
+    folder = directory / "checkpoints"
+    found = [*folder.glob("step-*"), *folder.glob(f"{ASIDE}step-*")]
+    return sorted(found, key=lambda path: (path.name.removeprefix(ASIDE), path.name[0] != "."), reverse=True)

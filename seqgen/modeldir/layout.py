@@ -16,6 +16,8 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "source.model", "target.model")
+# The name of a directory begins so for the moment in which a new one takes its place.
+ASIDE = ".old-"
 MAX_JSON_BYTES = 16 * 2**20
 
 

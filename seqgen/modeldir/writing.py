@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqgen.modeldir.layout import MANIFEST, manifest
+from seqgen.modeldir.layout import ASIDE, MANIFEST, manifest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,16 +31,19 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_directory(target: Path, files: Mapping[str, bytes]) -> None:
-    """Make a new model directory in one indivisible move.
+    """Make a model directory in one indivisible move; one that stands there stays until the new one is whole.
+
+    The one that stood there is renamed aside before the new one gets its name. A kill between these two moves leaves it
+    aside, where `checkpoints` finds it, and `remove_leftovers` gives it its name back.
 
     Args:
-        target (Path): must not exist yet.
+        target (Path): where it goes.
         files (Mapping[str, bytes]): contents by name; the manifest is added.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; nothing is left behind.
+        OSError: the disk is full or the folder cannot be written; what stood there stands, and nothing is left behind.
     """
-    temporary = target.with_name(f".tmp-{target.name}-{os.getpid()}")
+    temporary, aside = target.with_name(f".tmp-{target.name}-{os.getpid()}"), target.with_name(f"{ASIDE}{target.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
@@ -48,11 +51,25 @@ def write_directory(target: Path, files: Mapping[str, bytes]) -> None:
             _write_synced(temporary / name, content)
         _write_synced(temporary / MANIFEST, manifest(files))
         sync_directory(temporary)
+        if target.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+            target.rename(aside)
         temporary.rename(target)
     except BaseException:
+        if aside.exists() and not target.exists():
+            aside.rename(target)
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_directory(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_directory(directory: Path) -> None:
+    """Delete a model directory; a kill on the way leaves a temporary one, not half a model."""
+    doomed = directory.with_name(f".tmp-{directory.name}-{os.getpid()}")
+    with contextlib.suppress(OSError):
+        directory.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def publish(directory: Path, files: Mapping[str, bytes]) -> None:
@@ -68,7 +85,7 @@ def publish(directory: Path, files: Mapping[str, bytes]) -> None:
 
 
 def remove_leftovers(directory: Path) -> int:
-    """Delete the temporary files of a run that was killed while writing.
+    """Delete the temporary files of a run that was killed while writing, and put back what it was about to replace.
 
     Returns:
         int: how many there were.
@@ -76,7 +93,11 @@ def remove_leftovers(directory: Path) -> int:
     leftovers = list(directory.glob(".tmp-*")) + list(directory.glob("checkpoints/.tmp-*"))
     for path in leftovers:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return len(leftovers)
+    replaced = list(directory.glob(f"checkpoints/{ASIDE}*"))
+    for path in replaced:
+        place = path.with_name(path.name.removeprefix(ASIDE))
+        shutil.rmtree(path) if place.exists() else path.rename(place)
+    return len(leftovers) + len(replaced)
 
 
 def sync_directory(directory: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,16 +59,16 @@ class CheckpointStore:
     def save(self, step: int, checkpoint: Checkpoint, *, best: int | None) -> None:
         """Write a checkpoint, then delete old ones: the newest two stay, and the best.
 
+        One of the same step, from before a fall-back or an evaluation, stays until the new one is whole.
+
         Raises:
-            OSError: it cannot be written; the older ones are as they were.
+            OSError: it cannot be written; those that stand are as they were.
             NonFiniteError: a tensor holds infinities or not-a-numbers.
         """
         for name, tensor in (checkpoint.weights | checkpoint.training).items():
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 raise NonFiniteError(f"step {step}: {name} is not finite, so this state is not saved")
         target = self.path(step)
-        if target.exists():  # from before a fall-back to an older checkpoint
-            shutil.rmtree(target)
         files = self._model_files | {
             modeldir.WEIGHTS: modeldir.tensors_to_bytes(checkpoint.weights),
             TRAINING: modeldir.tensors_to_bytes(checkpoint.training),
@@ -77,11 +76,11 @@ class CheckpointStore:
         }
         modeldir.write_directory(target, files)
         standing = modeldir.checkpoints(self.directory)
-        for newer in standing[: standing.index(target)]:  # damaged: the run has fallen back behind them
-            shutil.rmtree(newer, ignore_errors=True)
+        for newer in standing[: standing.index(target)]:  # the run has gone back behind them
+            modeldir.remove_directory(newer)
         for old in standing[standing.index(target) :][KEPT:]:
             if best is None or old != self.path(best):
-                shutil.rmtree(old, ignore_errors=True)
+                modeldir.remove_directory(old)
 
     def newest(self, warn: Callable[[str], None]) -> Checkpoint | None:
         """The newest checkpoint that verifies, or None when there is none at all.

@@ -84,6 +84,7 @@ class Trainer:
         self.progress = Progress(plan=first_plan(config, task.steps_per_epoch), budget=budget)
         self._pace = Pace()
         self._saved_step = -1
+        self._outdated = False  # what is saved of this step is not all that should be
         self._best_on_disk: tuple[int | None, dict[str, Any]] = (None, {})
         if group.first:
             self._check_space()
@@ -193,6 +194,7 @@ class Trainer:
             raise self._explained(error) from error
         if self.group.any(measures is None) or measures is None:
             return False
+        self._forget_lost_best()
         progress.evaluated_step = progress.step
         best = self._is_best(measures)
         progress.evaluations_since_best = 0 if best else progress.evaluations_since_best + 1
@@ -223,12 +225,15 @@ class Trainer:
         Raises:
             CollapsedError: that is not wanted, there is no such state, or it was done too often.
         """
+        self._forget_lost_best()
         best, seconds, again = self.progress.best_step, self.progress.seconds, self.progress.rollbacks + 1
+        newest = self._saved_step
         if not collapse.roll_back or best is None or again > MOST_ROLLBACKS:
             raise collapse
         self.listeners.noted(f"{collapse.message}; back to step {best}, at half the learning rate")
         self.restore(self.store.read(best))
         self.progress.seconds, self.progress.rollbacks = seconds, again
+        self._saved_step = newest  # a run resumed now would begin there
         self._save(again=True)  # what is saved does not know yet that this is another try
 
     def _plan(self) -> None:
@@ -253,8 +258,9 @@ class Trainer:
             progress.plan, progress.budget = self.progress.plan, self.progress.budget
         self.progress = progress
         self._saved_step = progress.step
+        stands = progress.best_step is not None and self.store.path(progress.best_step).is_dir()
+        self._best_on_disk = (progress.best_step, progress.best) if stands else (None, {})
         self._forget_lost_best()
-        self._best_on_disk = progress.best_step, progress.best
         try:
             self.players.load(checkpoint.weights, checkpoint.training)
             self.task.load_state(below("task/", checkpoint.training))
@@ -270,16 +276,18 @@ class Trainer:
     def _save(self, *, last: bool = False, again: bool = False) -> None:
         """Save the state, `again` even if this step is saved; a full disk costs a message, at the end an error."""
         progress = self.progress
-        if self._saved_step == progress.step and not again:
+        self._outdated |= again
+        if self._saved_step == progress.step and not self._outdated:
             return
         self._forget_lost_best()
         checkpoint = self._checkpoint()  # by all processes, for it gathers what each carries
         problem = self._write(checkpoint) if self.group.first else None
         if not self.group.any(problem is not None):
-            self._saved_step = progress.step
+            self._saved_step, self._outdated = progress.step, False
             self._best_on_disk = progress.best_step, progress.best
             return
         kept = f"step {self._saved_step} stands" if self._saved_step >= 0 else "nothing is saved yet"
+        kept += " as it was" if self._saved_step == progress.step else ""
         message = f"step {progress.step} could not be saved: {problem or 'see the first process'} ({kept})"
         if last:
             raise OutputError(message, hint=f"make room, then: {self.resume_command}")
@@ -287,8 +295,7 @@ class Trainer:
 
     def _forget_lost_best(self) -> None:
         """A best whose save failed is gone once the weights have moved on; then the best before it stands."""
-        step = self.progress.best_step
-        if step not in (None, self.progress.step) and not self.store.path(step).is_dir():
+        if self.progress.best_step not in (self._best_on_disk[0], self.progress.step):
             self.progress.best_step, self.progress.best = self._best_on_disk
 
     def _write(self, checkpoint: Checkpoint) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,12 +41,49 @@ def test_a_directory_is_written_whole(tmp_path: Path) -> None:
     modeldir.verify(target)
 
 
-def test_a_directory_that_stands_is_not_replaced(model: Path) -> None:
+def test_a_directory_that_stands_is_replaced_whole(model: Path) -> None:
+    modeldir.write_directory(model, {"a.txt": b"one"})
+    assert sorted(path.name for path in model.iterdir()) == ["MANIFEST.json", "a.txt"]
+    modeldir.verify(model)
+    assert [path.name for path in model.parent.iterdir()] == [model.name]
+
+
+@pytest.mark.parametrize("move", [1, 2])
+def test_a_directory_stays_when_its_replacement_cannot_take_its_place(
+    move: int, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = {path.name: path.read_bytes() for path in model.iterdir()}
-    with pytest.raises(OSError, match=r"not empty|exists"):
-        modeldir.write_directory(model, {"a.txt": b"one"})
+    rename, moves = Path.rename, 0
+
+    def renamed(path: Path, target: Path) -> Path:
+        nonlocal moves
+        moves += 1
+        if moves == move:
+            raise OSError("no")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", renamed)
+        with pytest.raises(OSError, match="no"):
+            modeldir.write_directory(model, {"a.txt": b"one"})
     assert {path.name: path.read_bytes() for path in model.iterdir()} == before
     assert [path.name for path in model.parent.iterdir()] == [model.name]
+
+
+@pytest.mark.parametrize("new_stands", [False, True])
+def test_what_a_kill_left_aside_is_found_and_gets_its_name_back(new_stands: bool, tmp_path: Path) -> None:
+    """A kill between the two moves of a replacement, and one after both."""
+    for name, content in {"step-00000005": b"older", "step-00000007": b"new", ".old-step-00000007": b"old"}.items():
+        modeldir.write_directory(tmp_path / "checkpoints" / name, {"a.txt": content})
+    if not new_stands:
+        shutil.rmtree(tmp_path / "checkpoints" / "step-00000007")
+    newest = modeldir.checkpoints(tmp_path)[0]
+    assert (newest / "a.txt").read_bytes() == (b"new" if new_stands else b"old")
+    assert modeldir.locate(str(tmp_path)) == newest
+    assert modeldir.remove_leftovers(tmp_path) == 1
+    assert [path.name for path in modeldir.checkpoints(tmp_path)] == ["step-00000007", "step-00000005"]
+    assert (tmp_path / "checkpoints" / "step-00000007" / "a.txt").read_bytes() == (b"new" if new_stands else b"old")
+    assert modeldir.remove_leftovers(tmp_path) == 0
 
 
 def test_a_stale_temporary_of_the_same_process_is_no_obstacle(tmp_path: Path) -> None:

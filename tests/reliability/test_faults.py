@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import fcntl
@@ -136,6 +137,29 @@ def test_a_failed_write_anywhere_in_a_save_leaves_the_old_checkpoint(
     assert [path.name for path in checkpoint_paths(tmp_path)] == ["step-00000001", "step-00000002"]
 
 
+def test_a_failed_write_anywhere_in_a_second_save_of_a_step_leaves_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback, and an evaluation after a resume, save a step that is saved: it is all that there is here."""
+    store = tiny_store(tmp_path)
+    store.save(1, tiny_checkpoint(1), best=None)
+    second = dataclasses.replace(tiny_checkpoint(1), state={"step": 1, "rollbacks": 1})
+    for n in range(1, len(CHECKPOINT_FILES) + 1):
+        for full in (lambda i, n=n: i == n, lambda i, n=n: i >= n):
+            with monkeypatch.context() as patch:
+                Disk(full).install(patch)
+                with pytest.raises(OSError, match="No space"):
+                    store.save(1, second, best=1)
+            assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
+            newest = store.newest(pytest.fail)
+            assert newest is not None
+            assert newest.state == {"step": 1}
+    store.save(1, second, best=1)
+    newest = store.newest(pytest.fail)
+    assert newest is not None
+    assert newest.state == {"step": 1, "rollbacks": 1}
+
+
 @pytest.mark.parametrize("method", ["rename", "mkdir"])
 def test_a_failed_move_leaves_the_old_checkpoint(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tiny_store(tmp_path)
@@ -172,6 +196,11 @@ def test_a_save_is_synced_before_it_is_renamed(tmp_path: Path, monkeypatch: pyte
     assert files[-1] == "MANIFEST.json"
     assert folder.startswith(".tmp-step-00000007")
     assert (move, parent) == ("rename step-00000007", "checkpoints")
+    events.clear()
+    tiny_store(tmp_path).save(7, tiny_checkpoint(7), best=None)
+    assert sorted(events[:6]) == sorted(CHECKPOINT_FILES)
+    assert events[6].startswith(".tmp-step-00000007")
+    assert events[7:] == ["rename .old-step-00000007", "rename step-00000007", "checkpoints"]
 
 
 class FullAfter(Listener):
@@ -269,6 +298,70 @@ def fail_in_publish(n: int, patch: pytest.MonkeyPatch) -> None:
             publish(directory, files)
 
     patch.setattr(modeldir, "publish", full)
+
+
+@pytest.fixture(scope="module")
+def due(undisturbed: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that was interrupted at step 3, before it was judged there: the best, so step 3 is saved a second time."""
+    run = Run(undisturbed.settings, tmp_path_factory.mktemp("due") / "run")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        run.go(patch, listener=SignalAt(3))
+    return run
+
+
+def copied(run: Run, folder: Path) -> Run:
+    shutil.copytree(run.directory, folder / "run")
+    return Run(run.settings, folder / "run")
+
+
+def test_a_second_save_of_a_step_that_fails_says_what_stands(
+    due: Run, undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copied(due, tmp_path)
+    with monkeypatch.context() as patch:
+        Disk(lambda n: n > 1).install(patch)  # the settings are written, and nothing else
+        with pytest.raises(OutputError, match=r"step 6 could not be saved: No space left on device \(step 3 stands\)"):
+            run.go(patch, resume=True)
+    assert "step 3 could not be saved: No space left on device (step 3 stands as it was); training goes on" in run.text
+    assert modeldir.locate(str(run.directory)).name == "step-00000003"
+    run.go(monkeypatch, resume=True)
+    assert_same_run(run.directory, undisturbed.directory)
+
+
+@pytest.mark.parametrize("first", [2, 4, 7, 8, 13, 19])
+def test_a_disk_that_fills_up_in_a_resumed_run_is_survived(
+    first: int, due: Run, undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    survive_full_disk_resumed(lambda n: n >= first, due, undisturbed, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_at_any_write_of_a_resumed_run_is_survived(
+    due: Run, undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = writes_in(lambda: copied(due, tmp_path / "count").go(monkeypatch, resume=True), monkeypatch)
+    assert count >= 3 * len(CHECKPOINT_FILES) + 7
+    for n in range(1, count + 1):
+        for name, full in {"once": lambda i, n=n: i == n, "ever": lambda i, n=n: i >= n}.items():
+            survive_full_disk_resumed(full, due, undisturbed, tmp_path / f"{name}-{n}", monkeypatch)
+
+
+def survive_full_disk_resumed(
+    full: Callable[[int], bool], due: Run, undisturbed: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails, a checkpoint of step 3 or later answers, and the run ends the same when it goes on."""
+    run = copied(due, folder)
+    with monkeypatch.context() as patch:
+        Disk(full).install(patch)
+        with contextlib.suppress(SeqgenError):
+            run.go(patch, resume=True)
+    assert leftovers(run.directory) == []
+    newest = CheckpointStore(run.directory, {}).newest(pytest.fail)
+    assert newest is not None
+    assert newest.state["step"] >= 3
+    modeldir.locate(str(run.directory))
+    run.go(monkeypatch, resume=True)
+    assert_same_run(run.directory, undisturbed.directory)
 
 
 @pytest.mark.parametrize("first", [1, 2, 3, 8, 9])

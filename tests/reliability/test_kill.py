@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from tiny_runs import (
     Run,
+    SignalAt,
     assert_same_run,
     checkpoint_paths,
     leftovers,
@@ -28,6 +29,8 @@ from tiny_runs import (
 )
 
 from seqgen import modeldir
+from seqgen.errors import Interrupted
+from seqgen.train.checkpoint import CheckpointStore
 
 KILLS = int(os.environ.get("SEQGEN_KILLS", "12"))
 SAVE_EVERY = 5
@@ -147,6 +150,50 @@ def test_a_kill_at_any_change_while_a_run_is_overwritten_is_survived(
 ) -> None:
     for change in range(1, 70):
         check_kill_of_overwriting(change, undisturbed, tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def due(undisturbed: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that was interrupted at step 3, before it was judged there: the best, so step 3 is saved a second time."""
+    run = Run(undisturbed.settings, tmp_path_factory.mktemp("due") / "run")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        run.go(patch, listener=SignalAt(3))
+    return run
+
+
+def check_kill_of_resumed(
+    change: int, due: Run, undisturbed: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> bool:
+    """A whole checkpoint of step 3 or later stands whenever it is killed, before anything has been put in order."""
+    run = Run(due.settings, folder / f"due-{change}")
+    shutil.copytree(due.directory, run.directory)
+    if not killed_at(run, change):
+        return False
+    modeldir.locate(str(run.directory))
+    newest = CheckpointStore(run.directory, {}).newest(pytest.fail)
+    assert newest is not None
+    assert newest.state["step"] >= 3
+    run.go(monkeypatch, resume=True)
+    assert leftovers(run.directory) == []
+    assert_same_run(run.directory, undisturbed.directory)
+    return True
+
+
+@pytest.mark.parametrize("change", [13, 19, 20, 21, 22])
+def test_a_kill_while_a_step_is_saved_a_second_time_is_survived(
+    change: int, due: Run, undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check_kill_of_resumed(change, due, undisturbed, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_change_of_a_resumed_run_is_survived(
+    due: Run, undisturbed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = 1
+    while check_kill_of_resumed(change, due, undisturbed, tmp_path, monkeypatch):
+        change += 1
+    assert change > 60
 
 
 # Real processes -----------------------------------------------------------------------------------------------

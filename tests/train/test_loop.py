@@ -20,7 +20,7 @@ from torch.nn import functional
 from seqgen.config import TrainConfig
 from seqgen.errors import CollapsedError, Interrupted, NonFiniteError
 from seqgen.seeds import derive
-from seqgen.train.checkpoint import CheckpointStore
+from seqgen.train.checkpoint import Checkpoint, CheckpointStore
 from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, MetricsLog, Record
 from seqgen.train.loop import Trainer
@@ -699,3 +699,34 @@ def test_a_collapsed_run_stops_where_that_is_wanted(tmp_path: Path) -> None:
     with pytest.raises(CollapsedError) as caught:
         train(Collapsing(1, roll_back=False), tmp_path, toy_config())
     assert caught.value.exit_code == 1
+
+
+def test_a_rollback_that_cannot_be_saved_says_where_a_resumed_run_would_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 8 is newer than step 6, to which the run goes back; it is saved anew when the run comes by again."""
+    save, full = CheckpointStore.save, [False]
+
+    class Full(Collapsing):
+        def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+            full[0] = self.step >= 12 and bool(self.times)
+            return super().evaluate(stop)
+
+        def prepare(self, step: int) -> int:
+            full[0] = full[0] and step < 10
+            return super().prepare(step)
+
+    def saved(self: CheckpointStore, step: int, checkpoint: Checkpoint, *, best: int | None) -> None:
+        if full[0]:
+            _full()
+        save(self, step, checkpoint, best=best)
+
+    monkeypatch.setattr(CheckpointStore, "save", saved)
+    notes = Notes()
+    progress = train(Full(1), tmp_path, toy_config(save_every=4, steps=12, eval_every=6), notes=notes)
+    failed = [note for note in notes.notes if "could not be saved" in note]
+    assert [note.split(": ")[0] for note in failed] == ["step 6 could not be saved", "step 8 could not be saved"]
+    assert all("(step 8 stands" in note for note in failed)
+    newest = CheckpointStore(tmp_path, {}).newest(pytest.fail)
+    assert newest is not None
+    assert (progress.rollbacks, newest.state["step"], newest.state["rollbacks"]) == (1, 12, 1)
