@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from seqgen.cli.output import Terminal, console, say
+from seqgen.names import shown
 from seqgen.train.log import Listener, Record
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -188,11 +189,11 @@ class LiveDisplay(Listener):
 
     def sampled(self, text: str) -> None:
         """Print a sample above the bar; it is text, never markup."""
-        self._terminal.print(Padding(Text(text.strip(), style="dim"), (0, 4)))
+        self._terminal.print(Padding(Text(shown(text.strip()), style="dim"), (0, 4)))
 
     def noted(self, message: str) -> None:
         """Print a note above the bar."""
-        self._terminal.print(Text(f"note: {message}", style="yellow"))
+        self._terminal.print(Text(shown(f"note: {message}"), style="yellow"))
 
 
 @contextmanager

@@ -130,7 +130,7 @@ def judge_features(name: str, paths: list[str], place: torch.device, terminal: T
     if as_json:
         output.write_json(measures)
         return
-    output.write(
+    output.show(
         f"accuracy  {measures['accuracy']:.4f}\n"
         f"loss      {measures['loss']:.4f} nats per image\n"
         f"images    {measures['images']:,}\n"
@@ -218,21 +218,21 @@ def _report(comparison: Comparison, *, as_json: bool) -> None:
         return
     frechet, images = comparison.frechet, comparison.images
     sides = [f"{n:,}" if n else "unknown" for n in (frechet.real_images, frechet.fake_images)]
-    output.write(
+    output.show(
         f"Fréchet distance  {frechet.frechet:.4f}   by {frechet.features}, {frechet.feature_size} features; "
         f"{sides[0]} real, {sides[1]} others\n"
     )
     if frechet.floor is not None:
-        output.write(f"its floor         {frechet.floor:.4f}   two real halves of {frechet.floor_images:,}\n")
+        output.show(f"its floor         {frechet.floor:.4f}   two real halves of {frechet.floor_images:,}\n")
     if images is not None:
-        output.write(
+        output.show(
             f"kernel distance   {images.kernel:.6f}\n"
             f"precision         {images.precision:.4f}   of {images.neighbour_images:,} on each side\n"
             f"recall            {images.recall:.4f}\n"
             f"bins that differ  {images.different_bins} of {images.bins}, divergence {images.bin_divergence:.4f}\n"
         )
     if comparison.right is not None:
-        output.write(f"as asked          {comparison.right:.4f}\n")
+        output.show(f"as asked          {comparison.right:.4f}\n")
     _report_classes(comparison)
 
 
@@ -241,7 +241,7 @@ def _report_classes(comparison: Comparison) -> None:
     if not comparison.classes:
         return
     width = max(len("class"), *(len(score.name) for score in comparison.classes))
-    output.write(f"\n{'class':{width}}     real   others  as asked   Fréchet  recall\n")
+    output.show(f"\n{'class':{width}}     real   others  as asked   Fréchet  recall\n")
     for score in comparison.classes:
         cells = [
             f"{score.real:7,}",
@@ -250,4 +250,4 @@ def _report_classes(comparison: Comparison) -> None:
             f"{score.frechet:8.3f}" if score.frechet is not None else f"{'-':>8}",
             f"{score.recall:6.3f}" if score.recall is not None else f"{'-':>6}",
         ]
-        output.write(f"{score.name:{width}}  {'  '.join(cells)}{'  missing' if score.missing else ''}\n")
+        output.show(f"{score.name:{width}}  {'  '.join(cells)}{'  missing' if score.missing else ''}\n")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from seqgen.cli import options, output
+from seqgen.cli import options, output, pictures
 from seqgen.cli.output import Terminal
 from seqgen.errors import OutputError, UsageError
+from seqgen.names import folder_names
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 DEFAULT = "mnist-cgan"
 SAMPLES = Path("samples")
-ANIMATED = (".gif", ".webp")
 MILLISECONDS = 60
 
 Format = Literal["grid", "files", "npz"]
@@ -31,14 +31,20 @@ def gan_sample(
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many images.")] = 64,
     classes: Annotated[
-        str, typer.Option("--class", "-c", help="A class, a list such as 3,5,8, or all; in turn, else at random.")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            "--class", "-c", metavar="NAME", help="A class, a list such as 3,5,8, or all, in turn; may be repeated."
+        ),
+    ] = None,
     seed: options.SamplingSeed = None,
     grid: Annotated[str, typer.Option(metavar="RxC", help="Rows and columns of the grid; else about square.")] = "",
     form: Annotated[Format, typer.Option("--format", "-f", help="One picture, a file each, or an array.")] = "grid",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to; - is standard output, as is a pipe.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With --format files: in place of the images in the folder.")
+    ] = False,
     interpolate: Annotated[
         tuple[int, int] | None,
         typer.Option(metavar="A B", help="The way from image A to image B of the seed, in --n images."),
@@ -54,9 +60,13 @@ def gan_sample(
 ) -> None:
     """Make images with a GAN.
 
-    Into a pipe goes a PNG. On a terminal the images go to samples.png, and a small preview is drawn. With --format
-    files each image is a file of its own in the folder --out; with npz they are one array, with their labels.
-    --interpolate makes an animation if --out ends in .gif or .webp.
+    Into a pipe goes a PNG. On a terminal the images go to samples.png, and a small preview is drawn. --out may end in
+    .png, .jpg or .webp. With --format files each image is a PNG of its own in the folder --out, or in one for its class
+    there; with npz they are one array, with their labels. --interpolate makes an animation if --out ends in .gif,
+    .webp or .apng; only a GIF in colour loses something.
+
+    Without --class the classes are drawn at random. A value of --class is the name of a class; else a list of names
+    with commas between them; else all. So any name can be asked for, such as "red, ripe" or a class called all.
 
     Image i of a seed is the same, byte for byte, however many others are made with it.
 
@@ -73,13 +83,14 @@ def gan_sample(
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
     shape = _shape(grid, n)
-    if interpolate and form == "files":
-        raise UsageError("--interpolate makes a row, an array or an animation, not files")
+    kind = _kind(form, out, moving=interpolate is not None)
+    if overwrite and form != "files":
+        raise UsageError("--overwrite belongs to --format files")
     place = runtime.choose_device(device)
     runtime.set_threads(threads, place)
     loaded = GanModel.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}; {loaded.config}")
-    wanted = class_indices(loaded, classes)
+    wanted = class_indices(loaded, classes or ())
     if seed is None:
         seed = fresh()
         terminal.note(f"seed {seed}")
@@ -90,13 +101,29 @@ def gan_sample(
     else:
         batches, labels = maker.images(range(n), wanted), maker.labels(range(n), wanted)
     if form == "files":
+        pictures.begin_folder(out or SAMPLES, overwrite=overwrite)
         _write_files(batches, labels, loaded.classes, out or SAMPLES, terminal)
     elif form == "npz":
         _write_array(batches, labels, out)
-    elif interpolate and out is not None and out.suffix.lower() in ANIMATED:
-        _write_animation(batches, out)
+    elif interpolate and out is not None and out.suffix.lower() in pictures.MOVING:
+        _write_animation(batches, out, kind)
     else:
-        _write_grid(batches, shape, out, terminal)
+        _write_grid(batches, shape, out, kind, terminal)
+
+
+def _kind(form: Format, out: Path | None, *, moving: bool) -> str:
+    """The format of what is written."""
+    if form == "npz":
+        return pictures.format_of(out, "--out", pictures.NPZ)
+    if form == "grid":
+        return pictures.format_of(out, "--out", pictures.STILL | pictures.MOVING if moving else pictures.STILL)
+    if moving:
+        raise UsageError("--interpolate makes a row, an array or an animation, not files")
+    if out == Path("-"):
+        raise UsageError("--format files needs a folder, not standard output")
+    if out is not None and out.suffix.lower() in pictures.STILL | pictures.MOVING | pictures.NPZ:
+        raise UsageError(f"--format files makes a folder, but {out} is the name of a file", hint="leave out its suffix")
+    return "PNG"
 
 
 def _shape(grid: str, n: int) -> tuple[int, int]:
@@ -113,41 +140,44 @@ def _shape(grid: str, n: int) -> tuple[int, int]:
     return rows, columns
 
 
-def _write_grid(batches: Iterator[Pixels], shape: tuple[int, int], out: Path | None, terminal: Terminal) -> None:
-    """A PNG to a file, or to whoever reads; for a person a file and a preview."""
+def _write_grid(
+    batches: Iterator[Pixels], shape: tuple[int, int], out: Path | None, kind: str, terminal: Terminal
+) -> None:
+    """A picture to a file, or a PNG to whoever reads; for a person a file and a preview."""
     from seqgen.figures import mosaic
 
     whole = mosaic.grid([picture for pixels in batches for picture in mosaic.pictures(pixels)], *shape)
     seen = output.stdout_is_a_terminal()
     if (out is None and not seen) or out == Path("-"):
-        output.write_bytes(mosaic.png(whole))
+        output.write_bytes(mosaic.encoded(whole, kind))
         return
     path = out or SAMPLES.with_suffix(".png")
-    output.write_file(path, mosaic.png(whole))
+    output.write_file(path, mosaic.encoded(whole, kind))
     terminal.note(f"{path}: {whole.width}x{whole.height} pixels")
     if seen and not terminal.quiet:
-        output.say(mosaic.preview(whole, min(80, shutil.get_terminal_size().columns), colour=output.colourful()))
+        output.draw(mosaic.preview(whole, min(80, shutil.get_terminal_size().columns), colour=output.colourful()))
 
 
 def _write_files(
     batches: Iterator[Pixels], labels: torch.Tensor | None, classes: tuple[str, ...], folder: Path, terminal: Terminal
 ) -> None:
-    """One PNG each, as they are made; those of a class in a folder of its name."""
+    """One PNG each, as they are made, into a folder that is empty; those of a class in a folder like its name."""
     from seqgen.figures import mosaic
 
-    if folder == Path("-"):
-        raise UsageError("--format files needs a folder, not standard output")
-    index = 0
+    index, names = 0, folder_names(classes)
     for pixels in batches:
         for picture in mosaic.pictures(pixels):
-            place = folder / classes[int(labels[index])] if labels is not None else folder
+            place = folder / names[int(labels[index])] if labels is not None else folder
             try:
-                place.mkdir(parents=True, exist_ok=True)
+                place.mkdir(exist_ok=True)
             except OSError as error:
                 raise OutputError(f"{place} cannot be made: {error.strerror}") from None
-            output.write_file(place / f"{index:05d}.png", mosaic.png(picture))
+            output.write_file(place / f"{index:05d}.png", mosaic.encoded(picture, "PNG"))
             index += 1
     terminal.note(f"{folder}: {index} images")
+    for known, name in zip(classes, names, strict=True):
+        if known != name:
+            terminal.note(f"the class {known} is in {folder / name}: its own name would not do everywhere")
 
 
 def _write_array(batches: Iterator[Pixels], labels: torch.Tensor | None, out: Path | None) -> None:
@@ -169,9 +199,9 @@ def _write_array(batches: Iterator[Pixels], labels: torch.Tensor | None, out: Pa
         output.write_file(out, file.getvalue())
 
 
-def _write_animation(batches: Iterator[Pixels], out: Path) -> None:
-    """A GIF or WebP that goes there and back, for ever."""
+def _write_animation(batches: Iterator[Pixels], out: Path, kind: str) -> None:
+    """A GIF, WebP or PNG that goes there and back, for ever."""
     from seqgen.figures import mosaic
 
     frames = [picture for pixels in batches for picture in mosaic.pictures(pixels)]
-    output.write_file(out, mosaic.animation([*frames, *frames[-2:0:-1]], out.suffix[1:].upper(), MILLISECONDS))
+    output.write_file(out, mosaic.animation([*frames, *frames[-2:0:-1]], kind, MILLISECONDS))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen.cli import inspect_gradients, options, output
+from seqgen.cli import inspect_gradients, options, output, pictures
 from seqgen.cli.output import Terminal
 from seqgen.config import LEAST_DISTANCE
 from seqgen.errors import UsageError
@@ -103,6 +103,7 @@ def inspect(
             raise UsageError(f"--{name.replace('_', '-')} belongs to --{view}")
     if png is not None and not views:
         raise UsageError("--png draws --attention, --positions or --gradients")
+    pictures.format_of(png, "--png", pictures.PNG)
 
     from seqgen.tasks import inspecting
     from seqgen.train import runtime
@@ -152,13 +153,13 @@ def _show_parts(described: dict[str, Any], *, as_json: bool) -> None:
         output.write_json(described)
         return
     total = described["parameters"]
-    output.write(f"{described['model']}\n{described['task']}, {described['architecture']}, {total:,} parameters\n\n")
+    output.show(f"{described['model']}\n{described['task']}, {described['architecture']}, {total:,} parameters\n\n")
     sizes = {name: described[name] for name in ("source_vocab_size", "vocab_size") if described[name]}
     for name, value in (sizes | described["network"]).items():
-        output.write(f"{_words(name):<28}{_words(str(value)):>12}\n")
-    output.write(f"\n{'part':<28}{'parameters':>12}   share\n")
+        output.show(f"{_words(name):<28}{_words(str(value)):>12}\n")
+    output.show(f"\n{'part':<28}{'parameters':>12}   share\n")
     for part, count in described["parts"].items():
-        output.write(f"{_words(part):<28}{count:>12,}  {count / total:6.1%}\n")
+        output.show(f"{_words(part):<28}{count:>12,}  {count / total:6.1%}\n")
 
 
 def _words(name: str) -> str:
@@ -195,7 +196,7 @@ def _show_attention(kinds: Sequence[AttentionMaps], png: Path | None, terminal: 
     elif not as_json:
         from seqgen.figures.matrix_text import attention_maps_text
 
-        output.write(attention_maps_text(kinds, shutil.get_terminal_size().columns))
+        output.show(attention_maps_text(kinds, shutil.get_terminal_size().columns))
 
 
 def _rounded(values: Any) -> Any:
@@ -219,4 +220,4 @@ def _show_positions(matrix: PositionMatrix, png: Path | None, terminal: Terminal
         from seqgen.figures.matrix_text import position_matrix_text
 
         width = shutil.get_terminal_size().columns
-        output.write(f"{matrix.kind} positions\n{position_matrix_text(values, matrix.legend, width)}")
+        output.show(f"{matrix.kind} positions\n{position_matrix_text(values, matrix.legend, width)}")

@@ -62,8 +62,8 @@ def show(
         from seqgen.figures.curves_text import curves_text
 
         for model in measured:
-            output.write(f"{_described(model)}\n")
-        output.write(f"{TITLE}\n\n{curves_text(_panels(measured), ACROSS, shutil.get_terminal_size().columns)}")
+            output.show(f"{_described(model)}\n")
+        output.show(f"{TITLE}\n\n{curves_text(_panels(measured), ACROSS, shutil.get_terminal_size().columns)}")
 
 
 def _load(name: str, place: torch.device) -> LanguageModel:

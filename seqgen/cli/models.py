@@ -11,6 +11,7 @@ import typer
 
 from seqgen.cli import options, output
 from seqgen.errors import ModelError
+from seqgen.names import on_one_line
 
 MEASURES = (
     "valid_loss",
@@ -45,7 +46,7 @@ def models(
         path = modeldir.locate(card) / modeldir.CARD
         if not path.is_file():
             raise ModelError(f"{path.parent} has no card: it is a run that is not finished")
-        output.write(path.read_text(encoding="utf-8"))
+        output.show(path.read_text(encoding="utf-8", errors="surrogateescape"))
         return
     rows = [_describe(path) for path in modeldir.find_models()]
     for row in rows:
@@ -54,10 +55,11 @@ def models(
     if as_json:
         return
     for row in rows:
+        name, place = on_one_line(row["name"]), on_one_line(row["path"])
         measures = " · ".join(f"{name} {value:.4g}" for name, value in row["measures"].items()) or "not judged"
         size = f"{row['bytes'] / 2**20:.1f} MiB"
-        where = "shipped" if row["shipped"] else row["path"]
-        output.write(f"{row['name']:<24} {row['task']:<16} {row['parameters']:>11,} {size:>9}  {measures}  ({where})\n")
+        where = "shipped" if row["shipped"] else place
+        output.show(f"{name:<24} {row['task']:<16} {row['parameters']:>11,} {size:>9}  {measures}  ({where})\n")
     if not rows:
         output.say("no models here; train one with seqgen train-lm")
 

@@ -1,7 +1,8 @@
 """The two streams and the way out.
 
 stdout carries the result and nothing else, as plain UTF-8 bytes whatever the locale; it is written here only.
-stderr carries everything for people. Every way in which a command can end passes through `run`.
+stderr carries everything for people. A terminal obeys control codes, and models and file names come from strangers:
+what a person reads has them spelled out. Every way in which a command can end passes through `run`.
 
     0    done                           130  Ctrl-C
     1    failed                         141  the reader of our output went away
@@ -13,6 +14,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from seqgen.errors import OutputError, SeqgenError, UsageError
+from seqgen.names import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,13 +85,19 @@ def _leave(code: int) -> NoReturn:
 
 
 def write(text: str) -> None:
-    """Put a piece of the result on stdout.
+    """Put a piece of the result on stdout: byte for byte, but with control codes spelled out on a terminal.
 
     Raises:
         OutputError: it cannot be written, as on a full disk.
         SystemExit: 141, silently, when the reader went away.
     """
-    _stdout(lambda: sys.stdout.buffer.write(text.encode("utf-8", errors="surrogateescape")))
+    content = (shown(text) if stdout_is_a_terminal() else text).encode("utf-8", errors="surrogateescape")
+    _stdout(lambda: sys.stdout.buffer.write(content))
+
+
+def show(text: str) -> None:
+    """Put a text for people on stdout, control codes spelled out; raises as `write` does."""
+    write(shown(text))
 
 
 def write_bytes(content: bytes) -> None:
@@ -97,8 +106,9 @@ def write_bytes(content: bytes) -> None:
 
 
 def write_json(value: object) -> None:
-    """Put one JSON object on stdout, on a line of its own."""
-    write(json.dumps(value, ensure_ascii=False) + "\n")
+    """Put one JSON object on stdout, on a line of its own; JSON itself leaves some control codes as they are."""
+    line = json.dumps(value, ensure_ascii=False)
+    write(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", line) + "\n")
 
 
 def flush() -> None:
@@ -130,10 +140,15 @@ def _discard_stdout() -> None:
 
 
 def say(message: str) -> None:
-    """One line for the person, on stderr; lost if stderr is gone."""
+    """One line for the person, on stderr, control codes spelled out; lost if stderr is gone."""
+    draw(shown(message))
+
+
+def draw(picture: str) -> None:
+    """A picture in letters and colours of our own making, on stderr as it is; lost if stderr is gone."""
     if sys.stderr is not None:
         try:
-            print(message, file=sys.stderr, flush=True)
+            print(picture, file=sys.stderr, flush=True)
         except (OSError, ValueError):
             sys.stderr = None
 

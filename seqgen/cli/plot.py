@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from seqgen.cli import output
+from seqgen.cli import output, pictures
 from seqgen.errors import ModelError, UsageError
 
 
@@ -35,6 +35,7 @@ def plot(
     from seqgen.figures.curves import Curve, Panel
     from seqgen.figures.curves_png import curves_png
 
+    pictures.format_of(out, "--out", pictures.PNG)
     runs = list(dict.fromkeys(runs))
     logs = {run: modeldir.locate(run) / "metrics.jsonl" for run in runs}
     curves = [Curve(run, *_logged(path, measure)) for run, path in logs.items()]

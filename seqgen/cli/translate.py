@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen.cli import options, output
+from seqgen.cli import options, output, pictures
 from seqgen.cli.output import Terminal
 from seqgen.config import Precision, SamplingConfig, SearchConfig
 from seqgen.errors import UsageError
@@ -145,6 +145,8 @@ def translate(
     drawn = show_beams or beam_svg is not None
     sampling = SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p)
     _check(method, search, sampling, seed, drawn=drawn)
+    pictures.format_of(beam_svg, "--beam-svg", pictures.SVG)
+    pictures.format_of(attention_png, "--attention-png", pictures.PNG)
     if as_json and (scores or alignments):
         raise UsageError("--scores and --alignments are columns; --json shows both anyway")
 

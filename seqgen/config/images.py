@@ -7,6 +7,7 @@ from typing import Literal
 
 from seqgen.config.fields import within
 from seqgen.errors import ConfigError
+from seqgen.names import fault, shown
 
 GanArchitecture = Literal["dcgan", "cgan"]
 GanBody = Literal["dcgan", "spectral", "residual"]
@@ -67,6 +68,12 @@ class ImageFormat:
         within(self, "width", MIN_IMAGE, MAX_IMAGE)
         if len(self.classes) > MAX_CLASSES:
             raise ConfigError(f"there are {len(self.classes)} classes, but at most {MAX_CLASSES} are possible")
+        for name in self.classes:
+            if why := fault(name):
+                raise ConfigError(f"the class {shown(repr(name[:80]))} {why}, so it is no name of a class")
+        if len(set(self.classes)) < len(self.classes):
+            twice = next(name for name in self.classes if self.classes.count(name) > 1)
+            raise ConfigError(f"the class {twice[:80]!r} is named twice")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from seqgen.data.image_folders import ImageFile, cause, plain
+from seqgen.data.image_folders import ImageFile, cause
+from seqgen.names import class_name, on_one_line
 
 # Of all that Pillow reads, what images are kept in; none of these starts another program.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -54,7 +55,7 @@ class Faults:
         """Count one more."""
         self.count += 1
         if len(self.first) < NAMED_FAULTS:
-            self.first.append(f"{plain(name)} ({cause(error)})")
+            self.first.append(f"{on_one_line(name)} ({cause(error)})")
 
     def __str__(self) -> str:
         more = ", ..." if self.count > len(self.first) else ""
@@ -118,7 +119,7 @@ class ImageFiles:
                 faults.add(file.name, error)
                 continue
             below = file.folders[self._depth :]
-            yield Picture(pixels, plain(below[0]) if below else None)
+            yield Picture(pixels, class_name(below[0]) if below else None)
 
 
 def _shared(places: set[tuple[str, ...]]) -> int:

@@ -23,6 +23,7 @@ from typing import IO, NamedTuple
 from PIL import UnidentifiedImageError
 
 from seqgen.errors import DataError
+from seqgen.names import shown
 
 MAX_MEMBER_BYTES = 2**27
 
@@ -150,15 +151,10 @@ def reading(path: str) -> Iterator[None]:
         raise DataError(f"{where} cannot be read: {cause(error)}") from None
 
 
-def plain(name: str) -> str:
-    """A name that cannot steer a terminal."""
-    return name if name.isprintable() else ascii(name)
-
-
 def cause(error: Exception) -> str:
     """What went wrong, in one line."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return plain(str(error).partition("\n")[0]) or type(error).__name__
+    return shown(str(error).partition("\n")[0]) or type(error).__name__

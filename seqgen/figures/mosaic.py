@@ -1,15 +1,20 @@
-"""Many small images as one: a PNG, or a sketch for a terminal."""
+"""Many small images as one: a picture, an animation, or a sketch for a terminal."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from PIL import Image
 
 GAP = 1
+# How little a format may lose: WebP and PNG nothing, JPEG what nobody sees.
+LOSING_LITTLE: Mapping[str, Mapping[str, Any]] = {
+    "WEBP": {"lossless": True},
+    "JPEG": {"quality": 95, "subsampling": 0},
+}
 # From dark to light.
 SHADES = " .:-=+*#%@"
 # A letter of a terminal is about twice as high as it is wide.
@@ -49,18 +54,19 @@ def grid(images: Sequence[Image.Image], rows: int, columns: int) -> Image.Image:
     return whole
 
 
-def png(image: Image.Image) -> bytes:
-    """A PNG file."""
+def encoded(image: Image.Image, kind: str) -> bytes:
+    """A PNG, JPEG or WEBP file."""
     file = io.BytesIO()
-    image.save(file, "PNG")
+    image.save(file, kind, **LOSING_LITTLE.get(kind, {}))
     return file.getvalue()
 
 
-def animation(frames: Sequence[Image.Image], form: str, milliseconds: int) -> bytes:
-    """A GIF or WebP of frames, repeated for ever."""
+def animation(frames: Sequence[Image.Image], kind: str, milliseconds: int) -> bytes:
+    """A GIF, WEBP or PNG file of frames, repeated for ever; 256 colours are all that a GIF has."""
     file = io.BytesIO()
     first, *others = frames
-    first.save(file, form, save_all=True, append_images=others, duration=milliseconds, loop=0)
+    moving = {"save_all": True, "append_images": others, "duration": milliseconds, "loop": 0}
+    first.save(file, kind, **moving, **LOSING_LITTLE.get(kind, {}))
     return file.getvalue()
 
 

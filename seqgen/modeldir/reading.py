@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqgen import names
 from seqgen.errors import ModelError
 from seqgen.modeldir.layout import CONFIG, FORMAT, MANIFEST, MAX_JSON_BYTES, TOKENIZERS, WEIGHTS, ModelConfig
 
@@ -95,6 +96,8 @@ def read_config(directory: Path) -> ModelConfig:
     for name, kind in kinds.items():
         if type(data.get(name)) is not kind:
             raise ModelError(f"{path}: {name} is {reprlib.repr(data.get(name))}, not of type {kind.__name__}")
+        if kind is str and (why := names.fault(data[name])):
+            raise ModelError(f"{path}: {name} {why}")
     sizes = {name: data[name] for name in ("vocab_size", "source_vocab_size") if name in data}
     for name, size in sizes.items():
         if type(size) is not int or not 1 <= size <= MAX_VOCAB:

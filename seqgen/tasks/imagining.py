@@ -111,21 +111,26 @@ def arc(one: Tensor, other: Tensor, shares: Tensor) -> Tensor:
     return (((1.0 - shares) * angle).sin() * one + (shares * angle).sin() * other) / angle.sin()
 
 
-def class_indices(model: GanModel, asked: str) -> list[int]:
-    """The classes of a comma-separated list of their names; all of them for `all`, none for an empty one.
+def class_indices(model: GanModel, asked: Sequence[str]) -> list[int]:
+    """The classes that some values of `--class` ask for, in their order.
+
+    A value is the name of a class; else names with commas between them; else `all`.
 
     Raises:
-        UsageError: the model knows no classes, or not this one.
+        UsageError: the model knows no classes, or not one of these.
     """
-    if not asked:
-        return []
-    if not model.classes:
-        raise UsageError(f"the model knows no classes, so --class {asked} cannot be followed")
-    if asked == "all":
-        return list(range(len(model.classes)))
-    names = [name.strip() for name in asked.split(",")]
-    for name in names:
-        if name not in model.classes:
-            known = ", ".join(model.classes[:20])
-            raise UsageError(f"the model knows no class {name!r}", hint=f"known: {known}, or all")
-    return [model.classes.index(name) for name in names]
+    if asked and not model.classes:
+        raise UsageError(f"the model knows no classes, so --class {asked[0]} cannot be followed")
+    return [index for value in asked for index in _indices(model.classes, value)]
+
+
+def _indices(classes: Sequence[str], value: str) -> list[int]:
+    if value in classes:
+        return [classes.index(value)]
+    names = [name if name in classes else name.strip() for name in value.split(",")]
+    if unknown := [name for name in names if name not in classes]:
+        if value == "all":
+            return list(range(len(classes)))
+        known = ", ".join(classes[:20])
+        raise UsageError(f"the model knows no class {unknown[0]!r}", hint=f"known: {known}, or all")
+    return [classes.index(name) for name in names]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from running import Call, TinyModel, command, environment, read_terminal, seqgen, shell
 
+from seqgen.modeldir.layout import manifest
 from seqgen.tasks.gan_judge import Judge
 
 SIZES = "--nz 4 --ngf 4 --ndf 4 --batch-size 16 --threads 1 --precision fp32 --features pixels"
@@ -34,6 +36,21 @@ def tiny_gan(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
     done = seqgen(*TRAIN.split(), cwd=folder)
     assert (done.code, done.out) == (0, b""), done.err
     return TinyModel(folder / "tiny", folder, folder / "images.npz")
+
+
+def named(model: TinyModel, path: Path, *classes: str) -> str:
+    """A copy of a model whose classes have other names, and a manifest that vouches for it."""
+    shutil.copytree(model.path, path, ignore=shutil.ignore_patterns("checkpoints", "data"))
+    config = json.loads((path / "config.json").read_bytes())
+    config["network"]["images"]["classes"] = classes
+    (path / "config.json").write_text(json.dumps(config))
+    files = {file.name: file.read_bytes() for file in path.iterdir() if file.name != "MANIFEST.json"}
+    (path / "MANIFEST.json").write_bytes(manifest(files))
+    return str(path)
+
+
+def pictures_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def opened(content: bytes) -> Image.Image:
@@ -194,6 +211,155 @@ def test_the_way_between_two_images(tiny_gan: TinyModel, call: Call, folder: Pat
         assert getattr(way, "n_frames", 0) <= 10
         assert way.format == "GIF"
     assert call(*words, "--format", "files").code == 2
+
+
+# Names of classes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a\\b", "..", "", "\x1b[2Jx", "a\nerror: b", "x" * 2000])
+@pytest.mark.parametrize("form", ["files", "npz", "grid"])
+def test_a_class_with_a_name_that_is_none_is_refused(
+    name: str, form: str, tiny_gan: TinyModel, call: Call, folder: Path
+) -> None:
+    hostile = named(tiny_gan, folder / "in" / "m", "0", name, "2")
+    done = call("gan-sample", "-m", hostile, "-n", "20", "-f", form, "--out", str(folder / "in" / "d" / "out"), "-v")
+    assert done.code == 2
+    assert "config.json: network.images: the class" in done.error
+    assert done.error.isprintable()
+    assert len(done.error) < 400
+    assert not (folder / "in" / "d").exists()
+    assert [path.name for path in folder.iterdir()] == ["in"]
+
+
+def test_names_that_not_every_system_has_are_folders_all_the_same(
+    tiny_gan: TinyModel, call: Call, folder: Path
+) -> None:
+    model = named(tiny_gan, folder / "m", "CON", "Cat", "cat")
+    done = call("gan-sample", "-m", model, "-n", "6", "-c", "all", "--seed", "1", "-f", "files", "--out", "out")
+    assert done.code == 0, done.err
+    written = sorted(pictures_in(folder / "out"))
+    assert written == [
+        *("Cat/00001.png", "Cat/00004.png", "_CON/00000.png"),
+        *("_CON/00003.png", "cat-2/00002.png", "cat-2/00005.png"),
+    ]
+    assert "the class CON is in out/_CON" in done.err
+    assert "the class cat is in out/cat-2" in done.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "labels"),
+    [
+        (["red, ripe"], [0, 0, 0, 0]),
+        ([" space"], [1, 1, 1, 1]),
+        (["all"], [2, 2, 2, 2]),
+        (["red, ripe", "all"], [0, 2, 0, 2]),
+        ([" space,all"], [1, 2, 1, 2]),
+        (["all", " space", "red, ripe"], [2, 1, 0, 2]),
+    ],
+)
+def test_every_name_can_be_asked_for(
+    asked: list[str], labels: list[int], tiny_gan: TinyModel, call: Call, folder: Path
+) -> None:
+    model = named(tiny_gan, folder / "m", "red, ripe", " space", "all")
+    words = [word for value in asked for word in ("--class", value)]
+    done = call("gan-sample", "-m", model, "-n", "4", "--seed", "1", "-f", "npz", *words)
+    assert done.code == 0, done.err
+    with np.load(io.BytesIO(done.out)) as arrays:
+        assert arrays["labels"].tolist() == labels
+
+
+# A folder of images --------------------------------------------------------------------------------------------
+
+
+def test_images_of_two_seeds_are_never_mixed(tiny_gan: TinyModel, call: Call, folder: Path) -> None:
+    words = f"gan-sample -m {tiny_gan.name} -f files --out out".split()
+    assert call(*words, "-n", "5", "--seed", "1").code == 0
+    before = pictures_in(folder / "out")
+    done = call(*words, "-n", "3", "--seed", "2")
+    assert done.code == 2
+    assert "out is not empty" in done.error
+    assert "--overwrite" in done.hint
+    assert pictures_in(folder / "out") == before
+    assert call(*words, "-n", "3", "--seed", "2", "--overwrite").code == 0
+    assert call(*f"gan-sample -m {tiny_gan.name} -f files --out new -n 3 --seed 2".split()).code == 0
+    assert pictures_in(folder / "out") == pictures_in(folder / "new")
+    assert len(pictures_in(folder / "out")) == 3
+
+
+@pytest.mark.parametrize("found", ["photo.jpg", "0/notes.txt", "0/deeper/00000.png", ".git/00000.txt"])
+def test_what_gan_sample_did_not_make_stays(found: str, tiny_gan: TinyModel, call: Call, folder: Path) -> None:
+    (folder / "out" / found).parent.mkdir(parents=True)
+    (folder / "out" / found).write_bytes(b"mine")
+    (folder / "out" / "00000.png").write_bytes(b"old")
+    before = pictures_in(folder / "out")
+    done = call(*f"gan-sample -m {tiny_gan.name} -n 2 -f files --out out --overwrite".split())
+    assert done.code == 2
+    assert "is no image that gan-sample made" in done.error
+    assert pictures_in(folder / "out") == before
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+@pytest.mark.parametrize("name", ["0", "1", "00000.png"])
+def test_a_link_leads_nowhere(name: str, overwrite: list[str], tiny_gan: TinyModel, call: Call, folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "00000.png").write_bytes(b"mine")
+    (folder / "out").mkdir()
+    target = "../elsewhere/00000.png" if name.endswith(".png") else "../elsewhere"
+    (folder / "out" / name).symlink_to(target)
+    done = call(*f"gan-sample -m {tiny_gan.name} -n 6 --class all -f files --out out".split(), *overwrite)
+    assert done.code == 2
+    assert pictures_in(folder / "elsewhere") == {"00000.png": b"mine"}
+    assert (folder / "out" / name).is_symlink()
+
+
+# Suffixes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("x.png", "PNG"), ("x.PNG", "PNG"), ("x.jpg", "JPEG"), ("x.jpeg", "JPEG"), ("x.webp", "WEBP"), ("x", "PNG")],
+)
+def test_a_grid_is_written_as_its_suffix_says(
+    name: str, kind: str, tiny_gan: TinyModel, call: Call, folder: Path
+) -> None:
+    assert call(*f"gan-sample -m {tiny_gan.name} -n 4 --seed 1 --out {name}".split()).code == 0
+    assert opened((folder / name).read_bytes()).format == kind
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--out x.svg", "--out x.svg ends in .svg, but this is written as .png, .jpg, .jpeg or .webp"),
+        ("--out x.gif", "ends in .gif"),
+        ("--out x.npz", "ends in .npz"),
+        ("-f npz --out x.png", "--out x.png ends in .png, but this is written as .npz"),
+        ("-f files --out x.png", "--format files makes a folder, but x.png is the name of a file"),
+        ("--interpolate 0 1 --out x.mp4", ".png, .jpg, .jpeg, .webp, .gif or .apng"),
+        ("--overwrite --out x.png", "--overwrite belongs to --format files"),
+    ],
+)
+def test_a_suffix_that_cannot_be_is_refused(
+    words: str, said: str, tiny_gan: TinyModel, call: Call, folder: Path
+) -> None:
+    done = call(*f"gan-sample -m {tiny_gan.name} -n 4 {words}".split())
+    assert done.code == 2
+    assert said in done.error
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "kind"), [("w.webp", "WEBP"), ("w.apng", "PNG"), ("w.gif", "GIF")])
+def test_an_animation_has_the_pixels_of_the_row(
+    name: str, kind: str, tiny_gan: TinyModel, call: Call, folder: Path
+) -> None:
+    words = f"gan-sample -m {tiny_gan.name} --seed 1 --interpolate 0 1 --n 4".split()
+    with np.load(io.BytesIO(call(*words, "-f", "npz").out)) as arrays:
+        row = arrays["images"]
+    assert call(*words, "--out", name).code == 0
+    with Image.open(folder / name) as way:
+        assert (way.format, getattr(way, "n_frames", 1)) == (kind, 6)  # there, and back without the ends
+        for frame, expected in enumerate([*row, row[2], row[1]]):
+            way.seek(frame)
+            assert np.array_equal(np.asarray(way.convert("L")), expected[:, :, 0])
 
 
 def test_truncation_draws_samples_together(tiny_gan: TinyModel, call: Call) -> None:

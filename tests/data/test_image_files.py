@@ -164,7 +164,7 @@ def test_a_name_that_would_steer_a_terminal_is_spelled_out(tmp_path: Path) -> No
         ImageFiles("x", tarred(tmp_path / "x", {"\x1b[2J/1.png": PNG, "b/\n2": b"?", "b/2": PNG})),
         Faults(),
     )
-    assert labels_of(source, faults) == ["'\\x1b[2J'", "b"]
+    assert labels_of(source, faults) == ["%1B[2J", "b"]
     assert str(faults).isprintable()
 
 

@@ -31,16 +31,38 @@ def test_a_grid_is_filled_row_by_row_a_pixel_apart() -> None:
     assert whole.getpixel((13, 0)) == 0
 
 
-def test_a_png_keeps_every_pixel() -> None:
-    whole = mosaic.grid(mosaic.pictures(ramp(4, 3)), 2, 2)
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(mosaic.png(whole)))), np.asarray(whole))
+def noise(count: int, channels: int) -> NDArray[np.uint8]:
+    draw = np.random.Generator(np.random.PCG64(0))
+    return draw.integers(0, 256, (count, channels, 9, 11)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("form", ["GIF", "WEBP"])
-def test_an_animation_has_all_frames(form: str) -> None:
-    with Image.open(io.BytesIO(mosaic.animation(mosaic.pictures(ramp(5)), form, 50))) as image:
-        assert image.format == form
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_a_png_and_a_webp_keep_every_pixel(kind: str, channels: int) -> None:
+    whole = mosaic.grid(mosaic.pictures(noise(4, channels)), 2, 2)
+    with Image.open(io.BytesIO(mosaic.encoded(whole, kind))) as image:
+        assert image.format == kind
+        assert np.array_equal(np.asarray(image.convert(whole.mode)), np.asarray(whole))
+
+
+def test_a_jpeg_keeps_nearly_all() -> None:
+    whole = Image.linear_gradient("L").resize((64, 64))
+    with Image.open(io.BytesIO(mosaic.encoded(whole, "JPEG"))) as image:
+        assert image.format == "JPEG"
+        assert np.abs(np.asarray(image, int) - np.asarray(whole, int)).max() <= 4
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_an_animation_has_all_frames_pixel_for_pixel(kind: str, channels: int) -> None:
+    pixels = noise(5, channels)  # of 99 pixels each: a GIF has room for the colours of each frame
+    with Image.open(io.BytesIO(mosaic.animation(mosaic.pictures(pixels), kind, 50))) as image:
+        assert image.format == kind
         assert getattr(image, "n_frames", 1) == 5
+        for i in range(5):
+            image.seek(i)
+            shown = np.asarray(image.convert("RGB"))
+            assert np.array_equal(shown, np.broadcast_to(pixels[i].transpose(1, 2, 0), (9, 11, 3)))
 
 
 def test_a_sketch_goes_from_spaces_to_at_signs() -> None:

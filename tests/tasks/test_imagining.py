@@ -65,14 +65,15 @@ def test_classes_are_taken_in_turn_or_drawn(model: GanModel) -> None:
 
 
 def test_names_of_classes_are_read(model: GanModel) -> None:
-    assert class_indices(model, "") == []
-    assert class_indices(model, "all") == [0, 1]
-    assert class_indices(model, "standing, lying") == [1, 0]
+    assert class_indices(model, []) == []
+    assert class_indices(model, ["all"]) == [0, 1]
+    assert class_indices(model, ["standing, lying"]) == [1, 0]
+    assert class_indices(model, ["standing", "all", "lying"]) == [1, 0, 1, 0]
     with pytest.raises(UsageError, match="no class 'flying'") as caught:
-        class_indices(model, "flying")
+        class_indices(model, ["flying"])
     assert caught.value.hint == "known: lying, standing, or all"
     with pytest.raises(UsageError, match="knows no classes"):
-        class_indices(model_of(bars(4), conditional=False), "all")
+        class_indices(model_of(bars(4), conditional=False), ["all"])
 
 
 # Between two images --------------------------------------------------------------------------------------------
