@@ -52,7 +52,7 @@ def gan_sample(
     truncation: Annotated[
         float, typer.Option("--truncation", "--trunc", min=0.01, help="Largest latent value: less is more typical.")
     ] = math.inf,
-    precision: options.PrecisionOption = "auto",
+    precision: options.UsePrecision = "fp32",
     device: options.Device = "cpu",
     threads: options.Threads = 1,
     quiet: options.Quiet = False,
@@ -94,7 +94,7 @@ def gan_sample(
     if seed is None:
         seed = fresh()
         terminal.note(f"seed {seed}")
-    maker = Imagination(loaded, seed, truncation, runtime.number(precision, place))
+    maker = Imagination(loaded, seed, truncation, runtime.DTYPES[precision])
     if interpolate:
         batches, labels = maker.between(*interpolate, n, wanted), None
         shape = shape if grid else (1, n)

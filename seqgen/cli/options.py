@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from seqgen.config import PeepholeKind, Precision
+from seqgen.config import NumberFormat, PeepholeKind, Precision
 
 DATA, MODEL, TRAINING, SAVING, MACHINE = "Data", "Model", "Training", "Saving", "Machine"
 
@@ -25,9 +25,16 @@ Device = Annotated[
     str,
     typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="SEQGEN_DEVICE", rich_help_panel=MACHINE),
 ]
-PrecisionOption = Annotated[
+TrainingPrecision = Annotated[
     Precision,
-    typer.Option("--precision", help="auto: bf16 where the hardware has it.", rich_help_panel=MACHINE),
+    typer.Option(
+        "--precision", help="Of products; auto: bf16 if it is measured to be faster.", rich_help_panel=MACHINE
+    ),
+]
+# A seed's output must not depend on what was measured, so that there is no auto here.
+UsePrecision = Annotated[
+    NumberFormat,
+    typer.Option("--precision", help="Of products; bf16 is faster on some machines.", rich_help_panel=MACHINE),
 ]
 Threads = Annotated[
     int, typer.Option(min=0, help="Threads; 0: what is fastest now.", envvar="SEQGEN_THREADS", rich_help_panel=MACHINE)

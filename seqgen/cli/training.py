@@ -131,6 +131,12 @@ class Command(Generic[S]):
         """What a person types to go on."""
         return shlex.join(["seqgen", self.name, "--resume", "--out", str(directory)])
 
+    def _described(self, settings: S) -> bytes:
+        """`training.json`."""
+        from seqgen import modeldir
+
+        return modeldir.json_bytes({"command": self.name, "settings": to_json(settings)})
+
     def train(
         self, settings: S, directory: Path, terminal: Terminal, *, resume: bool, overwrite: bool, tensorboard: bool
     ) -> None:
@@ -141,23 +147,22 @@ class Command(Generic[S]):
         from seqgen.train.checkpoint import CheckpointStore
         from seqgen.train.log import MetricsLog, TensorBoardLog
         from seqgen.train.loop import Trainer
+        from seqgen.train.precision import fastest_precision
 
         device = runtime.choose_device(settings.train.device)
         threads = runtime.set_threads(settings.train.threads, device)
         if not settings.train.threads:
             terminal.note(f"{threads} {'thread' if threads == 1 else 'threads'}; --threads sets another number")
-        precision = runtime.choose_precision(settings.train.precision, device)
-        settings = replace(settings, {"precision": precision, "threads": threads})
+        settings = replace(settings, {"threads": threads})
         recipe = self.recipe(settings, terminal)
         with ExitStack() as held:
             group = held.enter_context(distributed.join(device))
             if group.first:
                 held.enter_context(run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note))
-                described = modeldir.json_bytes({"command": self.name, "settings": to_json(settings)})
                 if resume:
-                    modeldir.write_file(directory / run.SETTINGS, described)
+                    modeldir.write_file(directory / run.SETTINGS, self._described(settings))
                 else:
-                    run.begin(directory, described, recipe.prepare)
+                    run.begin(directory, self._described(settings), recipe.prepare)
             group.wait()
             recipe.prepare(directory / run.DATA)
             stop = held.enter_context(runtime.StopRequest(terminal.note))
@@ -169,7 +174,14 @@ class Command(Generic[S]):
                 terminal.note(f"going on {found}")
             line, more = recipe.described()
             terminal.note(f"{line}; {directory}")
-            terminal.detail(f"{group.device}, {threads} threads, {precision}; {more}")
+            task = recipe.task(group.share)
+            if settings.train.precision == "auto":
+                choice = fastest_precision(task, settings.train, group)
+                terminal.note(f"{choice.precision}: {choice.why}; --precision sets it")
+                settings = replace(settings, {"precision": choice.precision})
+                if group.first:
+                    modeldir.write_file(directory / run.SETTINGS, self._described(settings))
+            terminal.detail(f"{group.device}, {threads} threads, {settings.train.precision}; {more}")
             log = None
             listeners: list[Listener] = []
             if group.first:
@@ -180,7 +192,7 @@ class Command(Generic[S]):
                     listeners.append(held.enter_context(closing(TensorBoardLog(directory / "tensorboard"))))
             with display(terminal, self.unit) as shown:
                 trainer = Trainer(
-                    recipe.task(group.share),
+                    task,
                     settings.train,
                     store,
                     log,

@@ -49,7 +49,7 @@ SHARED: Mapping[str, Any] = {
     "log_every": _option(int, "Steps between lines of metrics.jsonl.", SAVING),
     "weights": _option(Weights, "Number format of the finished model.", SAVING, "--weights"),
     "tensorboard": _option(bool, "Write TensorBoard events too.", SAVING, "--tensorboard"),
-    "precision": options.PrecisionOption,
+    "precision": options.TrainingPrecision,
     "device": options.Device,
     "threads": options.Threads,
     "processes": _option(int, "Processes that share each batch, as torchrun starts them.", MACHINE, min=1),

@@ -10,7 +10,7 @@ import typer
 
 from seqgen.cli import options, output, pictures
 from seqgen.cli.output import Terminal
-from seqgen.config import Precision, SamplingConfig, SearchConfig
+from seqgen.config import SamplingConfig, SearchConfig
 from seqgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -110,10 +110,7 @@ def translate(
         int, typer.Option(min=0, help="Source tokens at a time; 0: no limit.", rich_help_panel=options.MACHINE)
     ] = 0,
     device: options.Device = "cpu",
-    precision: Annotated[
-        Precision,
-        typer.Option(help="Of products; bf16 is faster where the hardware has it.", rich_help_panel=options.MACHINE),
-    ] = "fp32",
+    precision: options.UsePrecision = "fp32",
     threads: options.Threads = 0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -177,7 +174,7 @@ def translate(
         batch_tokens=batch_tokens,
         trees=drawn,
         attention=alignments or as_json or attention_png is not None,
-        dtype=runtime.number(precision, place),
+        dtype=runtime.DTYPES[precision],
     )
     if (alignments or attention_png) and not translator.aligned:
         why = "they do not read sources alike" if ensemble else f"{models[0].directory} has none"

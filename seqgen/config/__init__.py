@@ -72,6 +72,7 @@ from seqgen.config.text import (
 )
 from seqgen.config.training import (
     LEAST_DISTANCE,
+    NumberFormat,
     Precision,
     Schedule,
     TrainConfig,
@@ -109,6 +110,7 @@ __all__ = [
     "LanguageModelSettings",
     "LossSteps",
     "Norm",
+    "NumberFormat",
     "OnCollapse",
     "Order",
     "ParallelConfig",

@@ -6,8 +6,8 @@ PyTorch, can keep that order: the same product takes a third of the time, and, a
 order, a row's result does not depend on how many others there are. PyTorch has no public name for it; its own compiler
 uses these two operators. Where they are missing (not a CPU, not a build with oneDNN) it is a plain product.
 
-A matrix in bf16 takes half the time where the processor multiplies it natively. The values are rounded to bf16 for the
-product, and so is its result; sums with what was there before are in the precision of that.
+A matrix in bf16 takes half the bytes; whether it takes less time depends on the processor. The values are rounded to
+bf16 for the product, and so is its result; sums with what was there before are in the precision of that.
 """
 
 from __future__ import annotations

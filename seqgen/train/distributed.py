@@ -12,17 +12,21 @@ rounding and by the dropout that each process draws for its own share.
 from __future__ import annotations
 
 import importlib
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 # Longer than any evaluation of a small model, shorter than a night: a process that died must not hang the others.
 TIMEOUT = timedelta(minutes=30)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,17 @@ class Group:
     def first_says(self, value: float) -> float:
         """The first process's number."""
         return self.sum(value if self.first else 0.0)
+
+    def agree(self, decide: Callable[[], T]) -> T:
+        """What the first process decides, told to all; it is something that JSON can say."""
+        if self.size == 1:
+            return decide()
+        said = json.dumps(decide()).encode() if self.first else b""
+        length = int(self.first_says(len(said)))
+        content = torch.tensor(list(said.ljust(length)), dtype=torch.uint8, device=self.device)
+        distributed.broadcast(content, src=0)
+        told: T = json.loads(bytes(content.tolist()))
+        return told
 
     def gather(self, tensor: Tensor) -> Tensor:
         """Everybody's part of a tensor, joined along the first dimension in order of rank."""

@@ -52,15 +52,7 @@ class Players:
             NonFiniteError: one of the two is not finite; the player's weights were not touched.
         """
         module, optimizer = self.modules[name], self._optimizers[name]
-        optimizer.zero_grad()
-        loss = 0.0
-        with self._only_trains(module):
-            for part in range(self._config.grad_accumulation):
-                with runtime.autocast(self._config.precision, self._group.device):
-                    value = share(part)
-                value.backward()  # type: ignore[no-untyped-call]
-                loss += float(value.detach())
-        loss = self._group.sum(loss)
+        loss = self._group.sum(self.gradients(name, share))
         self._group.sum_gradients(module.parameters())
         norm = clip_gradients(module.parameters(), self._config.clip)
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -73,6 +65,23 @@ class Players:
         if name in self._averages:
             self._averages[name].update(step)
         return loss, norm
+
+    def gradients(self, name: str, share: Callable[[int], Tensor]) -> float:
+        """Compute the gradient of one player's loss over the examples of this process; arguments as of `turn`.
+
+        Returns:
+            float: its loss over them.
+        """
+        module = self.modules[name]
+        module.zero_grad()
+        loss = 0.0
+        with self._only_trains(module):
+            for part in range(self._config.grad_accumulation):
+                with runtime.autocast(self._config.precision, self._group.device):
+                    value = share(part)
+                value.backward()  # type: ignore[no-untyped-call]
+                loss += float(value.detach())
+        return loss
 
     @contextmanager
     def judged(self) -> Iterator[None]:

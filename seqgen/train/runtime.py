@@ -6,13 +6,13 @@ import ctypes
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from types import FrameType
 
 import torch
 
-from seqgen.config import Precision
+from seqgen.config import NumberFormat, Precision
 from seqgen.errors import UsageError
 from seqgen.train.threads import fastest_threads
 
@@ -73,28 +73,11 @@ def keep_memory() -> None:
             mallopt(parameter, value)
 
 
-def choose_precision(precision: Precision, device: torch.device) -> Precision:
-    """The number format of the matrix products: bf16 where the hardware multiplies it natively, else fp32.
-
-    Weights, optimizer and losses are fp32 in both. bf16 is emulated on other processors, slower than fp32.
-    """
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device.type == "cpu":
-        features = torch.cpu.get_capabilities()
-        return "bf16" if features.get("avx512_bf16") or features.get("amx_bf16") else "fp32"
-    return "fp32"
-
-
-def number(precision: Precision, device: torch.device) -> torch.dtype:
-    """The type of the numbers that a network in use computes with."""
-    return torch.bfloat16 if choose_precision(precision, device) == "bf16" else torch.float32
+DTYPES: Mapping[NumberFormat, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
-    """The context in which losses are computed."""
+    """The context in which losses are computed: weights, optimizer and losses are fp32, products as asked for."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 

@@ -19,7 +19,7 @@ from measuring import Row, Settings, Side, compare, interleaved
 from plain_dcgan import PlainGame
 from plain_torch import use_threads
 
-from seqgen.config import AdversarialConfig, GanConfig, GanNetworks, ImageFormat, Precision, TrainConfig
+from seqgen.config import AdversarialConfig, GanConfig, GanNetworks, ImageFormat, NumberFormat, TrainConfig
 from seqgen.data.images import ImageSet
 from seqgen.tasks.gan import GanModel
 from seqgen.tasks.gan_judge import Judge
@@ -29,14 +29,14 @@ from seqgen.train.checkpoint import CheckpointStore
 from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, MetricsLog, Record
 from seqgen.train.loop import Trainer
-from seqgen.train.runtime import StopRequest, number
+from seqgen.train.runtime import DTYPES, StopRequest
 
 CPU = torch.device("cpu")
 # Pixels of a side, channels, steps to measure and images to sample.
 SIZES = ((28, 1, 20, 2048), (32, 3, 16, 1024), (64, 3, 6, 256))
 BATCH, IMAGES = 64, 512
 CONFIG = GanConfig(latent_size=100, generator_size=64, discriminator_size=64)
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+PRECISIONS: tuple[NumberFormat, ...] = ("fp32", "bf16")
 
 Clock = Callable[[], float]
 
@@ -89,7 +89,7 @@ def _training(settings: Settings, form: ImageFormat, steps: int) -> list[Row]:
     return [compare(f"{name} {p}", measured[p], measured["peer"], "images/s", peer) for p in PRECISIONS]
 
 
-def _ours(form: ImageFormat, images: ImageSet, steps: int, precision: Precision, clock: Clock) -> float:
+def _ours(form: ImageFormat, images: ImageSet, steps: int, precision: NumberFormat, clock: Clock) -> float:
     """The loop as the command runs it, averaged weights and log included, evaluations and saves not."""
     train = TrainConfig(
         steps=steps, batch_size=BATCH, lr=2e-4, beta1=0.5, beta2=0.999, weight_decay=0.0, clip=0.0, precision=precision
@@ -131,8 +131,8 @@ def _sampling(settings: Settings, form: ImageFormat, count: int) -> list[Row]:
     model.networks.eval()
     generator = PlainGame(form, CONFIG).generator.eval()
 
-    def ours(precision: Precision) -> Side:
-        maker = Imagination(model, seed=0, number=number(precision, CPU))
+    def ours(precision: NumberFormat) -> Side:
+        maker = Imagination(model, seed=0, number=DTYPES[precision])
         return lambda: count / _taken(clock, lambda: sum(len(some) for some in maker.images(range(count))))
 
     sides: dict[str, Side] = {precision: ours(precision) for precision in PRECISIONS}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS = 120
-SMALL = "--threads 1 --hidden-size 8 --embed-size 4 --batch-size 4 --bptt 16 --warmup 1".split()
+SMALL = "--threads 1 --hidden-size 8 --embed-size 4 --batch-size 4 --bptt 16 --warmup 1 --precision fp32".split()
 SMALL_PAIRS = (
     "--threads 1 --vocab-size 300 --hidden-size 32 --embed-size 16 --attention-size 8 --batch-size 16 --warmup 5"
     " --precision fp32"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from running import Call, TinyModel, command, environment, read_terminal, seqgen, shell
@@ -178,6 +179,17 @@ def test_the_same_seed_gives_the_same_bytes_and_another_is_drawn(tiny_gan: TinyM
     seed = drawn.err.split()[1]
     assert drawn.err == f"seed {seed}\n"
     assert call("gan-sample", "-m", tiny_gan.name, "--n", "4", "--seed", seed).out == drawn.out
+
+
+def test_a_seed_is_in_fp32_whatever_the_processor_says_of_itself(
+    tiny_gan: TinyModel, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = {"avx512_bf16": True, "amx_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
+    words = ["gan-sample", "-m", str(tiny_gan.path), "--n", "4", "--seed", "1", "--format", "npz", "--out", "-"]
+    plain, asked, other = (call(*words, *more).out for more in ([], ["--precision", "fp32"], ["--precision", "bf16"]))
+    assert plain == asked != other
+    assert "auto" in call(*words, "--precision", "auto").err
 
 
 def test_an_image_is_the_same_in_any_company(tiny_gan: TinyModel, call: Call, folder: Path) -> None:

@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -16,16 +15,6 @@ import torch
 from seqgen.errors import UsageError
 from seqgen.train import runtime
 from seqgen.train.runtime import StopRequest
-
-
-class Capabilities:
-    """A processor with some features."""
-
-    def __init__(self, **features: bool) -> None:
-        self._features = features
-
-    def __call__(self) -> dict[str, bool]:
-        return self._features
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, *, cuda: int = 0, mps: bool = False) -> None:
@@ -72,45 +61,6 @@ def test_the_third_of_two_devices_is_not_there(monkeypatch: pytest.MonkeyPatch) 
 
 
 # Number format ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
-def test_a_chosen_precision_is_kept(device: str) -> None:
-    assert runtime.choose_precision("fp32", torch.device(device)) == "fp32"
-    assert runtime.choose_precision("bf16", torch.device(device)) == "bf16"
-
-
-@pytest.mark.parametrize(
-    ("features", "wanted"),
-    [
-        ({"avx512_bf16": True, "amx_bf16": False}, "bf16"),
-        ({"avx512_bf16": False, "amx_bf16": True}, "bf16"),
-        ({"avx512_bf16": False, "avx2": True}, "fp32"),
-        ({}, "fp32"),
-    ],
-)
-def test_a_processor_multiplies_bf16_only_where_it_can(
-    features: dict[str, bool], wanted: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", Capabilities(**features))
-    assert runtime.choose_precision("auto", torch.device("cpu")) == wanted
-
-
-@pytest.mark.parametrize(("native", "wanted"), [(True, "bf16"), (False, "fp32")])
-def test_a_gpu_multiplies_bf16_only_where_it_can(native: bool, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def supported(**how: Any) -> bool:
-        asked.append(how)
-        return native
-
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
-    assert runtime.choose_precision("auto", torch.device("cuda")) == wanted
-    assert asked == [{"including_emulation": False}]
-
-
-def test_mps_trains_in_fp32() -> None:
-    assert runtime.choose_precision("auto", torch.device("mps")) == "fp32"
 
 
 def test_autocast_makes_products_bf16_and_leaves_weights() -> None:
