@@ -21,8 +21,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from seqgen.data.image_files import MAX_PIXELS, Faults, Form, Picture
+from seqgen.data.image_files import Faults, Picture
 from seqgen.data.image_folders import reading
+from seqgen.data.image_pixels import MAX_PIXELS, Form
 from seqgen.errors import DataError
 
 BLOCK = 2**20

@@ -1,8 +1,9 @@
 """Image files to arrays, one image at a time.
 
 No file is trusted: its pixels are counted before they are decoded, and a file that cannot be used is counted and named
-while the others go on. `seqgen.data.image_folders` finds the files; images that are arrays already are read in
-`seqgen.data.image_arrays`; what becomes of all of them is in `seqgen.data.images`.
+while the others go on. `seqgen.data.image_folders` finds the files, `seqgen.data.image_pixels` makes pixels of one;
+images that are arrays already are read in `seqgen.data.image_arrays`; what becomes of all of them is in
+`seqgen.data.images`.
 """
 
 from __future__ import annotations
@@ -17,24 +18,15 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
 from seqgen.data.image_folders import ImageFile, cause
+from seqgen.data.image_pixels import MAX_PIXELS, Form, form_of, pixels_of
 from seqgen.names import class_name, on_one_line
 
 # Of all that Pillow reads, what images are kept in; none of these starts another program.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-MAX_PIXELS = 2**26
 NAMED_FAULTS = 3
-SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations that swap height and width
-
-
-class Form(NamedTuple):
-    """Size in pixels, and 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA) channels."""
-
-    height: int
-    width: int
-    channels: int
 
 
 class Picture(NamedTuple):
@@ -104,7 +96,7 @@ class ImageFiles:
         places: set[tuple[str, ...]] = set()
         for file in files():
             with contextlib.suppress(Exception), _opened(file) as image:  # `read` meets the fault again and names it
-                self.forms[_form(image)] += 1
+                self.forms[form_of(image)] += 1
                 places.add(file.folders)
         self._depth = _shared(places)
 
@@ -114,7 +106,7 @@ class ImageFiles:
             try:
                 with _opened(file) as image:
                     image.draft(None, (2 * max(size), 2 * max(size)))  # a JPEG decodes to a fraction in less time
-                    pixels = _decode(image)
+                    pixels = pixels_of(image)
             except Exception as error:  # Pillow raises whatever its parsers stumble over
                 faults.add(file.name, error)
                 continue
@@ -139,29 +131,3 @@ def _opened(file: ImageFile) -> Iterator[Image.Image]:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")
             yield image
-
-
-def _form(image: Image.Image) -> Form:
-    width, height = image.size
-    # Asked of other files, Pillow would decode a PNG, and turn the size of a TIFF twice.
-    if "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS:
-        width, height = height, width
-    return Form(height, width, len(_mode(image)))
-
-
-def _mode(image: Image.Image) -> str:
-    """What Pillow calls grey or colour, opaque or not."""
-    grey = image.mode in ("1", "L", "LA", "I") or image.mode.startswith("I;16")
-    return ("L" if grey else "RGB") + ("A" if image.has_transparency_data else "")
-
-
-def _decode(image: Image.Image) -> NDArray[np.uint8]:
-    """Upright pixels `(height, width, channels)` of 8 bits."""
-    ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
-        return ((wide + 128) // 257).astype(np.uint8)[:, :, None]
-    if image.mode == "F":
-        raise ValueError("floating-point pixels")
-    pixels = np.asarray(image.convert(_mode(image)))
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels

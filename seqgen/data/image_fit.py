@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from seqgen.config import Fit
-from seqgen.data.image_files import Form
+from seqgen.data.image_pixels import Form
 
 
 def fitted(pixels: NDArray[np.uint8], form: Form, fit: Fit) -> NDArray[np.uint8]:

@@ -26,9 +26,10 @@ from seqgen import modeldir
 from seqgen.config import Fit, ImageConfig
 from seqgen.config.images import MAX_IMAGE, MIN_IMAGE
 from seqgen.data.image_arrays import first_bytes, open_idx, open_npz
-from seqgen.data.image_files import Faults, Form, ImageFiles, ImageSource, Picture
+from seqgen.data.image_files import Faults, ImageFiles, ImageSource, Picture
 from seqgen.data.image_fit import fitted
 from seqgen.data.image_folders import in_file, in_folder, in_tar, in_zip, is_tar
+from seqgen.data.image_pixels import Form
 from seqgen.errors import DataError, UsageError
 
 INDEX, PIXELS, LABELS = "images.json", "pixels.bin", "labels.bin"

@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from seqgen.data.image_arrays import ImageArray, first_bytes, open_idx, open_npz
-from seqgen.data.image_files import Faults, Form
+from seqgen.data.image_files import Faults
+from seqgen.data.image_pixels import Form
 from seqgen.errors import DataError
 
 

@@ -13,8 +13,9 @@ import pytest
 from image_holders import HOLDERS, PNG, encoded, picture, tarred, zipped
 from PIL import Image
 
-from seqgen.data.image_files import Faults, Form, ImageFiles
+from seqgen.data.image_files import Faults, ImageFiles
 from seqgen.data.image_folders import in_file
+from seqgen.data.image_pixels import Form
 
 ORIENTATION = 0x0112
 

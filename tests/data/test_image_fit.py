@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from seqgen.config import Fit
-from seqgen.data.image_files import Form
 from seqgen.data.image_fit import fitted
+from seqgen.data.image_pixels import Form
 
 Pixels = NDArray[np.uint8]
 
