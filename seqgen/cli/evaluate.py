@@ -173,17 +173,16 @@ def _text(
 ) -> None:
     from seqgen.data.corpus import open_text
     from seqgen.tasks.language_model import LanguageModel
-    from seqgen.tasks.language_model_judging import char_counts, evaluate, evaluate_dynamically
+    from seqgen.tasks.language_model_judging import evaluate, evaluate_dynamically
 
     loaded = LanguageModel.load(model, place)
     with tempfile.TemporaryDirectory() as directory:
         span = open_text(paths, loaded.tokenizer, Path(directory), tail=tail, warn=terminal.warn)
-        counts = char_counts(loaded.tokenizer)
         with output.progress(terminal, "evaluating", len(span) - 1) as advance:
             measures = (
-                evaluate_dynamically(loaded.network, span, counts, dynamic, advance=advance)
+                evaluate_dynamically(loaded.network, span, dynamic, advance=advance)
                 if dynamic
-                else evaluate(loaded.network, span, counts, advance=advance)
+                else evaluate(loaded.network, span, advance=advance)
             )
     assert measures is not None  # nothing asks this pass to stop
     if as_json:

@@ -116,7 +116,7 @@ def build_parallel(
     border = num_lines - held_out
     if not border:
         raise DataError(f"{', '.join(config.paths) or 'no file'}: no sentence pairs to train on")
-    tokenizers = _train_tokenizers(config, network_joint, border)
+    tokenizers = _train_tokenizers(config, network_joint, border, warn)
     for name, tokenizer in zip(_tokenizer_names(network_joint), tokenizers, strict=True):
         (directory / name).write_bytes(tokenizer.to_bytes())
     pairs = _usable(config.paths, range(border), tokenizers, config.max_tokens, warn)
@@ -134,7 +134,9 @@ def build_parallel(
     return _reopen(directory, network_joint)
 
 
-def _train_tokenizers(config: ParallelConfig, joint: bool, stop: int) -> tuple[SentencePieceTokenizer, ...]:
+def _train_tokenizers(
+    config: ParallelConfig, joint: bool, stop: int, warn: Callable[[str], None]
+) -> tuple[SentencePieceTokenizer, ...]:
     """The tokenizers of source and target, or the one of both."""
     size = sum(Path(path).stat().st_size for path in config.paths)
     every = max(1, -(-size // SENTENCEPIECE_BYTES))
@@ -142,7 +144,7 @@ def _train_tokenizers(config: ParallelConfig, joint: bool, stop: int) -> tuple[S
     def train(*sides: int) -> SentencePieceTokenizer:
         pairs = itertools.islice(read_pairs(config.paths), 0, stop, every)
         lines = (pair[side] for pair in pairs for side in sides)
-        return SentencePieceTokenizer.train(lines, config.vocab_size, sentences=True)
+        return SentencePieceTokenizer.train(lines, config.vocab_size, sentences=True, warn=warn)
 
     return (train(0, 1),) if joint else (train(0), train(1))
 
@@ -154,12 +156,14 @@ def _usable(
     max_tokens: int,
     warn: Callable[[str], None],
 ) -> Iterator[tuple[tuple[str, str], list[TokenIds]]]:
-    """The pairs of some lines as text and as tokens; tells at the end which were passed over."""
+    """The pairs of some lines as normalised text and as tokens; tells at the end which were passed over."""
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
     pairs = itertools.islice(read_pairs(paths), lines.start, lines.stop)
-    for number, texts in enumerate(pairs, lines.start + 1):
-        token_ids = [tokenizer.encode(text) for tokenizer, text in zip(_both(tokenizers), texts, strict=True)]
+    source, target = _both(tokenizers)
+    for number, pair in enumerate(pairs, lines.start + 1):
+        texts = source.normalize(pair[0]), target.normalize(pair[1])
+        token_ids = [source.encode(texts[0]), target.encode(texts[1])]
         fault = _fault(texts, token_ids, max_tokens)
         if fault is None:
             yield texts, token_ids
@@ -174,7 +178,7 @@ def _usable(
 def _fault(texts: tuple[str, str], token_ids: list[TokenIds], max_tokens: int) -> tuple[str, int] | None:
     """Why a pair cannot be used, and which side is to blame."""
     for side, (text, ids) in enumerate(zip(texts, token_ids, strict=True)):
-        if not ids.size or not text.strip():
+        if not ids.size or not text:
             return "with an empty side", side
     for side, ids in enumerate(token_ids):
         if len(ids) > max_tokens:

@@ -5,25 +5,37 @@ Either for running text, of which it keeps every character, or for sentences, of
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen.data.normalization import Rule, normalize
+from seqgen.data.piece_training import SPACE, train_model
 from seqgen.data.tokens import UNKNOWN, TokenIds
-from seqgen.errors import DataError, ModelError
+from seqgen.errors import ModelError
 
-SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a space inside a piece
+# In sentencepiece's format a message may be written in parts, of which later ones are merged into those before: a
+# `normalizer_spec` (field 3) with only a `name` (field 1) can be appended to a file, and names our rule in it.
+_RULES: dict[Rule, bytes] = {"text": b"seqgen-text", "sentences": b"seqgen-sentences"}
+
+
+def _mark(rule: Rule) -> bytes:
+    name = b"\x0a" + bytes([len(_RULES[rule])]) + _RULES[rule]
+    return b"\x1a" + bytes([len(name)]) + name
+
+
+def with_rule(model: bytes, rule: Rule) -> bytes:
+    """A serialised sentencepiece model that names the rule for its text; all else in it stays."""
+    return model + _mark(rule)
 
 
 class SentencePieceTokenizer:
-    """A unigram sentencepiece model that changes nothing in a text, save perhaps its spaces.
+    """A unigram sentencepiece model of text that `seqgen.data.normalization` has tidied.
 
-    Nothing is normalised, and characters without a piece fall back to their UTF-8 bytes. One character is beyond it:
-    sentencepiece writes spaces as U+2581, so a U+2581 in the text comes back as a space. `train` makes two kinds; what
-    a file holds is asked of the model itself, so the file alone is enough to use it.
+    It changes nothing further, save perhaps spaces, and characters without a piece fall back to their UTF-8 bytes. One
+    character is beyond it: sentencepiece writes spaces as U+2581, so a U+2581 in the text comes back as a space.
+    `train` makes two kinds; what a file holds is asked of the model itself, so the file alone is enough to use it.
 
     Args:
         model (bytes): a serialised sentencepiece model.
@@ -32,6 +44,8 @@ class SentencePieceTokenizer:
         unk_id, pad_id, bos_id, eos_id (int): the special tokens; -1 where the model has none.
         begins_with_space (bool): whether the model puts a space before a text, so that a word is the same piece
             at the start of a sentence as inside it. `decode` takes it away again.
+        rule (Rule): how a text is tidied first; `none` in files that do not name one.
+        unknown_in_training (bool): whether a text can have unknown tokens at all: not if bytes have pieces.
 
     Raises:
         ModelError: the bytes are not such a model.
@@ -55,6 +69,9 @@ class SentencePieceTokenizer:
         # The setting lies in a part of the file that needs protobuf to read; a letter shows it as well.
         self.begins_with_space: bool = self._processor.encode("a", out_type=str)[0].startswith(SPACE)
         self._bytes = [self._piece_bytes(i) for i in range(self._processor.get_piece_size())]
+        self._lengths = np.array([sum(byte & 0xC0 != 0x80 for byte in piece) for piece in self._bytes], dtype=np.int64)
+        self.rule: Rule = next((rule for rule in _RULES if model.endswith(_mark(rule))), "none")
+        self.unknown_in_training = not any(map(self._processor.is_byte, range(len(self._bytes))))
 
     def _piece_bytes(self, i: int) -> bytes:
         piece = self._processor.id_to_piece(i)
@@ -67,55 +84,36 @@ class SentencePieceTokenizer:
         return bytes(piece.replace(SPACE, " ").encode())
 
     @classmethod
-    def train(cls, lines: Iterable[str], vocab_size: int, *, sentences: bool = False) -> SentencePieceTokenizer:
-        """Fit a vocabulary to some text; the same lines give the same model.
+    def train(
+        cls,
+        texts: Iterable[str],
+        vocab_size: int,
+        *,
+        sentences: bool = False,
+        warn: Callable[[str], None] = lambda message: None,
+    ) -> SentencePieceTokenizer:
+        """Fit a vocabulary to some text; the same texts give the same model.
 
         A model of running text gives it back unchanged, and line feeds are pieces of their own. A model of sentences
         drops the spaces around a sentence, makes one space of several, and has the special tokens that mark where a
         sentence starts and ends.
 
         Args:
-            lines (Iterable[str]): lines of text; line feeds at their ends are dropped.
-            vocab_size (int): how many pieces, of which 256 stand for the bytes.
+            texts (Iterable[str]): sentences, or the parts of a running text.
+            vocab_size (int): how many pieces, of which 256 stand for the bytes. When the text has fewer, or needs more
+                for its characters, the nearest number that works is taken, with a warning.
             sentences (bool): which of the two kinds.
+            warn (Callable[[str], None]): told about that, and about what the model will not tell apart.
 
         Raises:
-            DataError: sentencepiece cannot make that many pieces from this text.
+            DataError: there is no text.
         """
-        from sentencepiece import SentencePieceTrainer
-
-        kind = (
-            {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3}
-            if sentences
-            else {"bos_id": -1, "eos_id": -1, "user_defined_symbols": ["\n"]}
-        )
-        model = io.BytesIO()
-        try:
-            SentencePieceTrainer.train(
-                sentence_iterator=(line.rstrip("\n") for line in lines),
-                model_writer=model,
-                vocab_size=vocab_size,
-                model_type="unigram",
-                normalization_rule_name="identity",
-                remove_extra_whitespaces=sentences,
-                add_dummy_prefix=sentences,
-                byte_fallback=True,
-                character_coverage=1.0,
-                num_threads=1,
-                minloglevel=2,
-                **kind,
-            )
-        except (RuntimeError, OSError) as error:
-            # After a place in its source: "Vocabulary size too high (9000). Please set it to a value <= 264.", or
-            # "Vocabulary size is smaller than required_chars. 100 vs 339. Increase ...", or nothing: no sentences.
-            reason = str(error).rsplit("] ", 1)[-1].split(" Increase")[0].strip() or "there is none"
-            size = re.search(r"(?:<= |\d vs )(\d+)", reason)
-            other = "" if sentences else ", or --tokens char"
-            raise DataError(
-                f"sentencepiece cannot make {vocab_size} pieces from this text: {reason}",
-                hint=f"try {f'--vocab-size {size[1]}' if size else 'another --vocab-size'}{other}",
-            ) from None
-        return cls(model.getvalue())
+        model = train_model(texts, vocab_size, sentences=sentences, warn=warn)
+        tokenizer = cls(with_rule(model, "sentences" if sentences else "text"))
+        if (size := len(tokenizer.token_bytes)) != vocab_size:
+            bound = "at least" if size > vocab_size else "at most"
+            warn(f"this text makes {bound} {size} pieces, not {vocab_size}: the vocabulary has {size}")
+        return tokenizer
 
     def piece(self, token_id: int) -> str:
         """A token as it is shown: spaces as U+2581, what cannot be printed escaped."""
@@ -133,9 +131,17 @@ class SentencePieceTokenizer:
         """The UTF-8 bytes of each piece."""
         return self._bytes
 
+    def normalize(self, text: str) -> str:
+        """A text as `encode` reads it."""
+        return normalize(text, self.rule)
+
     def encode(self, text: str) -> TokenIds:
         """Token ids `(time,)` of a text."""
-        return np.asarray(self._processor.encode(text), dtype=np.int64)
+        return np.asarray(self._processor.encode(self.normalize(text)), dtype=np.int64)
+
+    def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
+        """The characters that begin in each piece, `(time,)`: the bytes that do not continue one."""
+        return self._lengths[token_ids]
 
     def best_ways(self, token_ids: TokenIds, count: int) -> tuple[list[TokenIds], NDArray[np.float64]]:
         """The likeliest ways to write the text of some tokens, at most `count`, and their log-probabilities."""

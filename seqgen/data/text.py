@@ -122,9 +122,49 @@ def open_source(path: str) -> BufferedReader:
 
 def read_lines(blocks: Iterable[str]) -> Iterator[str]:
     """Lines of a text that comes in blocks, line feeds kept."""
+    pieces: list[str] = []  # of a line that has not ended
+    for block in blocks:
+        *whole, rest = block.split("\n")
+        for line in whole:
+            yield "".join((*pieces, line, "\n"))
+            pieces.clear()
+        if rest:
+            pieces.append(rest)
+    if pieces:
+        yield "".join(pieces)
+
+
+def parts(blocks: Iterable[str], most: int) -> Iterator[str]:
+    """A text in parts that cut no word, save words that are longer than a part.
+
+    Args:
+        blocks (Iterable[str]): the text, cut anywhere.
+        most (int): characters of a part.
+
+    Yields:
+        str: at most so many characters; each part but the first begins with white space.
+    """
     rest = ""
     for block in blocks:
-        *whole, rest = (rest + block).split("\n")
-        yield from (line + "\n" for line in whole)
+        rest += block
+        start = 0
+        while len(rest) - start > most:
+            stop = start + most
+            border = next((i for i in range(stop, start, -1) if rest[i].isspace()), stop)
+            yield rest[start:border]
+            start = border
+        rest = rest[start:]
     if rest:
         yield rest
+
+
+def join_files(files: Iterable[Iterable[str]]) -> Iterator[str]:
+    """The blocks of several texts as one text, in which the end of a text ends a line."""
+    last = "\n"
+    for blocks in files:
+        first = True
+        for block in filter(None, blocks):
+            if first and last != "\n":
+                yield "\n"
+            yield block
+            first, last = False, block[-1]

@@ -11,10 +11,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen.data.normalization import Rule, known_rule, normalize
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokens import UNKNOWN, TokenIds, Tokenizer
 from seqgen.errors import ModelError
@@ -29,15 +31,25 @@ class CharTokenizer:
         chars (Iterable[str]): the known characters, without the unknown one.
         growing (bool): whether `encode` gives new characters an id. A corpus is read once, so its characters
             are learned on the way; afterwards `freeze` closes the list.
+        rule (Rule): how a text is tidied first.
+        unknown_in_training (bool): see `Tokenizer`.
     """
 
     file_name = "tokenizer.json"
     unk_id = 0
     begins_with_space = False
 
-    def __init__(self, chars: Iterable[str] = (), *, growing: bool = False) -> None:
+    def __init__(
+        self,
+        chars: Iterable[str] = (),
+        *,
+        growing: bool = False,
+        rule: Rule = "none",
+        unknown_in_training: bool = False,
+    ) -> None:
         self.chars = [UNKNOWN, *chars]
         self._growing = growing
+        self.rule, self.unknown_in_training = rule, unknown_in_training
         # One entry per Unicode code point: encoding is a single indexing operation at memory speed.
         self._ids = np.full(0x110000, -1, dtype=np.int32)
         self._ids[[ord(c) for c in self.chars]] = np.arange(len(self.chars), dtype=np.int32)
@@ -47,9 +59,13 @@ class CharTokenizer:
         """The UTF-8 bytes of each character."""
         return [c.encode() for c in self.chars]
 
+    def normalize(self, text: str) -> str:
+        """A text as `encode` reads it."""
+        return normalize(text, self.rule)
+
     def encode(self, text: str) -> TokenIds:
         """Token ids `(time,)` of a text."""
-        points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+        points = np.frombuffer(self.normalize(text).encode("utf-32-le"), dtype="<u4")
         ids = self._ids[points]
         unseen = ids < 0
         if unseen.any():
@@ -59,6 +75,10 @@ class CharTokenizer:
             else:
                 ids[unseen] = self.unk_id
         return np.asarray(ids, dtype=np.int64)
+
+    def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
+        """One character each, `(time,)`."""
+        return np.ones_like(token_ids)
 
     def freeze(self) -> None:
         """From here on an unseen character is unknown."""
@@ -72,7 +92,7 @@ class CharTokenizer:
 
     def to_bytes(self) -> bytes:
         """`tokenizer.json`: the characters as one JSON string."""
-        return (json.dumps({"kind": "char", "chars": "".join(self.chars[1:])}, ensure_ascii=False) + "\n").encode()
+        return _file(self, "char", {"chars": "".join(self.chars[1:])})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> CharTokenizer:
@@ -89,7 +109,8 @@ class CharTokenizer:
             chars = None
         if not isinstance(chars, str) or len(set(chars) | {UNKNOWN}) != len(chars) + 1:
             raise ModelError(f"{cls.file_name} is not a list of distinct characters")
-        return cls(chars)
+        # A file of before knew every character of its text.
+        return cls(chars, rule=_rule(data), unknown_in_training=_flag(data, default=False))
 
 
 class WordTokenizer:
@@ -97,40 +118,54 @@ class WordTokenizer:
 
     Args:
         words (Iterable[str]): the known words, without the unknown one and the line feed.
+        rule (Rule): how a text is tidied first.
+        unknown_in_training (bool): see `Tokenizer`.
     """
 
     file_name = "tokenizer.json"
     unk_id = 0
     begins_with_space = False
 
-    def __init__(self, words: Iterable[str]) -> None:
+    def __init__(self, words: Iterable[str], *, rule: Rule = "none", unknown_in_training: bool = True) -> None:
         self.words = ["<unk>", "\n", *words]
+        self.rule, self.unknown_in_training = rule, unknown_in_training
         self._ids = {word: i for i, word in enumerate(self.words)}
 
     @classmethod
-    def train(cls, lines: Iterable[str], vocab_size: int) -> WordTokenizer:
-        """Keep the most frequent words of some lines, of equally frequent ones those that come first.
+    def train(cls, parts: Iterable[str], vocab_size: int) -> WordTokenizer:
+        """Keep the most frequent words of a text, of equally frequent ones those that come first.
 
         Args:
-            lines (Iterable[str]): the text.
+            parts (Iterable[str]): the text, normalized by the rule `text`, in parts that cut no word.
             vocab_size (int): how many tokens at most, the unknown one and the line feed included.
         """
-        counts = Counter(itertools.chain.from_iterable(line.split() for line in lines))
+        counts = Counter(itertools.chain.from_iterable(part.split() for part in parts))
         del counts["<unk>"]  # in a text that was cut down to a vocabulary before
-        return cls(word for word, _ in counts.most_common(max(0, vocab_size - 2)))
+        return cls((word for word, _ in counts.most_common(max(0, vocab_size - 2))), rule="text")
 
     @property
     def token_bytes(self) -> Sequence[bytes]:
         """The UTF-8 bytes of each word, a space after it."""
         return [b"\n" if word == "\n" else f"{word} ".encode() for word in self.words]
 
+    def normalize(self, text: str) -> str:
+        """A text as `encode` reads it."""
+        return normalize(text, self.rule)
+
     def encode(self, text: str) -> TokenIds:
         """Token ids `(time,)` of a text."""
-        return np.fromiter((self._ids.get(word, self.unk_id) for word in WORD.findall(text)), dtype=np.int64)
+        words = WORD.findall(self.normalize(text))
+        return np.fromiter((self._ids.get(word, self.unk_id) for word in words), dtype=np.int64)
+
+    def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
+        """The characters of each word and of the white space before it, `(time,)`; the last has what is left."""
+        ends = np.fromiter((match.end() for match in WORD.finditer(text)), dtype=np.int64)
+        ends[-1:] = len(text)
+        return ends - np.concatenate([[0], ends[:-1]]) if len(ends) else ends
 
     def to_bytes(self) -> bytes:
         """`tokenizer.json`: a list of words."""
-        return (json.dumps({"kind": "word", "words": self.words[2:]}, ensure_ascii=False) + "\n").encode()
+        return _file(self, "word", {"words": self.words[2:]})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> WordTokenizer:
@@ -140,16 +175,33 @@ class WordTokenizer:
             ModelError: it is not what `to_bytes` writes.
         """
         try:
-            words = json.loads(content)["words"]
-            tokenizer = cls(words)
-            whole = isinstance(words, list) and len(tokenizer._ids) == len(words) + 2
+            data = json.loads(content)
+            words = data["words"]
+            whole = isinstance(words, list) and len({"<unk>", "\n", *words}) == len(words) + 2
             whole = whole and all(WORD.fullmatch(word) for word in words)
             " ".join(words).encode()  # JSON can spell half a surrogate pair, UTF-8 cannot
         except (ValueError, KeyError, TypeError, RecursionError):
             whole = False
         if not whole:
             raise ModelError(f"{cls.file_name} is not a list of distinct words")
-        return tokenizer
+        # A file of before does not say whether its vocabulary was cut.
+        return cls(words, rule=_rule(data), unknown_in_training=_flag(data, default=True))
+
+
+def _file(tokenizer: Tokenizer, kind: str, vocabulary: dict[str, str | list[str]]) -> bytes:
+    data = {"kind": kind, "normalization": tokenizer.rule, "unknown_in_training": tokenizer.unknown_in_training}
+    return (json.dumps(data | vocabulary, ensure_ascii=False) + "\n").encode()
+
+
+def _rule(data: dict[str, Any]) -> Rule:
+    return known_rule(data.get("normalization", "none"), CharTokenizer.file_name)
+
+
+def _flag(data: dict[str, Any], *, default: bool) -> bool:
+    flag = data.get("unknown_in_training", default)
+    if not isinstance(flag, bool):
+        raise ModelError(f"{CharTokenizer.file_name}: unknown_in_training is neither true nor false")
+    return flag
 
 
 def from_bytes(file_name: str, content: bytes) -> Tokenizer:

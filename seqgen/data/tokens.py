@@ -12,6 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen.data.normalization import Rule
+
 TokenIds = NDArray[np.int64]
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
@@ -23,18 +25,29 @@ class Tokenizer(Protocol):
         file_name (str): its file in a model directory.
         unk_id (int): the token of what it does not know.
         begins_with_space (bool): whether `encode` puts a space before a text, which `decode` takes away again.
+        rule (Rule): how a text is tidied before it becomes tokens; it stands in the file.
+        unknown_in_training (bool): whether the text that a model was trained on had unknown tokens. If not, the
+            probability that the model gives them means nothing.
     """
 
     file_name: str
     unk_id: int
     begins_with_space: bool
+    rule: Rule
+    unknown_in_training: bool
 
     @property
     def token_bytes(self) -> Sequence[bytes]:
         """The UTF-8 bytes that each token stands for; its length is the vocabulary size."""
 
+    def normalize(self, text: str) -> str:
+        """A text as `encode` reads it; see `seqgen.data.normalization`."""
+
     def encode(self, text: str) -> TokenIds:
-        """Token ids `(time,)` of a text; what is unknown becomes `unk_id`."""
+        """Token ids `(time,)` of a text, which is normalized first; what is unknown becomes `unk_id`."""
+
+    def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
+        """How many characters of a normalized text each token of its encoding stands for, `(time,)`."""
 
     def to_bytes(self) -> bytes:
         """The tokenizer's file."""

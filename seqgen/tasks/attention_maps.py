@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqgen.data.pieces import SPACE, SentencePieceTokenizer
+from seqgen.data.piece_training import SPACE
+from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokens import TokenIds, Tokenizer
 from seqgen.decode.step import no_probabilities
 from seqgen.errors import DataError, ModelError

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.data.corpus import TokenSpan
-from seqgen.data.tokens import Tokenizer
 from seqgen.decode.step import no_probabilities
 from seqgen.errors import NonFiniteError
 from seqgen.nets.recurrent import RecurrentNetwork
@@ -38,17 +37,10 @@ Predictions = Iterator[tuple[Tensor, NDArray[np.integer]]]
 """Logits `(rows, time, vocab)`, and the tokens `(rows, time)` that came."""
 
 
-def char_counts(tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """How many characters each token brings, `(vocab,)`: the bytes that do not continue a character."""
-    counts = [sum(byte & 0xC0 != 0x80 for byte in piece) for piece in tokenizer.token_bytes]
-    return np.asarray(counts, dtype=np.int64)
-
-
 @torch.inference_mode()
 def evaluate(
     network: LanguageNetwork,
     span: TokenSpan,
-    counts: NDArray[np.int64],
     *,
     lanes: int = 1,
     stop: Callable[[], bool] = lambda: False,
@@ -64,27 +56,25 @@ def evaluate(
     Args:
         network (LanguageNetwork): in evaluation mode.
         span (TokenSpan): at least two tokens; the first is given, not predicted.
-        counts (NDArray[np.int64]): characters per token, from `char_counts`.
         lanes (int): in how many parallel parts a recurrent network reads the text.
         stop (Callable[[], bool]): looked at now and then; true ends the pass.
         advance (Callable[[int], None]): told how many more tokens were predicted.
 
     Returns:
         dict[str, float] | None: `loss` in nats per token, `bits_per_char`, `perplexity` per token, `tokens` and
-        `chars` predicted; None when stopped.
+        `chars` of the text predicted; None when stopped.
 
     Raises:
         NonFiniteError: the network overflows.
     """
     lanes = max(1, min(lanes, len(span) // (2 * WARM_UP_TOKENS)))
     width = PASS_TOKENS if lanes == 1 else LANE_TOKENS
-    return _judged(_predictions(network, span, lanes, width, WINDOWS_AT_ONCE), counts, stop, advance)
+    return _judged(_predictions(network, span, lanes, width, WINDOWS_AT_ONCE), span, stop, advance)
 
 
 def evaluate_dynamically(
     network: LanguageNetwork,
     span: TokenSpan,
-    counts: NDArray[np.int64],
     lr: float,
     *,
     advance: Callable[[int], None] = lambda tokens: None,
@@ -98,7 +88,6 @@ def evaluate_dynamically(
     Args:
         network (LanguageNetwork): in evaluation mode; a copy of it learns.
         span (TokenSpan): as for `evaluate`.
-        counts (NDArray[np.int64]): characters per token.
         lr (float): learning rate.
         advance (Callable[[int], None]): told how many more tokens were predicted.
 
@@ -121,19 +110,19 @@ def evaluate_dynamically(
         with torch.no_grad():
             torch._foreach_add_(weights, gradients, alpha=-lr)
 
-    measures = _judged(_predictions(learner, span, 1, DYNAMIC_TOKENS, 1), counts, lambda: False, advance, learn)
+    measures = _judged(_predictions(learner, span, 1, DYNAMIC_TOKENS, 1), span, lambda: False, advance, learn)
     assert measures is not None  # nothing asks this pass to stop
     return measures
 
 
 def _judged(
     predictions: Predictions,
-    counts: NDArray[np.int64],
+    span: TokenSpan,
     stop: Callable[[], bool],
     advance: Callable[[int], None],
     learn: Callable[[Tensor], None] | None = None,
 ) -> dict[str, float] | None:
-    nats, tokens, chars = 0.0, 0, 0
+    nats, tokens = 0.0, 0
     for logits, targets in predictions:
         if stop():
             return None
@@ -143,14 +132,14 @@ def _judged(
             learn(loss / targets.size)
         nats += loss.item()
         tokens += targets.size
-        chars += int(counts[targets].sum())
         advance(targets.size)
     if not math.isfinite(nats):
         raise no_probabilities()
     loss_per_token = nats / tokens
+    chars = max(1, round(tokens * span.chars_per_token))
     return {
         "loss": loss_per_token,
-        "bits_per_char": nats / math.log(2) / max(1, chars),
+        "bits_per_char": nats / math.log(2) / chars,
         "perplexity": math.exp(min(loss_per_token, 700.0)),
         "tokens": tokens,
         "chars": chars,

@@ -11,7 +11,7 @@ from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks.card import Made, model_card, table
 from seqgen.tasks.gradient_watch import GradientWatch
 from seqgen.tasks.language_model import model_files, new_network
-from seqgen.tasks.language_model_judging import char_counts, evaluate
+from seqgen.tasks.language_model_judging import evaluate
 from seqgen.tasks.language_model_task import LanguageModelTask
 from seqgen.tasks.networks import LanguageConfig, LanguageNetwork
 
@@ -83,7 +83,7 @@ class LanguageModelRecipe:
         if self._corpus.valid is None:
             return {}
         note("judging the best weights: one pass over the whole validation part")
-        return evaluate(self._network.eval(), self._corpus.valid, char_counts(self._corpus.tokenizer), stop=stop)
+        return evaluate(self._network.eval(), self._corpus.valid, stop=stop)
 
     def summary(self, measures: Mapping[str, float]) -> str:
         """Nats and bits."""

@@ -18,7 +18,7 @@ from seqgen.data.corpus import Corpus
 from seqgen.data.lanes import Lanes
 from seqgen.nets.cross_entropy import cross_entropy
 from seqgen.tasks.gradient_watch import GradientWatch
-from seqgen.tasks.language_model_judging import char_counts, evaluate
+from seqgen.tasks.language_model_judging import evaluate
 from seqgen.tasks.networks import LanguageNetwork
 from seqgen.tasks.writing import Writer
 
@@ -57,21 +57,18 @@ class LanguageModelTask:
         self._lanes = Lanes(corpus.train, batch_size, chunk, seed)
         self._rows = share(self._lanes.num_lanes)
         here = len(range(self._lanes.num_lanes)[self._rows])
-        self._counts = char_counts(corpus.tokenizer)
         self.steps_per_epoch = self._lanes.steps_per_epoch
         self.criterion = "valid_loss" if corpus.valid is not None else None
         self._state = network.initial_state(here)
         self._after: list[Tensor] = []
         self._inputs = self._targets = torch.empty(0, dtype=torch.long)
         self._batch_tokens = self._step = 0
-        self._chars_per_token = 1.0
 
     def prepare(self, step: int) -> int:
         """Read the chunk of every lane here; an epoch begins with the zero state."""
         device, self._step = self._state.device, step
         inputs, targets, first = self._lanes.read(step, self._rows)
         self._state, self._after = self._carried(), []
-        self._chars_per_token = max(1, int(self._counts[targets.numpy()].sum())) / targets.numel()
         self._inputs, self._targets = inputs.to(device), targets.to(device)
         if first:
             self._state = torch.zeros_like(self._state)
@@ -96,7 +93,7 @@ class LanguageModelTask:
     def measures(self, losses: Mapping[str, float]) -> dict[str, Any]:
         """Nats per token and bits per character, and when a look is due how the gradient comes back through time."""
         loss = losses["model"]
-        measures = {"loss": loss, "bits_per_char": loss / math.log(2) / self._chars_per_token}
+        measures = {"loss": loss, "bits_per_char": loss / math.log(2) / self._corpus.train.chars_per_token}
         if self._watch is None:
             return measures
         return measures | self._watch.look(self._step + 1, self._inputs, self._targets, self._state)
@@ -105,7 +102,7 @@ class LanguageModelTask:
         """Validate in parallel lanes; an empty result without a validation part."""
         if self._corpus.valid is None:
             return {}
-        measures = evaluate(self._network, self._corpus.valid, self._counts, lanes=VALIDATION_LANES, stop=stop)
+        measures = evaluate(self._network, self._corpus.valid, lanes=VALIDATION_LANES, stop=stop)
         return (
             None if measures is None else {f"valid_{k}": measures[k] for k in ("loss", "bits_per_char", "perplexity")}
         )

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import functools
 import json
-import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.normalization import Rule
+from seqgen.data.pieces import SentencePieceTokenizer, with_rule
 from seqgen.data.tokenizers import CharTokenizer, WordTokenizer, from_bytes
-from seqgen.data.tokens import UNKNOWN, TokenIds, Utf8Stream, decode, vocab_size
+from seqgen.data.tokens import UNKNOWN, TokenIds, Tokenizer, Utf8Stream, decode, vocab_size
 from seqgen.errors import DataError, ModelError
 
 LINES = ["to be, or not to be: that is the question", "whether 'tis nobler in the mind to suffer", "  two  spaces"]
@@ -24,13 +26,21 @@ class ByteTokenizer:
     file_name = "none"
     unk_id = 0
     begins_with_space = False
+    rule: Rule = "none"
+    unknown_in_training = False
 
     @property
     def token_bytes(self) -> Sequence[bytes]:
         return [bytes([i]) for i in range(256)]
 
+    def normalize(self, text: str) -> str:
+        return text
+
     def encode(self, text: str) -> TokenIds:
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int64)
+
+    def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
+        return np.where(token_ids & 0xC0 == 0x80, 0, 1)
 
     def to_bytes(self) -> bytes:
         return b""
@@ -106,7 +116,8 @@ def test_a_character_tokenizer_survives_its_file() -> None:
 
 
 def test_the_character_file_is_readable_json() -> None:
-    assert json.loads(CharTokenizer("aé").to_bytes()) == {"kind": "char", "chars": "aé"}
+    content = CharTokenizer("aé", rule="text").to_bytes()
+    assert json.loads(content) == {"kind": "char", "normalization": "text", "unknown_in_training": False, "chars": "aé"}
     assert "é".encode() in CharTokenizer("aé").to_bytes()
 
 
@@ -165,9 +176,9 @@ def test_a_character_file_with_half_a_surrogate_pair_is_an_error() -> None:
         "to be, or not",
         "  leading and   many spaces  ",
         "\n\nlines\n\n",
-        "tabs\tand\rreturns\r\n",
+        "tabs\tand no-break\u00a0spaces",
         "unseen: é ß 漢字 🙂",
-        "\N{LATIN SMALL LIGATURE FI} \N{KELVIN SIGN} e\N{COMBINING ACUTE ACCENT}",
+        "\N{LATIN SMALL LIGATURE FI} \N{FULLWIDTH LATIN CAPITAL LETTER A}",
     ],
 )
 def test_sentencepiece_gives_any_text_back_unchanged(pieces: SentencePieceTokenizer, text: str) -> None:
@@ -207,13 +218,72 @@ def test_a_foreign_sentencepiece_file_is_an_error_that_names_it(content: bytes) 
         from_bytes("tokenizer.model", content)
 
 
-@pytest.mark.parametrize("size", [100, 5000])
-def test_an_impossible_vocabulary_is_an_error_that_says_what_to_try(size: int) -> None:
-    with pytest.raises(DataError, match=str(size)) as caught:
-        SentencePieceTokenizer.train(iter(LINES * 20), size)
-    assert "--vocab-size" in caught.value.hint
-    with pytest.raises(DataError, match="pieces from this text: there is none"):
-        SentencePieceTokenizer.train(iter([""]), size)
+def test_a_text_of_nothing_makes_no_pieces() -> None:
+    with pytest.raises(DataError, match="no text to make pieces of"):
+        SentencePieceTokenizer.train(iter(["", "\n"]), 300)
+
+
+# What a file says of its text ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["none", "text", "sentences"])
+def test_every_tokenizer_names_its_rule_in_its_file_and_keeps_to_it(rule: Rule, pieces: SentencePieceTokenizer) -> None:
+    # The bytes of a model without a rule, as seqgen wrote them before there were rules.
+    model = pieces.to_bytes().removesuffix(b"\x1a\x0d\x0a\x0bseqgen-text")
+    assert SentencePieceTokenizer(model).rule == "none"
+    tokenizers: list[Tokenizer] = [
+        CharTokenizer("a\u0308\u00e4\r\t \n", rule=rule),
+        WordTokenizer(["\u00e4", "a\u0308"], rule=rule),
+        SentencePieceTokenizer(model if rule == "none" else with_rule(model, rule)),
+    ]
+    for tokenizer in tokenizers:
+        again = from_bytes(tokenizer.file_name, tokenizer.to_bytes())
+        assert again.rule == rule
+        text = "\ufeffa\u0308\ta\u0308\r\n"
+        wanted = {"none": text, "text": "\u00e4\t\u00e4\n", "sentences": "\u00e4 \u00e4"}[rule]
+        assert again.normalize(text) == wanted
+        plain = SentencePieceTokenizer(model) if isinstance(again, SentencePieceTokenizer) else None
+        if plain is not None:
+            assert again.encode(text).tolist() == plain.encode(wanted).tolist()
+        assert again.encode(text).tolist() == again.encode(wanted).tolist()
+
+
+def test_a_file_of_before_there_were_rules_has_none() -> None:
+    chars = from_bytes("tokenizer.json", b'{"kind": "char", "chars": "ab"}')
+    words = from_bytes("tokenizer.json", b'{"kind": "word", "words": ["a"]}')
+    assert (chars.rule, words.rule) == ("none", "none")
+    # It could not say whether its words were all of them; of characters it always knew all.
+    assert (chars.unknown_in_training, words.unknown_in_training) == (False, True)
+
+
+@pytest.mark.parametrize("field", ['"normalization": "nfkd"', '"normalization": []', '"unknown_in_training": 1'])
+@pytest.mark.parametrize("kind", ['"kind": "char", "chars": "ab"', '"kind": "word", "words": ["a"]'])
+def test_a_file_with_fields_that_mean_nothing_is_an_error(kind: str, field: str) -> None:
+    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+        from_bytes("tokenizer.json", f"{{{kind}, {field}}}".encode())
+
+
+def test_pieces_with_bytes_know_everything(pieces: SentencePieceTokenizer) -> None:
+    assert not pieces.unknown_in_training
+
+
+# Lengths ------------------------------------------------------------------------------------------------------
+
+
+def test_lengths_of_words_are_those_of_the_text() -> None:
+    words = WordTokenizer(["a", "word"], rule="text")
+    text = "  a  zebra\n\tword\n \n a "
+    # "  a", "  zebra", "\n", "\tword", "\n", " \n", " a" and the space after it.
+    assert words.lengths(text, words.encode(text)).tolist() == [3, 7, 1, 5, 1, 2, 3]
+    assert words.lengths("  ", words.encode("  ")).tolist() == []
+
+
+def test_a_multi_byte_character_has_length_one(pieces: SentencePieceTokenizer) -> None:
+    text = "naïve café 漢字 🙂\n" * 3
+    chars = CharTokenizer("naïve")
+    assert chars.lengths(text, chars.encode(text)).tolist() == [1] * len(text)
+    assert pieces.lengths(text, pieces.encode(text)).sum() == len(text)
+    assert pieces.lengths("to be", pieces.encode("to be")).max() > 1
 
 
 # Sentences ----------------------------------------------------------------------------------------------------
@@ -236,8 +306,8 @@ sentences = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=
 
 
 def tidy(text: str) -> str:
-    """Only U+0020 is a space here; a no-break space is a character like any other."""
-    return re.sub(" +", " ", text).strip(" ")
+    """White space of any kind is a space; no byte order marks; letters and marks composed."""
+    return unicodedata.normalize("NFC", " ".join(text.replace("\ufeff", "").split()))
 
 
 @steady
@@ -318,16 +388,3 @@ def test_what_a_terminal_would_obey_is_shown_escaped() -> None:
     shown = [tokenizer.piece(i) for i in range(vocab_size(tokenizer))]
     assert all(piece.isprintable() for piece in shown)
     assert any("\\x1b" in piece for piece in shown)
-
-
-@pytest.mark.parametrize("sentences", [False, True])
-@pytest.mark.parametrize("size", [100, 5000])
-def test_the_hint_names_a_vocabulary_that_works(size: int, sentences: bool) -> None:
-    lines = [line for pair in PAIRS * 9 for line in pair]
-    with pytest.raises(DataError, match=rf"cannot make {size} pieces from this text: Vocab") as caught:
-        SentencePieceTokenizer.train(lines, size, sentences=sentences)
-    assert ("--tokens char" in caught.value.hint) == (not sentences)
-    found = re.search(r"--vocab-size (\d+)", caught.value.hint)
-    assert found is not None
-    tokenizer = SentencePieceTokenizer.train(lines, int(found[1]), sentences=sentences)
-    assert vocab_size(tokenizer) == int(found[1])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import get_args
@@ -14,12 +15,11 @@ from torch.nn.utils import parameters_to_vector
 from seqgen import modeldir
 from seqgen.config import Cell, RecurrentConfig, TextConfig, TransformerConfig, to_json
 from seqgen.data.corpus import Corpus, TokenSpan, build_corpus
-from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import ConfigError, ModelError, NonFiniteError
 from seqgen.nets.transformer_lm import TransformerNetwork
 from seqgen.tasks.language_model import LanguageModel, model_files, unknown_characters
-from seqgen.tasks.language_model_judging import DYNAMIC_TOKENS, char_counts, evaluate, evaluate_dynamically
+from seqgen.tasks.language_model_judging import DYNAMIC_TOKENS, evaluate, evaluate_dynamically
 from seqgen.tasks.language_model_task import LanguageModelTask
 from seqgen.tasks.networks import LanguageNetwork, language_config, language_network
 
@@ -52,10 +52,6 @@ def one_pass(network: LanguageNetwork, span: TokenSpan) -> float:
     return functional.cross_entropy(logits[0].double(), tokens[0, 1:]).item()
 
 
-def ones(count: int = VOCAB) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.ones(count, dtype=np.int64)
-
-
 # Judging ------------------------------------------------------------------------------------------------------
 
 
@@ -63,7 +59,7 @@ def ones(count: int = VOCAB) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 @pytest.mark.parametrize("length", [2, 300, 1024, 1025, 1026, 2500])
 def test_one_lane_is_one_exact_pass_whatever_the_chunks(tmp_path: Path, cell: Cell, length: int) -> None:
     network, span = network_of(cell), random_span(tmp_path, length)
-    measures = evaluate(network, span, ones(), lanes=1)
+    measures = evaluate(network, span, lanes=1)
     assert measures is not None
     loss = one_pass(network, span)
     assert measures["loss"] == pytest.approx(loss, abs=1e-5)
@@ -76,7 +72,7 @@ def test_a_uniform_network_scores_the_logarithm_of_the_vocabulary(tmp_path: Path
     network = network_of("gru")
     torch.nn.init.zeros_(network.output_matrix)
     torch.nn.init.zeros_(network.get_parameter("output.bias"))
-    measures = evaluate(network, random_span(tmp_path, 100), 2 * ones(), lanes=1)
+    measures = evaluate(network, dataclasses.replace(random_span(tmp_path, 100), chars_per_token=2.0), lanes=1)
     assert measures is not None
     # ln 6 = 1.791759 nats; at two characters a token log2(6) / 2 = 1.292481 bits per character.
     assert measures["loss"] == pytest.approx(1.791759, abs=1e-6)
@@ -88,7 +84,7 @@ def test_a_uniform_network_scores_the_logarithm_of_the_vocabulary(tmp_path: Path
 @pytest.mark.parametrize("lanes", [2, 7, 32])
 def test_many_lanes_agree_with_one(tmp_path: Path, lanes: int) -> None:
     network, span = network_of("lstm"), random_span(tmp_path, 20_011)
-    exact, fast = evaluate(network, span, ones(), lanes=1), evaluate(network, span, ones(), lanes=lanes)
+    exact, fast = evaluate(network, span, lanes=1), evaluate(network, span, lanes=lanes)
     assert exact is not None
     assert fast is not None
     assert fast["loss"] == pytest.approx(exact["loss"], abs=1e-2)
@@ -100,7 +96,7 @@ def test_warmed_up_lanes_score_exactly_what_a_forgetful_network_would(tmp_path: 
     # Without recurrence a prediction hangs on the last token alone, so lanes change nothing but the sum.
     network, span = network_of("rnn", num_layers=1), random_span(tmp_path, 256 * 4 + 1)
     network.get_parameter("layers.0.weight_hh_l0").data.zero_()
-    exact, fast = evaluate(network, span, ones(), lanes=1), evaluate(network, span, ones(), lanes=4)
+    exact, fast = evaluate(network, span, lanes=1), evaluate(network, span, lanes=4)
     assert exact is not None
     assert fast is not None
     assert fast["tokens"] == exact["tokens"] == 1024
@@ -109,7 +105,7 @@ def test_warmed_up_lanes_score_exactly_what_a_forgetful_network_would(tmp_path: 
 
 def test_a_short_text_is_judged_in_one_lane(tmp_path: Path) -> None:
     network, span = network_of("gru"), random_span(tmp_path, 400)
-    measures = evaluate(network, span, ones(), lanes=32)
+    measures = evaluate(network, span, lanes=32)
     assert measures is not None
     assert measures["tokens"] == 399
     assert measures["loss"] == pytest.approx(one_pass(network, span), abs=1e-5)
@@ -130,13 +126,13 @@ def test_judging_can_be_stopped(tmp_path: Path) -> None:
         asked.append(True)
         return len(asked) > 1
 
-    assert evaluate(network_of("rnn"), random_span(tmp_path, 5000), ones(), stop=stop) is None
+    assert evaluate(network_of("rnn"), random_span(tmp_path, 5000), stop=stop) is None
     assert len(asked) == 2
 
 
 def test_judging_tells_how_much_was_read(tmp_path: Path) -> None:
     read: list[int] = []
-    evaluate(network_of("rnn"), random_span(tmp_path, 2500), ones(), advance=read.append)
+    evaluate(network_of("rnn"), random_span(tmp_path, 2500), advance=read.append)
     assert sum(read) == 2499
     assert len(read) > 1
 
@@ -145,7 +141,7 @@ def test_judging_tells_how_much_was_read(tmp_path: Path) -> None:
 def test_dynamic_evaluation_predicts_each_part_before_it_learns_from_it(tmp_path: Path, cell: Cell) -> None:
     network, span = network_of(cell), random_span(tmp_path, 2 * DYNAMIC_TOKENS + 8)
     before = parameters_to_vector(network.parameters()).clone()
-    measures = evaluate_dynamically(network, span, ones(), 0.2)
+    measures = evaluate_dynamically(network, span, 0.2)
     assert torch.equal(parameters_to_vector(network.parameters()), before)
 
     learner, state, nats = network_of(cell).train(), network.initial_state(1), 0.0
@@ -168,26 +164,14 @@ def test_dynamic_evaluation_learns_what_repeats(tmp_path: Path) -> None:
     np.tile([0, 3, 1, 4, 2, 5], 200).astype(np.uint8).tofile(tmp_path / "tokens.bin")
     span = TokenSpan(tmp_path / "tokens.bin", "uint8", 0, 1200)
     for network in (network_of("lstm"), transformer_of(16)):
-        still = evaluate(network, span, ones())
+        still = evaluate(network, span)
         assert still is not None
-        assert evaluate_dynamically(network, span, ones(), 0.3)["loss"] < 0.9 * still["loss"]
+        assert evaluate_dynamically(network, span, 0.3)["loss"] < 0.9 * still["loss"]
 
 
 def test_a_rate_that_is_too_large_for_dynamic_evaluation_is_named(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteError, match="learning rate 1e\\+30"):
-        evaluate_dynamically(network_of("window"), random_span(tmp_path, 300), ones(), 1e30)
-
-
-def test_a_multi_byte_character_counts_as_one() -> None:
-    assert char_counts(CharTokenizer("aé€🙂")).tolist() == [1, 1, 1, 1, 1]
-
-
-def test_pieces_count_the_characters_that_they_begin() -> None:
-    text = "naïve café 漢字 🙂\n" * 3
-    tokenizer = SentencePieceTokenizer.train((f"naïve café and {word}\n" for word in "abcdefgh" * 9), 274)
-    counts = char_counts(tokenizer)
-    assert counts[tokenizer.encode(text)].sum() == len(text)
-    assert counts.max() > 1
+        evaluate_dynamically(network_of("window"), random_span(tmp_path, 300), 1e30)
 
 
 # Training -----------------------------------------------------------------------------------------------------
@@ -336,7 +320,7 @@ def test_a_saved_model_predicts_the_same(tmp_path: Path, cell: Cell) -> None:
     network = network_of(cell)
     loaded = LanguageModel.load(str(save(tmp_path / "model", network, CharTokenizer("abcde"))), CPU)
     span = random_span(tmp_path, 200)
-    assert evaluate(loaded.network, span, ones()) == evaluate(network, span, ones())
+    assert evaluate(loaded.network, span) == evaluate(network, span)
     assert loaded.network.config == network.config
     assert loaded.tokenizer.encode("edx").tolist() == [5, 4, 0]
     assert not any(parameter.requires_grad for parameter in loaded.network.parameters())
@@ -385,7 +369,7 @@ def test_a_transformer_predicts_each_token_once_from_half_a_context_or_more(
         logits, _ = network(tokens[None, begin:place], network.initial_state(1))
         nats -= logits[0, -1].log_softmax(dim=-1)[tokens[place]].item()
         assert place - begin >= min(place, context - new)
-    measures = evaluate(network, span, ones())
+    measures = evaluate(network, span)
     assert measures is not None
     assert measures["tokens"] == length - 1
     assert measures["loss"] == pytest.approx(nats / (length - 1), abs=1e-5)
