@@ -116,7 +116,7 @@ def test_a_network_that_overflows_is_not_judged(tmp_path: Path, cell: Cell) -> N
     network = network_of(cell)
     network.output_matrix.data.sign_().mul_(3e38)  # finite, as a weights file has to be
     with pytest.raises(NonFiniteError, match="not numbers"):
-        evaluate(network, random_span(tmp_path, 300), ones())
+        evaluate(network, random_span(tmp_path, 300))
 
 
 def test_judging_can_be_stopped(tmp_path: Path) -> None:
