@@ -47,8 +47,8 @@ def fault(name: str) -> str:
 
 
 def class_name(folder: str) -> str:
-    """The class that a folder stands for: its name, and what no name may have written as in a web address, `%1B`."""
-    return _NO_NAME.sub(_as_in_an_address, folder)
+    """The class that a folder stands for: its name in NFC; what no name may have is written as `%1B`."""
+    return _NO_NAME.sub(_as_in_an_address, unicodedata.normalize("NFC", folder))
 
 
 def _as_in_an_address(found: re.Match[str]) -> str:

@@ -63,6 +63,7 @@ def test_a_folder_of_any_name_is_a_class() -> None:
     assert class_name("a\\b") == "a%5Cb"
     assert class_name("x\udcff") == "x%FF"  # the byte that is no UTF-8
     assert class_name(" 50%, ripe") == " 50%, ripe"
+    assert class_name("e\u0301") == "é"  # as macOS stores it, and as a person types it
 
 
 @pytest.mark.parametrize(

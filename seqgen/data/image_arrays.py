@@ -59,6 +59,7 @@ class ImageArray:
     ) -> None:
         self.path, self._open, self._skip, self._labels = path, open_array, header.num_bytes, labels
         self._form = _form(path, header.shape)
+        self.empty: tuple[str, ...] = ()
         self.forms = Counter({self._form: header.shape[0]} if header.shape[0] else {})
 
     def read(self, size: tuple[int, int], faults: Faults) -> Iterator[Picture]:

@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -59,6 +59,8 @@ class ImageSource(Protocol):
 
     path: str
     forms: Counter[Form]
+    empty: tuple[str, ...]
+    """Folders beside those with images that hold none."""
 
     def read(self, size: tuple[int, int], faults: Faults) -> Iterator[Picture]:
         """Every image, in order.
@@ -93,16 +95,22 @@ class ImageFiles:
     def __init__(self, path: str, files: Callable[[], Iterator[ImageFile]]) -> None:
         self.path, self._files = path, files
         self.forms: Counter[Form] = Counter()
-        places: set[tuple[str, ...]] = set()
+        places, folders = set[tuple[str, ...]](), set[tuple[str, ...]]()
         for file in files():
+            folders.add(file.folders)
+            if file.open is None:
+                continue
             with contextlib.suppress(Exception), _opened(file) as image:  # `read` meets the fault again and names it
                 self.forms[form_of(image)] += 1
                 places.add(file.folders)
         self._depth = _shared(places)
+        self.empty = _without_images(folders, places)
 
     def read(self, size: tuple[int, int], faults: Faults) -> Iterator[Picture]:
         """See `ImageSource.read`."""
         for file in self._files():
+            if file.open is None:
+                continue
             try:
                 with _opened(file) as image:
                     image.draft(None, (2 * max(size), 2 * max(size)))  # a JPEG decodes to a fraction in less time
@@ -119,6 +127,15 @@ def _shared(places: set[tuple[str, ...]]) -> int:
     return sum(1 for _ in itertools.takewhile(lambda level: len(set(level)) == 1, zip(*places, strict=False)))
 
 
+def _without_images(folders: Iterable[tuple[str, ...]], places: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """The topmost folders below which there is no image, by the folders of all images."""
+    full = {place[:depth] for place in places for depth in range(len(place) + 1)}
+    tops = (
+        next((folder[: i + 1] for i in range(len(folder)) if folder[: i + 1] not in full), ()) for folder in folders
+    )
+    return tuple(sorted({"/".join(top) for top in tops if top}))
+
+
 # Decoding -----------------------------------------------------------------------------------------------------
 
 
@@ -127,6 +144,7 @@ def _opened(file: ImageFile) -> Iterator[Image.Image]:
     """An image whose header is read and whose pixels are not."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a file is usable or it is not
+        assert file.open is not None  # of a folder there is nothing to open
         with file.open() as content, Image.open(content, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}")

@@ -1,6 +1,7 @@
 """The files of a folder, a zip or a tar archive, one at a time.
 
-Nothing is unpacked to disk, so a name can lead nowhere, and no member is read that says it is very large.
+Nothing is unpacked to disk, so a name can lead nowhere, and no member is read that says it is very large. Folders are
+listed too, for a class folder without images is worth a word.
 `seqgen.data.image_files` decodes what is found here.
 """
 
@@ -26,20 +27,29 @@ from seqgen.errors import DataError
 from seqgen.names import shown
 
 MAX_MEMBER_BYTES = 2**27
+MAX_NAME = 255
+UTF8_NAME = 0x800
 
-# What readers of damaged archives raise; NotImplementedError is that of a zip whose compression nobody here knows.
+# What readers of damaged archives raise; RuntimeError is that of a zip that is encrypted, or compressed in a way that
+# nobody here knows.
 DAMAGE = (
-    *(OSError, EOFError, ValueError, NotImplementedError, struct.error),
+    *(OSError, EOFError, ValueError, RuntimeError, struct.error),
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
 )
 
 
 class ImageFile(NamedTuple):
-    """One file: its name for people, the folders that it lies in below the path, and how to open it."""
+    """One file, or a folder that may be empty.
+
+    Args:
+        name (str): for people.
+        folders (tuple[str, ...]): those that it lies in below the path; of a folder, with itself.
+        open (Callable[[], IO[bytes]] | None): opens a file; None of a folder.
+    """
 
     name: str
     folders: tuple[str, ...]
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], IO[bytes]] | None
 
 
 def in_file(path: str) -> Iterator[ImageFile]:
@@ -59,6 +69,7 @@ def in_folder(path: str) -> Iterator[ImageFile]:
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             subfolders[:] = [name for name in subfolders if _is_new(os.path.join(folder, name), seen)]
             below = Path(folder).relative_to(path).parts
+            yield ImageFile(folder, below, None)
             for name in sorted(name for name in names if not name.startswith(".")):
                 full = os.path.join(folder, name)
                 yield ImageFile(full, below, partial(_open, full))
@@ -89,8 +100,21 @@ def in_zip(path: str) -> Iterator[ImageFile]:
     """
     with reading(path), zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            if not member.is_dir():
-                yield from _member(path, member.filename, member.file_size, partial(archive.read, member))
+            name = _zip_name(member)
+            is_folder = name.endswith("/")
+            yield from _member(path, name, member.file_size, None if is_folder else partial(archive.read, member))
+
+
+def _zip_name(member: zipfile.ZipInfo) -> str:
+    """A name with slashes, which some programs on Windows write the other way round, and in UTF-8 where it is that.
+
+    A zip can say that its names are in UTF-8; some that are do not say it, and Python takes them for code page 437.
+    """
+    name = member.filename
+    if not member.flag_bits & UTF8_NAME:
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/")
 
 
 def is_tar(path: str) -> bool:
@@ -108,8 +132,8 @@ def in_tar(path: str) -> Iterator[ImageFile]:
     with reading(path), tarfile.open(path) as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
-            if not member.isdir():
-                yield from _member(path, member.name, member.size, partial(_from_tar, archive, member))
+            read = None if member.isdir() else partial(_from_tar, archive, member)
+            yield from _member(path, member.name, member.size, read)
 
 
 def _from_tar(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -119,16 +143,22 @@ def _from_tar(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return content.read()
 
 
-def _member(path: str, name: str, size: int, read: Callable[[], bytes]) -> Iterator[ImageFile]:
-    *folders, _ = parts = PurePosixPath(name).parts or ("",)
+def _member(path: str, name: str, size: int, read: Callable[[], bytes] | None) -> Iterator[ImageFile]:
+    parts = PurePosixPath(name).parts
     if any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in parts):
         return
-    yield ImageFile(f"{path}: {name}", tuple(folders), partial(_content, folders, size, read))
+    if read is None:
+        yield ImageFile(f"{path}: {name}", parts, None)
+    else:
+        folders = parts[:-1]
+        yield ImageFile(f"{path}: {name}", folders, partial(_content, folders, size, read))
 
 
-def _content(folders: list[str], size: int, read: Callable[[], bytes]) -> IO[bytes]:
+def _content(folders: tuple[str, ...], size: int, read: Callable[[], bytes]) -> IO[bytes]:
     if ".." in folders or "/" in folders:
         raise ValueError("its name leads out of the archive")
+    if any(len(folder) > MAX_NAME for folder in folders):
+        raise ValueError("the name of its folder is longer than any folder's")
     if size > MAX_MEMBER_BYTES:
         raise ValueError(f"{size:,} bytes unpacked, more than {MAX_MEMBER_BYTES:,}")
     return BytesIO(read())

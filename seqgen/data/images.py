@@ -12,7 +12,7 @@ import json
 import shutil
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,9 @@ from seqgen.data.image_fit import fitted
 from seqgen.data.image_folders import in_file, in_folder, in_tar, in_zip, is_tar
 from seqgen.data.image_pixels import Form
 from seqgen.errors import DataError, UsageError
+from seqgen.names import on_one_line
 
+NAMED = 3
 INDEX, PIXELS, LABELS = "images.json", "pixels.bin", "labels.bin"
 WANTED = "give a folder, zip or tar of image files, an idx file or an npz file"
 
@@ -44,14 +46,21 @@ class ImageSet:
         pixels (NDArray[np.uint8]): `(images, channels, height, width)`, 0 to 255, memory-mapped.
         labels (NDArray[np.int64] | None): the class of each image, `(images,)`.
         classes (tuple[str, ...]): the names of the classes, none without labels.
+        empty (tuple[str, ...]): folders beside those with images that hold none.
     """
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64] | None
     classes: tuple[str, ...]
+    empty: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def lacking(self) -> str:
+        """What to say of an image set without labels, or of one class: which folders hold no image."""
+        return f"; there is no image in {_some(self.empty)}" if self.empty else ""
 
     def read(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
         """Some images and their labels.
@@ -93,17 +102,25 @@ def build_images(config: ImageConfig, directory: Path, warn: Callable[[str], Non
     if faults.count:
         warn(str(faults))
     labels, classes = _number(given, names, warn)
+    empty = [on_one_line(folder) for source in sources for folder in source.empty]
+    if classes and empty:
+        warn(f"no images in {_some(empty)}: {'it is no class' if len(empty) == 1 else 'they are no classes'}")
     (directory / LABELS).write_bytes(b"" if labels is None else labels.tobytes())
     shape = (len(given), form.channels, form.height, form.width)
-    modeldir.write_file(directory / INDEX, modeldir.json_bytes({"shape": shape, "classes": classes}))
+    modeldir.write_file(directory / INDEX, modeldir.json_bytes({"shape": shape, "classes": classes, "empty": empty}))
     return _reopen(directory)
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few of some names."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
 
 
 def _reopen(directory: Path) -> ImageSet:
     try:
         index = json.loads((directory / INDEX).read_bytes())
         count, channels, height, width = index["shape"]
-        classes = tuple(map(str, index["classes"]))
+        classes, empty = tuple(map(str, index["classes"])), tuple(map(str, index.get("empty", ())))
         sizes = count * channels * height * width, 8 * count if classes else 0
         whole = sizes == tuple((directory / name).stat().st_size for name in (PIXELS, LABELS)) and count > 0
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -114,7 +131,7 @@ def _reopen(directory: Path) -> ImageSet:
         )
     labels = np.fromfile(directory / LABELS, np.int64) if classes else None
     pixels = np.memmap(directory / PIXELS, np.uint8, mode="r", shape=(count, channels, height, width))
-    return ImageSet(np.asarray(pixels), labels, classes)
+    return ImageSet(np.asarray(pixels), labels, classes, empty)
 
 
 # Finding ------------------------------------------------------------------------------------------------------

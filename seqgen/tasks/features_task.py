@@ -34,7 +34,8 @@ def labels_of(images: ImageSet) -> Indices:
     """
     if images.labels is None or len(images.classes) < 2:
         raise DataError(
-            f"the images have {'one class only' if images.classes else 'no labels'}: there is nothing to tell apart",
+            f"the images have {'one class only' if images.classes else 'no labels'}, so there is nothing to tell apart"
+            f"{images.lacking}",
             hint="a folder of folders names them, or an idx file with labels beside it, or an npz with labels",
         )
     return images.labels

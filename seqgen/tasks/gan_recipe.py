@@ -43,7 +43,7 @@ class GanRecipe:
             raise DataError("one image is not enough to train on")
         if self._settings.network.arch == "cgan" and self._images.labels is None:
             raise DataError(
-                "a cgan needs labels, and these images have none",
+                f"a cgan needs labels, and these images have none{self._images.lacking}",
                 hint="give a folder of one folder per class, or an idx or npz file with labels; or take --arch dcgan",
             )
 

@@ -8,6 +8,7 @@ value. Therefore images are always made `TOGETHER` at a time, and the last batch
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -125,6 +126,7 @@ def class_indices(model: GanModel, asked: Sequence[str]) -> list[int]:
 
 
 def _indices(classes: Sequence[str], value: str) -> list[int]:
+    value = unicodedata.normalize("NFC", value)  # as the names of classes are
     if value in classes:
         return [classes.index(value)]
     names = [name if name in classes else name.strip() for name in value.split(",")]

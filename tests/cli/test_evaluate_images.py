@@ -255,7 +255,7 @@ def test_resumed_it_ends_like_a_run_that_was_not_cut(folder: Path, call: Call) -
 def test_images_without_classes_are_refused_before_a_run_begins(folder: Path, call: Call) -> None:
     np.savez("data.npz", images=draw(10, 0)[0])
     ended = call(*TRAIN.split(), "--out", "run")
-    assert (ended.code, ended.error) == (2, "the images have no labels: there is nothing to tell apart")
+    assert (ended.code, ended.error) == (2, "the images have no labels, so there is nothing to tell apart")
     assert not Path("run").exists()
 
 

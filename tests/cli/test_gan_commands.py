@@ -152,6 +152,19 @@ def test_what_cannot_be_trained_is_said_in_a_sentence(
     assert not (folder / "models").exists()
 
 
+@pytest.mark.parametrize("line", ["gan-train in --arch cgan", "train-features in", "gan-train in.zip --arch cgan"])
+def test_a_class_folder_without_images_is_named(line: str, call: Call, folder: Path) -> None:
+    for name in ("a", "b"):
+        (folder / "in" / name).mkdir(parents=True)
+    for i in range(20):
+        Image.new("L", (8, 8), i).save(folder / "in" / "a" / f"{i}.png")
+    shutil.make_archive("in", "zip", "in")
+    done = call(*line.split(), "--steps", "1", "--threads", "1")
+    assert done.code == 2
+    assert "; there is no image in b" in done.error
+    assert not (folder / "models").exists()
+
+
 def test_a_resumed_run_keeps_its_game(tiny_gan: TinyModel, call: Call, folder: Path) -> None:
     words = f"gan-train {tiny_gan.data} --steps 2 {SIZES} --out m".split()
     assert call(*words).code == 0

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import struct
 import tarfile
+import zipfile
+from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +33,7 @@ def test_folders_and_files_come_in_order_of_name(tmp_path: Path) -> None:
     for name in ("b/2", "b/10", "a/z/1", "c", "a/1"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(PNG)
-    found = list(in_folder(str(tmp_path)))
+    found = [file for file in in_folder(str(tmp_path)) if file.open]
     assert [file.name for file in found] == [str(tmp_path / name) for name in ("c", "a/1", "a/z/1", "b/10", "b/2")]
     assert [file.folders for file in found] == [(), ("a",), ("a", "z"), ("b",), ("b",)]
 
@@ -83,6 +87,105 @@ def test_a_member_that_unpacks_to_too_much_is_not_unpacked(
     source, faults = ImageFiles("x", holder(tmp_path / "x", {"a.png": PNG, "b.png": bytes(10_001)})), Faults()
     assert labels_of(source, faults) == [None]
     assert "b.png (10,001 bytes unpacked, more than 10,000)" in str(faults)
+
+
+@pytest.mark.parametrize("system", [0, 3])
+def test_folders_of_a_zip_that_was_made_on_windows_are_folders(tmp_path: Path, system: int) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in ("set\\", "set\\cat\\", "set\\cat\\1.png", "set\\dog\\deep\\2.png", "set\\.hidden\\3.png"):
+            member = zipfile.ZipInfo(name)
+            member.create_system = system
+            archive.writestr(member, b"" if name.endswith("\\") else PNG)
+        archive.writestr("..\\..\\evil.png", PNG)
+    source, faults = ImageFiles("x", partial(in_zip, str(tmp_path / "x.zip"))), Faults()
+    assert labels_of(source, faults) == ["cat", "dog"]
+    assert faults.first == [f"{tmp_path}/x.zip: ../../evil.png (its name leads out of the archive)"]
+
+
+def with_flags(path: Path, change: Callable[[int], int]) -> None:
+    """Change what a zip says of each member, in its own header and in the directory."""
+    content = bytearray(path.read_bytes())
+    for head, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        for found in re.finditer(re.escape(head), bytes(content)):
+            (flags,) = struct.unpack_from("<H", content, found.start() + place)
+            struct.pack_into("<H", content, found.start() + place, change(flags))
+    path.write_bytes(content)
+
+
+def test_names_in_a_zip_are_utf8_where_they_can_be(tmp_path: Path) -> None:
+    zipped(tmp_path / "x", dict.fromkeys(["Äpfel/1.png", "Zuge/2.png"], PNG))
+    path = tmp_path / "x.zip"
+    with_flags(path, lambda flags: flags & ~0x800)  # it no longer says that its names are UTF-8
+    path.write_bytes(path.read_bytes().replace(b"Zuge", b"Z\x81ge"))  # no UTF-8: code page 437
+    assert labels_of(ImageFiles("x", partial(in_zip, str(path)))) == ["Äpfel", "Züge"]
+
+
+def test_an_encrypted_zip_is_named(tmp_path: Path) -> None:
+    zipped(tmp_path / "x", {"a/1.png": PNG, "b/2.png": PNG})
+    with_flags(tmp_path / "x.zip", lambda flags: flags | 1)
+    source, faults = ImageFiles("x", partial(in_zip, str(tmp_path / "x.zip"))), Faults()
+    assert labels_of(source, faults) == []
+    assert faults.count == 2
+    assert "encrypted" in faults.first[0]
+
+
+def test_a_tar_may_begin_its_names_with_a_dot(tmp_path: Path) -> None:
+    files = {"./set/cat/1.png": PNG, "./set/dog/2.png": PNG, "./set/._dog": b"?", "./set/dog/._2.png": b"?"}
+    source, faults = ImageFiles("x", tarred(tmp_path / "x", files)), Faults()
+    assert labels_of(source, faults) == ["cat", "dog"]
+    assert not faults.count
+
+
+@pytest.mark.parametrize("holder", [zipped, tarred])
+def test_a_name_that_no_folder_could_have_is_no_class(tmp_path: Path, holder: Any) -> None:
+    files = dict.fromkeys([f"{'a' * 300}/1.png", "b/2.png", "c/3.png"], PNG)
+    source, faults = ImageFiles("x", holder(tmp_path / "x", files)), Faults()
+    assert labels_of(source, faults) == ["b", "c"]
+    assert "longer than any folder's" in str(faults)
+
+
+# Folders without images -------------------------------------------------------------------------------------------
+
+
+def holding(kind: str, root: Path, *names: str) -> ImageFiles:
+    """Files and, where a name ends in a slash, empty folders."""
+    path = root / f"x.{kind}"
+    if kind == "folder":
+        for name in names:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).mkdir() if name.endswith("/") else (path / name).write_bytes(PNG if "png" in name else b"?")
+        return ImageFiles(str(path), partial(in_folder, str(path)))
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, PNG if "png" in name else b"")
+        return ImageFiles(str(path), partial(in_zip, str(path)))
+    with tarfile.open(path, "w") as tar:
+        for name in names:
+            member = tarfile.TarInfo(name.rstrip("/"))
+            member.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            member.size = len(PNG) if "png" in name else 0
+            tar.addfile(member, BytesIO(PNG) if "png" in name else None)
+    return ImageFiles(str(path), partial(in_tar, str(path)))
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+@pytest.mark.parametrize(
+    ("names", "empty"),
+    [
+        (["a/1.png", "b/"], ("b",)),
+        (["set/a/1.png", "set/a/2.png", "set/b/"], ("set/b",)),
+        (["a/1.png", "b/2.png", "c/", "d/deep/deeper/"], ("c", "d")),
+        (["a/1.png", "b/notes.txt"], ("b",)),
+        (["a/1.png", "b/deep/2.png"], ()),
+        (["1.png", "2.png"], ()),
+        (["a/1.png", ".b/"], ()),
+    ],
+)
+def test_folders_without_images_are_told_of(
+    tmp_path: Path, kind: str, names: list[str], empty: tuple[str, ...]
+) -> None:
+    assert holding(kind, tmp_path, *names).empty == empty
 
 
 def test_a_member_that_lies_about_its_size_is_named(tmp_path: Path) -> None:

@@ -136,6 +136,35 @@ def test_labels_that_some_images_lack_are_not_used(tmp_path: Path) -> None:
     assert warnings == ["1 of 3 images are in no class: the labels of the others are not used"]
 
 
+@pytest.mark.parametrize(
+    ("empty", "said"),
+    [
+        (["c"], "no images in c: it is no class"),
+        (["c", "d"], "no images in c, d: they are no classes"),
+        (list("cdefg"), "no images in c, d, e and 2 more: they are no classes"),
+    ],
+)
+def test_classes_without_images_are_named(tmp_path: Path, empty: list[str], said: str) -> None:
+    for name in "ab":
+        png(tmp_path / "in" / name / "1.png", 0)
+    for name in empty:
+        (tmp_path / "in" / name).mkdir()
+    warnings: list[str] = []
+    built = build(tmp_path, str(tmp_path / "in"), warn=warnings.append)
+    assert built.classes == ("a", "b")
+    assert warnings == [said]
+
+
+def test_where_one_class_alone_has_images_the_others_are_known(tmp_path: Path) -> None:
+    png(tmp_path / "in" / "a" / "1.png", 0)
+    for name in ("b", "c\nd"):
+        (tmp_path / "in" / name).mkdir()
+    built = build(tmp_path, str(tmp_path / "in"))
+    assert built.labels is None
+    assert built.lacking == "; there is no image in b, c\\nd"
+    assert build(tmp_path, "gone").lacking == built.lacking  # a reopened set knows it too
+
+
 # Size and channels --------------------------------------------------------------------------------------------
 
 
