@@ -17,6 +17,7 @@ from seqgen.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
+    from seqgen.data.tables import Keys
     from seqgen.tasks.translation import TranslationModel
 
 DEFAULT = "shakespeare-lstm"
@@ -27,7 +28,16 @@ LANGUAGE, TRANSLATION, IMAGES = "Language models", "Translation models", "Images
 COMPARING = {"features", "weights", "save_statistics"}
 OPTIONS = {
     "language-model": {"tail", "dynamic"},
-    "translation": {"beam", "length_penalty", "search_errors", "min_length", "max_nodes", "max_seconds"},
+    "translation": {
+        "source_key",
+        "target_key",
+        "beam",
+        "length_penalty",
+        "search_errors",
+        "min_length",
+        "max_nodes",
+        "max_seconds",
+    },
     "images": COMPARING | {"samples"},
     "sets of images": COMPARING,
     "image-features": set[str](),
@@ -63,6 +73,8 @@ def evaluate(
             rich_help_panel=LANGUAGE,
         ),
     ] = 0.0,
+    source_key: options.SourceKey = "",
+    target_key: options.TargetKey = "",
     beam: Annotated[
         int, typer.Option(min=1, metavar="K", help="Width of the beam.", rich_help_panel=TRANSLATION)
     ] = SEARCH.beam_size,
@@ -132,6 +144,8 @@ def evaluate(
     ```
     """
     from seqgen import modeldir
+    from seqgen.data.kinds import kind_of
+    from seqgen.data.tables import Keys
     from seqgen.train import runtime
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
@@ -139,7 +153,7 @@ def evaluate(
     used = runtime.set_threads(threads, place)
     runtime.keep_memory()
     chosen = options.given(ctx)
-    no_model = "model" not in chosen and (bool(chosen.keys() & COMPARING) or evaluate_images.are_images(paths))
+    no_model = "model" not in chosen and (bool(chosen.keys() & COMPARING) or "images" in map(kind_of, paths))
     task = "sets of images" if no_model else modeldir.read_config(modeldir.locate(model)).task
     terminal.detail(f"{task if no_model else f'{model}: {task}'}; {place}, {used} threads")
     if misplaced := chosen.keys() & (set[str]().union(*OPTIONS.values()) - OPTIONS.get(task, set())):
@@ -163,7 +177,8 @@ def evaluate(
                 max_nodes=max_nodes,
                 max_seconds=max_seconds,
             )
-            _pairs(model, tuple(paths), search, place, terminal, search_errors=search_errors, as_json=as_json)
+            pairs = _read_pairs(tuple(paths), Keys(source_key, target_key))
+            _pairs(model, pairs, search, place, terminal, search_errors=search_errors, as_json=as_json)
         case _:
             _text(model, paths, tail, dynamic, place, terminal, as_json=as_json)
 
@@ -197,9 +212,18 @@ def _text(
     )
 
 
+def _read_pairs(paths: tuple[str, ...], keys: Keys) -> list[tuple[str, str]]:
+    from seqgen.data.pair_files import read_pairs
+
+    pairs = list(read_pairs(paths, keys))
+    if not pairs:
+        raise UsageError(f"{', '.join(paths)}: no sentence pairs")
+    return pairs
+
+
 def _pairs(
     model: str,
-    paths: tuple[str, ...],
+    pairs: list[tuple[str, str]],
     search: SearchConfig,
     place: torch.device,
     terminal: Terminal,
@@ -207,15 +231,11 @@ def _pairs(
     search_errors: bool,
     as_json: bool,
 ) -> None:
-    from seqgen.data.pair_files import read_pairs
     from seqgen.tasks.translating import Translator
     from seqgen.tasks.translation import TranslationModel
     from seqgen.tasks.translation_task import judge_lines
 
     loaded = TranslationModel.load(model, place)
-    pairs = list(read_pairs(paths))
-    if not pairs:
-        raise UsageError(f"{', '.join(paths)}: no sentence pairs")
     if search_errors:
         _search_errors(loaded, pairs, search, terminal, as_json=as_json)
         return

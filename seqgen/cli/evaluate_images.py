@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 # Fakes that a GAN makes when there are more real images than this, or only their statistics.
 SAMPLES = 10_000
 SEED = 0
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
-ARCHIVES = (b"\0\0", b"\x1f\x8b", b"PK")  # idx; gzipped idx or tar; zip or npz
 
 
 @dataclass(frozen=True)
@@ -48,21 +44,6 @@ class Wanted:
     weights: Path | None
     samples: int
     save_statistics: Path | None
-
-
-def are_images(paths: Sequence[str]) -> bool:
-    """Whether paths hold images rather than text: files by what they begin with, folders by the names in them."""
-    return all(_holds_images(Path(path)) for path in paths)
-
-
-def _holds_images(path: Path) -> bool:
-    try:
-        if path.is_dir():
-            return any(file.suffix.lower() in SUFFIXES for file in itertools.islice(path.rglob("*"), 1000))
-        with path.open("rb") as file:
-            return file.read(2) in ARCHIVES or tarfile.is_tarfile(path)
-    except OSError:
-        return False
 
 
 # What is judged -----------------------------------------------------------------------------------------------

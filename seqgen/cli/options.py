@@ -20,6 +20,20 @@ Peephole = Annotated[
     typer.Option(help="What gates of --cell peephole see: own unit, or all.", rich_help_panel=MODEL),
 ]
 
+SourceKey = Annotated[
+    str,
+    typer.Option(
+        "--source-key",
+        metavar="NAME",
+        help="Column or key of a table's sources, such as de or translation.de; a number where there is no header.",
+        rich_help_panel=DATA,
+    ),
+]
+TargetKey = Annotated[
+    str,
+    typer.Option("--target-key", metavar="NAME", help="Column or key of a table's targets.", rich_help_panel=DATA),
+]
+
 SamplingSeed = Annotated[int | None, typer.Option("--seed", help="Same seed, same text; drawn and printed if absent.")]
 Device = Annotated[
     str,

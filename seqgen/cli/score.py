@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -18,11 +17,13 @@ def score(
         list[str] | None,
         typer.Argument(
             metavar="SOURCE TARGET",
-            help="Two aligned files, or one .tsv or .jsonl; else source TAB target from stdin.",
+            help="Two aligned files, or one TSV, CSV or JSONL; else source TAB target from stdin (-).",
         ),
     ] = None,
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     per_token: Annotated[bool, typer.Option("--tokens", help="A column with each token's log-probability.")] = False,
+    source_key: options.SourceKey = "",
+    target_key: options.TargetKey = "",
     as_json: options.Json = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Pairs at a time.", rich_help_panel=options.MACHINE)] = 64,
     device: options.Device = "cpu",
@@ -41,7 +42,8 @@ def score(
     printf 'Ein Hund.\tA dog.\n' | seqgen score --tokens
     ```
     """
-    from seqgen.data.pair_files import parse_tabs, read_pairs
+    from seqgen.data.pair_files import read_pairs
+    from seqgen.data.tables import Keys
     from seqgen.tasks.translation import TranslationModel, force_decode
     from seqgen.train import runtime
 
@@ -51,14 +53,11 @@ def score(
     loaded = TranslationModel.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
 
-    def typed() -> Iterator[tuple[str, str]]:
-        if output.stdin_is_a_person():
-            terminal.note("source TAB target, one pair a line; Ctrl-D ends")
-        for number, line in enumerate(output.read_lines(), 1):
-            yield parse_tabs(line, f"standard input, line {number}")
-
-    size = 1 if not paths and output.stdin_is_a_person() else batch_size
-    for scored in force_decode(loaded, read_pairs(tuple(paths)) if paths else typed(), size):
+    live = not paths and output.stdin_is_a_person()
+    if live:
+        terminal.note("source TAB target, one pair a line; Ctrl-D ends")
+    pairs = read_pairs(tuple(paths or ["-"]), Keys(source_key, target_key))
+    for scored in force_decode(loaded, pairs, 1 if live else batch_size):
         if as_json:
             output.write_json(
                 {
@@ -72,7 +71,7 @@ def score(
         else:
             columns = [f"{sum(scored.log_probs):.4f}", str(len(scored.log_probs))]
             if per_token:
-                pairs = zip(scored.tokens, scored.log_probs, strict=True)
-                columns.append(" ".join(f"{token}={log_prob:.4f}" for token, log_prob in pairs))
+                cells = zip(scored.tokens, scored.log_probs, strict=True)
+                columns.append(" ".join(f"{token}={log_prob:.4f}" for token, log_prob in cells))
             output.write("\t".join(columns) + "\n")
         output.flush()

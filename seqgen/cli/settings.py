@@ -65,15 +65,15 @@ def settle(
     return settings
 
 
-def stored_paths(place: Path | None) -> list[str]:
-    """What the run in a directory, or of a settings file, was trained on; nothing if that cannot be told."""
+def stored_data(place: Path | None) -> dict[str, Any]:
+    """What the run in a directory, or of a settings file, says of its text; nothing if that cannot be told."""
     if place is None:
-        return []
+        return {}
     try:
         data = json.loads((place / "training.json" if place.is_dir() else place).read_bytes())
-        return [str(path) for path in data["settings"]["text"]["paths"]]
+        return dict(data["settings"]["text"])
     except (OSError, ValueError, TypeError, KeyError):
-        return []
+        return {}
 
 
 def replace(settings: Settings, chosen: Mapping[str, Any]) -> Settings:

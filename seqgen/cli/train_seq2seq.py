@@ -23,7 +23,7 @@ def train_seq2seq(
     ctx: typer.Context,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SOURCE TARGET", help="Two aligned files, or one .tsv or .jsonl with both sides."),
+        typer.Argument(metavar="SOURCE TARGET", help="Two aligned files, or one TSV, CSV or JSONL; - is stdin."),
     ] = None,
     valid: Annotated[
         list[str] | None,
@@ -33,6 +33,8 @@ def train_seq2seq(
             rich_help_panel=options.DATA,
         ),
     ] = None,
+    source_key: options.SourceKey = TEXT.source_key,
+    target_key: options.TargetKey = TEXT.target_key,
     vocab_size: Annotated[
         int, typer.Option(help="Sentencepiece pieces.", rich_help_panel=options.DATA)
     ] = TEXT.vocab_size,
@@ -112,8 +114,8 @@ def train_seq2seq(
 
     ```sh
     seqgen train-seq2seq train.de train.en --valid val.de val.en
-    seqgen train-seq2seq pairs.tsv --attention additive --minutes 10 --out m
-    seqgen train-seq2seq train.de train.en --attention none --reverse-source
+    seqgen train-seq2seq pairs.csv --source-key de --target-key en --minutes 10 --out m
+    paste train.de train.en | seqgen train-seq2seq - --attention none --reverse-source
     ```
     """
     COMMAND.run(ctx)
@@ -121,7 +123,7 @@ def train_seq2seq(
 
 def pairs_directory(text: ParallelConfig, architecture: str) -> Path:
     """The default run directory of a model of some sentence pairs."""
-    first, *others = (Path(path).name for path in text.paths)
+    first, *others = ("stdin" if path == "-" else Path(path).name for path in text.paths)
     languages = "-".join(Path(name).suffix[1:] or name for name in (first, *others))
     name = f"{Path(first).stem}-{languages}" if others else Path(first).stem
     return Path("models") / f"{name}-{architecture}"
@@ -136,7 +138,7 @@ def _recipe(settings: TranslationSettings, terminal: Terminal) -> Recipe:
 COMMAND = Command(
     name="train-seq2seq",
     defaults=DEFAULTS,
-    missing=UsageError("no sentence pairs to train on", hint="seqgen train-seq2seq SOURCE TARGET, or one TSV or JSONL"),
+    missing=UsageError("no sentence pairs to train on", hint="seqgen train-seq2seq SOURCE TARGET, or one table"),
     directory=lambda settings: pairs_directory(settings.text, "seq2seq"),
     recipe=_recipe,
     try_it="seqgen translate",

@@ -9,7 +9,7 @@ import typer
 
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
-from seqgen.cli.settings import stored_paths
+from seqgen.cli.settings import stored_data
 from seqgen.cli.train_lm import text_directory
 from seqgen.cli.train_seq2seq import pairs_directory
 from seqgen.cli.training import Command, Recipe
@@ -32,6 +32,8 @@ TEXT, PAIRS = TransformerTextSettings(), TransformerPairsSettings()
 NETWORK, TRAIN = TEXT.network, TEXT.train
 FOR_TEXT = {"tokens"}
 FOR_PAIRS = {
+    "source_key",
+    "target_key",
     "decoder_layers",
     "joint",
     "max_tokens",
@@ -56,7 +58,7 @@ def train_transformer(
         list[str] | None,
         typer.Argument(
             metavar="DATA | SOURCE TARGET",
-            help="A text (file, folder or -), or two aligned files, or one .tsv or .jsonl with both sides.",
+            help="A text (file, folder or -), or two aligned files, or one TSV, CSV or JSONL with both sides.",
         ),
     ] = None,
     valid: Annotated[
@@ -76,6 +78,8 @@ def train_transformer(
             help="Sentencepiece pieces.", show_default=_either("vocab_size", "text"), rich_help_panel=options.DATA
         ),
     ] = TEXT.text.vocab_size,
+    source_key: options.SourceKey = PAIRS.text.source_key,
+    target_key: options.TargetKey = PAIRS.text.target_key,
     joint: Annotated[
         bool,
         typer.Option(
@@ -216,8 +220,8 @@ def train_transformer(
 ) -> None:
     """Train a Transformer: a language model on text, or an encoder-decoder on sentence pairs.
 
-    One path is a text, two are pairs, and so is a .tsv or .jsonl. Without a bound a text takes ten minutes, pairs
-    thirty. Ctrl-C saves and stops; --resume goes on bit for bit.
+    One path is a text, two are pairs, and so is a table, which is known by its content. Without a bound a text takes
+    ten minutes, pairs thirty. Ctrl-C saves and stops; --resume goes on bit for bit.
 
     ```sh
     seqgen train-transformer data.txt
@@ -226,20 +230,26 @@ def train_transformer(
     ```
     """
     chosen = options.given(ctx)
-    known = paths or stored_paths(shared["out"] if shared["resume"] else shared["config"])
-    command = COMMANDS[_is_pairs(known)]
-    if misplaced := chosen.keys() & (FOR_TEXT if _is_pairs(known) else FOR_PAIRS):
+    if paths:
+        pairs = _are_pairs(paths, source_key, target_key)
+    else:
+        pairs = "max_tokens" in stored_data(shared["out"] if shared["resume"] else shared["config"])
+    if misplaced := chosen.keys() & (FOR_TEXT if pairs else FOR_PAIRS):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(misplaced))
-        raise UsageError(f"{names} does not apply to {'sentence pairs' if _is_pairs(known) else 'a text'}")
-    if valid and not _is_pairs(known):
+        raise UsageError(f"{names} does not apply to {'sentence pairs' if pairs else 'a text'}")
+    if valid and not pairs:
         if len(valid) > 1:
             raise UsageError("a text is validated on one path or fraction", hint="two paths go with sentence pairs")
         chosen["valid"] = valid[0]
-    command.run(ctx, chosen)
+    COMMANDS[pairs].run(ctx, chosen)
 
 
-def _is_pairs(paths: list[str]) -> bool:
-    return len(paths) > 1 or any(path.endswith((".tsv", ".jsonl")) for path in paths)
+def _are_pairs(paths: list[str], source_key: str, target_key: str) -> bool:
+    from seqgen.data.kinds import kind_of
+    from seqgen.data.tables import Keys
+
+    keys = Keys(source_key, target_key)
+    return len(paths) > 1 or any(keys) or kind_of(paths[0], keys) == "table"
 
 
 def _text_recipe(settings: TransformerTextSettings, terminal: Terminal) -> Recipe:

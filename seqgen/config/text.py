@@ -62,7 +62,8 @@ class RecurrentTextConfig(TextConfig):
 class ParallelConfig:
     """Where the sentence pairs come from, and how they become batches.
 
-    `paths` are two aligned files, or one file with both sides (TSV, or JSONL by its ending); `valid` likewise. In the
+    `paths` are two aligned files, or one table with both sides (tabs, CSV or JSON lines); `valid` likewise. The sides
+    are the columns or keys `source_key` and `target_key`, if these are not empty (`seqgen.data.tables`). In the
     order `length` a batch holds pairs of similar length, `batch_size` of them on average and the same number of tokens
     each time; in the order `random` it holds `batch_size` pairs drawn at random. With `loss_steps` random only one
     position of each target, drawn at random, counts. `subword_sampling` is the alpha of `seqgen.data.subwords`; 0 takes
@@ -71,6 +72,8 @@ class ParallelConfig:
 
     paths: tuple[str, ...] = ()
     valid: tuple[str, ...] = ()
+    source_key: str = ""
+    target_key: str = ""
     vocab_size: int = 5000
     max_tokens: int = 128
     order: Order = "length"
@@ -82,5 +85,7 @@ class ParallelConfig:
     def __post_init__(self) -> None:
         within(self, "vocab_size", 2, MAX_SIZE)
         within(self, "max_tokens", 1, MAX_SIZE)
+        if (self.source_key or self.target_key) and len(self.paths) == 2 and len(self.valid) != 1:
+            raise ConfigError("source-key and target-key name columns of a table, but each side has a file of its own")
         within(self, "label_smoothing", 0.0, 0.99)
         within(self, "subword_sampling", 0.0, 1.0)

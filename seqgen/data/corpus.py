@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from seqgen import modeldir
 from seqgen.config import TextConfig
+from seqgen.data.kinds import check_running_text
 from seqgen.data.normalization import Rule, normalize_blocks
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.text import BLOCK, join_files, open_source, parts, read_text, text_files
@@ -94,6 +95,7 @@ def build_corpus(config: TextConfig, directory: Path, warn: Callable[[str], None
         return _reopen(directory)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
+    check_running_text(config.paths, warn)
     files = [spool(path, directory / f"input-{i}.txt") for i, path in enumerate(text_files(config.paths, warn))]
     if not files:
         raise DataError("no text to train on")
@@ -148,8 +150,8 @@ def _check_length(corpus: Corpus, config: TextConfig, warn: Callable[[str], None
 
 
 def spool(path: str, copy: Path) -> str:
-    """A path that can be read several times: standard input and named pipes are kept as a file."""
-    if path != "-" and not Path(path).is_fifo():
+    """A path that can be read several times: what is no regular file, a pipe mostly, is kept as one."""
+    if path != "-" and (Path(path).is_file() or not Path(path).exists()):
         return path
     with copy.open("wb") as file, open_source(path) as source:
         shutil.copyfileobj(source, file, BLOCK)
@@ -258,7 +260,7 @@ class _Numbers:
 
 
 def open_text(
-    paths: Iterable[str],
+    paths: Sequence[str],
     tokenizer: Tokenizer,
     directory: Path,
     *,
@@ -268,7 +270,7 @@ def open_text(
     """Tokenise some text with a known tokenizer, for evaluation.
 
     Args:
-        paths (Iterable[str]): files, folders or `-`.
+        paths (Sequence[str]): files, folders or `-`.
         tokenizer (Tokenizer): the model's.
         directory (Path): where the token file goes; the caller removes it.
         warn (Callable[[str], None]): told about what was passed over.
@@ -277,6 +279,7 @@ def open_text(
     Raises:
         DataError: the text is unusable or shorter than two tokens.
     """
+    check_running_text(paths, warn)
     files = text_files(paths, warn)
     with _TokenWriter(directory) as writer:
         writer.write_text(files, tokenizer)

@@ -30,6 +30,7 @@ from seqgen.data.image_files import Faults, ImageFiles, ImageSource, Picture
 from seqgen.data.image_fit import fitted
 from seqgen.data.image_folders import in_file, in_folder, in_tar, in_zip, is_tar
 from seqgen.data.image_pixels import Form
+from seqgen.data.kinds import refuse_text
 from seqgen.errors import DataError, UsageError
 from seqgen.names import on_one_line
 
@@ -170,7 +171,10 @@ def _open_source(path: str, label_path: str) -> ImageSource:
         return open_npz(path)
     if begin.startswith(b"PK"):
         return ImageFiles(path, partial(in_zip, path))
-    return ImageFiles(path, partial(in_tar if is_tar(path) else in_file, path))
+    if is_tar(path):
+        return ImageFiles(path, partial(in_tar, path))
+    refuse_text(path)
+    return ImageFiles(path, partial(in_file, path))
 
 
 # Building -----------------------------------------------------------------------------------------------------

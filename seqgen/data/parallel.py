@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 
 from seqgen import modeldir
 from seqgen.config import ParallelConfig
-from seqgen.data.corpus import SENTENCEPIECE_BYTES
-from seqgen.data.pair_files import read_pairs
+from seqgen.data.corpus import SENTENCEPIECE_BYTES, spool
+from seqgen.data.pair_files import check_paths, read_numbered_pairs
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.sentences import Sentences, SentenceWriter
+from seqgen.data.tables import NO_KEYS, Keys, NumberedPair
+from seqgen.data.text import shown_name
 from seqgen.data.tokens import TokenIds, vocab_size
 from seqgen.errors import DataError
 
@@ -110,23 +112,27 @@ def build_parallel(
         return _reopen(directory, network_joint)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
+    if not config.paths:
+        raise DataError("no file: no sentence pairs to train on")
+    train = _Files.keep(config.paths, config, directory / "input")
+    valid = _Files.keep(config.valid, config, directory / "valid-input") if config.valid else None
     # Reading all of it now finds every faulty line before the long work begins.
-    num_lines, num_valid_lines = (sum(1 for _ in read_pairs(p)) if p else 0 for p in (config.paths, config.valid))
+    num_lines, num_valid_lines = (sum(1 for _ in files.read()) if files else 0 for files in (train, valid))
     held_out = 0 if config.valid else min(int(num_lines * HELD_OUT), MAX_HELD_OUT)
     border = num_lines - held_out
     if not border:
-        raise DataError(f"{', '.join(config.paths) or 'no file'}: no sentence pairs to train on")
-    tokenizers = _train_tokenizers(config, network_joint, border, warn)
+        raise DataError(f"{train}: no sentence pairs to train on")
+    tokenizers = _train_tokenizers(train, config.vocab_size, network_joint, border, warn)
     for name, tokenizer in zip(_tokenizer_names(network_joint), tokenizers, strict=True):
         (directory / name).write_bytes(tokenizer.to_bytes())
-    pairs = _usable(config.paths, range(border), tokenizers, config.max_tokens, warn)
+    pairs = _usable(train, range(border), tokenizers, config.max_tokens, warn)
     if not _write_part(directory, "train", pairs, tokenizers):
-        raise DataError(f"{', '.join(config.paths)}: no sentence pairs to train on, all were passed over")
-    lines = range(num_valid_lines) if config.valid else range(border, num_lines)
-    pairs = _usable(config.valid or config.paths, lines, tokenizers, config.max_tokens, warn)
+        raise DataError(f"{train}: no sentence pairs to train on, all were passed over")
+    lines = range(num_valid_lines) if valid else range(border, num_lines)
+    pairs = _usable(valid or train, lines, tokenizers, config.max_tokens, warn)
     has_valid = _write_part(directory, "valid", pairs, tokenizers) > 0
-    if not has_valid and config.valid:
-        raise DataError(f"{', '.join(config.valid)}: no sentence pairs to validate on")
+    if not has_valid and valid:
+        raise DataError(f"{valid}: no sentence pairs to validate on")
     if not has_valid:
         warn("too few sentence pairs for a validation part: the run is judged by its training loss alone")
     index = {"sizes": _sizes(directory, _file_names(network_joint, has_valid))}
@@ -134,34 +140,66 @@ def build_parallel(
     return _reopen(directory, network_joint)
 
 
+@dataclass(frozen=True)
+class _Files:
+    """Files of pairs that can be read several times.
+
+    Args:
+        paths (tuple[str, ...]): the files, or the copies of what came through pipes.
+        names (tuple[str, ...]): what the person calls them.
+        keys (Keys): which columns of a table are the two sides.
+    """
+
+    paths: tuple[str, ...]
+    names: tuple[str, ...]
+    keys: Keys
+
+    @classmethod
+    def keep(cls, paths: tuple[str, ...], config: ParallelConfig, copies: Path) -> _Files:
+        """Copy what comes through pipes to files whose names begin with `copies`."""
+        names = tuple(map(shown_name, paths))
+        keys = Keys(config.source_key, config.target_key) if len(paths) == 1 else NO_KEYS
+        check_paths(paths, names, keys)
+        return cls(tuple(spool(p, copies.with_name(f"{copies.name}-{i}")) for i, p in enumerate(paths)), names, keys)
+
+    def read(self) -> Iterator[NumberedPair]:
+        return read_numbered_pairs(self.paths, self.keys, self.names)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(Path(path).stat().st_size for path in self.paths)
+
+    def __str__(self) -> str:
+        return ", ".join(self.names)
+
+
 def _train_tokenizers(
-    config: ParallelConfig, joint: bool, stop: int, warn: Callable[[str], None]
+    files: _Files, size: int, joint: bool, stop: int, warn: Callable[[str], None]
 ) -> tuple[SentencePieceTokenizer, ...]:
     """The tokenizers of source and target, or the one of both."""
-    size = sum(Path(path).stat().st_size for path in config.paths)
-    every = max(1, -(-size // SENTENCEPIECE_BYTES))
+    every = max(1, -(-files.size // SENTENCEPIECE_BYTES))
 
     def train(*sides: int) -> SentencePieceTokenizer:
-        pairs = itertools.islice(read_pairs(config.paths), 0, stop, every)
-        lines = (pair[side] for pair in pairs for side in sides)
-        return SentencePieceTokenizer.train(lines, config.vocab_size, sentences=True, warn=warn)
+        pairs = itertools.islice(files.read(), 0, stop, every)
+        lines = (pair[side] for _, pair in pairs for side in sides)
+        return SentencePieceTokenizer.train(lines, size, sentences=True, warn=warn)
 
     return (train(0, 1),) if joint else (train(0), train(1))
 
 
 def _usable(
-    paths: tuple[str, ...],
-    lines: range,
+    files: _Files,
+    places: range,
     tokenizers: tuple[SentencePieceTokenizer, ...],
     max_tokens: int,
     warn: Callable[[str], None],
 ) -> Iterator[tuple[tuple[str, str], list[TokenIds]]]:
-    """The pairs of some lines as normalised text and as tokens; tells at the end which were passed over."""
+    """Some of the pairs as normalised text and as tokens; tells at the end which were passed over."""
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
-    pairs = itertools.islice(read_pairs(paths), lines.start, lines.stop)
     source, target = _both(tokenizers)
-    for number, pair in enumerate(pairs, lines.start + 1):
+    for number, pair in itertools.islice(files.read(), places.start, places.stop):
         texts = source.normalize(pair[0]), target.normalize(pair[1])
         token_ids = [source.encode(texts[0]), target.encode(texts[1])]
         fault = _fault(texts, token_ids, max_tokens)
@@ -170,7 +208,7 @@ def _usable(
         else:
             reason, side = fault
             counts[reason] += 1
-            first.setdefault(reason, f"{paths[side % len(paths)]}, line {number}")
+            first.setdefault(reason, f"{files.names[side % len(files.names)]}, line {number}")
     for reason, count in counts.items():
         warn(f"{count} pairs {reason} passed over, the first at {first[reason]}")
 

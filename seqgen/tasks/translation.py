@@ -25,7 +25,7 @@ from seqgen.data.parallel import Pairs, ParallelCorpus
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokens import TokenIds, vocab_size
 from seqgen.decode.step import checked, no_probabilities
-from seqgen.errors import ConfigError, ModelError
+from seqgen.errors import ConfigError, ModelError, SeqgenError
 from seqgen.nets.shapes import shapes_only
 from seqgen.seeds import derive
 from seqgen.tasks.networks import (
@@ -201,12 +201,24 @@ class Scored:
 def force_decode(model: TranslationModel, pairs: Iterable[tuple[str, str]], batch_size: int) -> Iterator[Scored]:
     """Score given targets, in order, some at a time; empty sides are scored like any other.
 
+    What comes before a pair that cannot be read is scored first.
+
     Raises:
         NonFiniteError: the network overflows.
     """
     remaining = iter(pairs)
-    while batch := list(itertools.islice(remaining, batch_size)):
+    fault: SeqgenError | None = None
+    while fault is None:
+        batch: list[tuple[str, str]] = []
+        try:
+            batch.extend(itertools.islice(remaining, batch_size))
+        except SeqgenError as error:
+            fault = error
+        if not batch:
+            break
         yield from _force_batch(model, batch)
+    if fault is not None:
+        raise fault
 
 
 @torch.inference_mode()

@@ -97,7 +97,9 @@ def test_an_example_of_the_help_runs(
         shutil.copy(tiny_translation.folder / name, name)
     shutil.copy("test.de", "in.de")
     sides = (Path(name).read_text().splitlines() for name in ("train.de", "train.en"))
-    Path("pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in zip(*sides, strict=True)))
+    Path("pairs.csv").write_text(
+        "de,en\n" + "".join(f"{source},{target}\n" for source, target in zip(*sides, strict=True))
+    )
     shutil.copytree(tiny.path, "models/shakespeare-lstm")
     shutil.copytree(tiny_translation.path, "models/multi30k-de-en")
     write_pictures()

@@ -13,7 +13,6 @@ from PIL import Image
 from running import Call, TinyModel, seqgen, snapshot
 
 from seqgen import modeldir
-from seqgen.cli.evaluate_images import are_images
 from seqgen.config import GanConfig, GanNetworks, ImageFormat
 from seqgen.tasks.gan import GanModel
 
@@ -220,15 +219,13 @@ def test_what_is_no_pair_of_sets_is_refused(words: list[str], folder: Path, call
     assert "not a feature network" in call(*words[:3], "--features", "shakespeare-lstm").error
 
 
-def test_images_are_told_from_text(folder: Path) -> None:
+def test_one_path_without_images_is_named_and_not_the_other(folder: Path, call: Call) -> None:
+    write_npz(folder / "a.npz", 4, 0)
     Path("text.txt").write_text("some text\n")
-    Path("texts").mkdir()
-    Path("texts/a.txt").write_text("some text\n")
-    Path("pictures/class").mkdir(parents=True)
-    Image.new("L", (4, 4)).save("pictures/class/a.PNG")
-    archive = write_npz(folder / "a.npz", 2, 0)
-    assert [are_images([p]) for p in ("text.txt", "texts", "none", "pictures", archive)] == [False] * 3 + [True] * 2
-    assert not are_images([archive, "text.txt"])
+    for words in (["a.npz", "text.txt"], ["text.txt", "a.npz"]):
+        assert call("evaluate", *words).error == "text.txt looks like text, not images"
+    Path("empty").mkdir()
+    assert call("evaluate", "a.npz", "empty").error.startswith("empty: no images")
 
 
 # train-features -----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from running import Call, TinyModel
+from running import Call, TinyModel, shell
 
 KEYS = ["source", "target", "log_prob", "tokens", "log_probs"]
 
@@ -66,6 +66,40 @@ def test_a_line_without_a_tab_is_named_and_what_came_before_is_out(words: list[s
     assert ended.code == 2
     assert ended.error.startswith("standard input, line 2: 0 tabs")
     assert ended.out.count(b"\n") == 1
+
+
+def test_blank_lines_are_pairs_by_standard_input_as_from_a_file(words: list[str], folder: Path, piped: Call) -> None:
+    content = b"eins\tone\n\nzwei\ttwo\n"
+    Path("pairs.tsv").write_bytes(content)
+    from_file = piped(b"", *words, "pairs.tsv")
+    assert from_file.out.count(b"\n") == 3
+    for more in ([], ["-"]):
+        assert piped(content, *words, *more).out == from_file.out
+    objects = b'{"source": "eins", "target": "one"}\n\n{"source": "zwei", "target": "two"}\n'
+    assert piped(objects, *words).out == from_file.out
+
+
+def test_pairs_come_from_process_substitutions(tiny_translation: TinyModel, folder: Path) -> None:
+    Path("pairs.tsv").write_text("eins\tone\nzwei\ttwo\n")
+    run = f"seqgen score -m {tiny_translation.name} --threads 1"
+    plain = shell(f"{run} pairs.tsv", cwd=folder)
+    assert plain.out.count(b"\n") == 2
+    for paths in ("<(cat pairs.tsv)", "<(cut -f1 pairs.tsv) <(cut -f2 pairs.tsv)", "/dev/stdin < pairs.tsv"):
+        assert shell(f"{run} {paths}", cwd=folder).out == plain.out
+
+
+def test_what_comes_before_a_faulty_line_is_scored_whatever_the_batch(words: list[str], piped: Call) -> None:
+    ended = piped(b"eins\tone\nzwei\ttwo\nzwei two\n", *words)
+    assert ended.code == 2
+    assert ended.out.count(b"\n") == 2
+
+
+def test_columns_of_a_table_are_named(words: list[str], folder: Path, call: Call, piped: Call) -> None:
+    Path("pairs.csv").write_text('id,en,de\n1,"one, two",eins zwei\n')
+    wanted = piped(b"eins zwei\tone, two\n", *words).out
+    assert call(*words, "pairs.csv", "--source-key", "de", "--target-key", "en").out == wanted
+    ended = call(*words, "pairs.csv")
+    assert ended.error == "pairs.csv, line 1: 3 columns, not 2 ('id', 'en', 'de')"
 
 
 def test_files_of_unequal_length_are_named(words: list[str], folder: Path, call: Call) -> None:

@@ -160,6 +160,23 @@ def test_a_tsv_and_a_jsonl_are_the_two_files(attention: str, pairs: Path, call: 
     assert weights(Path("a")) == weights(Path("b")) == weights(Path("c"))
 
 
+def test_a_table_from_standard_input_and_one_with_named_columns_are_the_two_files(
+    pairs: Path, call: Call, piped: Call
+) -> None:
+    words = ["train-seq2seq", *SMALL_PAIRS, "--steps", "2"]
+    ended = call(*words, "train.de", "train.en", "--valid", "train.tsv", "--out", "files")
+    assert ended.code == 0, ended.err
+    ended = piped(Path("train.tsv").read_bytes(), *words, "-", "--valid", "train.tsv", "--out", "stdin")
+    assert ended.code == 0, ended.err
+    rows = (line.split("\t") for line in Path("train.tsv").read_text().splitlines())
+    Path("named.csv").write_text("en,de,id\r\n" + "".join(f'"{target}",{source},7\r\n' for source, target in rows))
+    named = ["named.csv", "--source-key", "de", "--target-key", "en", "--valid", "train.de", "train.en"]
+    ended = call(*words, *named, "--out", "csv")
+    assert ended.code == 0, ended.err
+    assert weights(Path("files")) == weights(Path("stdin")) == weights(Path("csv"))
+    assert "--source-key de --target-key en" in Path("csv/README.md").read_text()
+
+
 def test_a_run_without_a_name_is_called_after_its_languages(pairs: Path, call: Call) -> None:
     small = [*SMALL_PAIRS, "--steps", "1"]
     assert call("train-seq2seq", "train.de", "train.en", *small).code == 0
@@ -188,7 +205,9 @@ def test_pairs_with_an_empty_side_are_counted_and_named(pairs: Path, call: Call)
         ("train.de train.en train.tsv", "not 3"),
         ("train.de nothing.en", "nothing.en: no such file"),
         ("train.de short.en", "train.de has 120 lines, but short.en has 1"),
-        ("- train.en", "cannot come from a pipe"),
+        ("- train.en", "standard input has 0 lines, but train.en has 120"),
+        ("- -", "standard input can be one side only"),
+        ("train.de train.en --source-key de", "source-key and target-key name columns of a table"),
         ("train.de train.en --valid train.de short.en", "train.de has 120 lines, but short.en has 1"),
         ("train.de train.en --valid train.de train.en --valid train.tsv", "not 3"),
         ("train.de train.en --attention psychic", "--attention"),

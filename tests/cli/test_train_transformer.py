@@ -97,6 +97,24 @@ def test_a_finished_run_goes_on_when_asked_for_more(text: Path, call: Call) -> N
     assert weights("run") != before
 
 
+def test_a_table_is_pairs_whatever_it_is_called_and_gone_on_with_when_it_is_gone(pairs: Path, call: Call) -> None:
+    sides = (Path(name).read_text().splitlines() for name in ("train.de", "train.en"))
+    Path("pairs").write_text("source,target\n" + "".join(f'{s},"{t}"\n' for s, t in zip(*sides, strict=True)))
+    ended = call("train-transformer", "pairs", *PAIRS, "--steps", "1", "--out", "run")
+    assert ended.code == 0, ended.err
+    assert json.loads(Path("run/config.json").read_text())["task"] == "translation"
+    Path("pairs").unlink()
+    assert call("train-transformer", "--resume", "--out", "run", "--steps", "2").code == 0
+
+
+def test_a_table_without_known_columns_is_refused_with_what_was_found(folder: Path, call: Call) -> None:
+    Path("pairs.csv").write_text("id,de,en\n1,a,b\n")
+    ended = call("train-transformer", "pairs.csv", "--threads", "1")
+    assert ended.code == 2
+    assert ended.error == "pairs.csv, line 1: 3 columns, not 2 ('id', 'de', 'en')"
+    assert "--source-key" in ended.hint
+
+
 def test_validation_takes_a_fraction_a_text_or_two_files(text: Path, pairs: Path, call: Call) -> None:
     Path("valid.txt").write_text(Path("data.txt").read_text()[:900])
     for words in (["--valid", "0.3", "data.txt"], ["data.txt", "--valid", "0.3"], ["data.txt", "--valid", "valid.txt"]):

@@ -96,6 +96,18 @@ def test_a_faulty_line_of_json_is_named(tmp_path: Path, line: str, message: str)
         list(read_pairs((path,)))
 
 
+def test_the_content_decides_what_a_table_is_and_not_its_name(tmp_path: Path) -> None:
+    for name, content in [
+        ("tabs.jsonl", "a\tb\n"),
+        ("objects.tsv", '{"source": "a", "target": "b"}\n'),
+        ("header.txt", "target,source\nb,a\n"),
+        ("tabs.csv", "a\tb\n"),
+        ("nothing.csv", "a,b\n"),
+        ("Big.CSV", "a,b\r\n"),
+    ]:
+        assert list(read_pairs((write(tmp_path / name, content),))) == [("a", "b")], name
+
+
 @pytest.mark.parametrize("side", ["de", "en"])
 @pytest.mark.parametrize(("fault", "message"), [(b"\0", "a NUL character"), (b"\xff", "not UTF-8")])
 def test_a_faulty_line_of_one_of_two_files_is_named(tmp_path: Path, side: str, fault: bytes, message: str) -> None:
@@ -105,12 +117,24 @@ def test_a_faulty_line_of_one_of_two_files_is_named(tmp_path: Path, side: str, f
         list(read_pairs(paths))
 
 
-def test_what_cannot_be_read_twice_or_at_all_is_refused(tmp_path: Path) -> None:
+def test_pairs_come_through_pipes(tmp_path: Path) -> None:
+    def pipe(content: bytes) -> str:
+        ours, theirs = os.pipe()
+        os.write(theirs, content)
+        os.close(theirs)
+        return f"/dev/fd/{ours}"
+
+    wanted = [("Ein Hund.", "A dog."), ("", ""), ("c", "d")]
+    assert list(read_pairs((pipe(b"\xef\xbb\xbfEin Hund.\tA dog.\r\n\r\nc\td\n"),))) == wanted
+    assert list(read_pairs((pipe(b"Ein Hund.\n\nc\n"), pipe(b"A dog.\n\nd\n")))) == wanted
+    objects = b'{"source": "Ein Hund.", "target": "A dog."}\n\n{"source": "c", "target": "d"}\n'
+    assert list(read_pairs((pipe(objects),))) == wanted
+
+
+def test_what_cannot_be_read_at_all_is_refused(tmp_path: Path) -> None:
     good = write(tmp_path / "a.tsv", "a\tb\n")
-    os.mkfifo(tmp_path / "pipe")
     for paths, message in [
-        (("-",), "-: sentence pairs cannot come from a pipe"),
-        ((good, str(tmp_path / "pipe")), "pipe: sentence pairs cannot"),
+        (("-", "-"), "standard input can be one side only"),
         ((str(tmp_path),), "a folder, not a file"),
         ((good, str(tmp_path / "nowhere.en")), r"nowhere\.en: no such file"),
         ((), "not 0"),

@@ -162,6 +162,40 @@ def test_too_few_pairs_to_hold_any_out_are_trained_on_with_a_warning(tmp_path: P
     assert build_parallel(ParallelConfig(), True, tmp_path / "data", no_warning).valid is None
 
 
+def test_pairs_from_pipes_are_those_of_files(tmp_path: Path) -> None:
+    pairs = sentences(60)
+    wanted = corpus_of(tmp_path, pairs)
+    paths = two_files(tmp_path, pairs)
+    pipes = []
+    for path in paths:
+        ours, theirs = os.pipe()
+        os.write(theirs, Path(path).read_bytes())
+        os.close(theirs)
+        pipes.append(f"/dev/fd/{ours}")
+    config = ParallelConfig(paths=tuple(pipes), vocab_size=310)
+    got = build_parallel(config, True, tmp_path / "piped", lambda message: None)
+    assert len(got.train) == len(wanted.train)
+    assert got.train.source.path.read_bytes() == wanted.train.source.path.read_bytes()
+    assert got.train.target.path.read_bytes() == wanted.train.target.path.read_bytes()
+
+
+def test_a_faulty_line_of_a_pipe_is_named_as_what_was_typed(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    os.write(theirs, b"a\tb\nc\n")
+    os.close(theirs)
+    config = ParallelConfig(paths=(f"/dev/fd/{ours}",))
+    with pytest.raises(DataError, match=rf"^/dev/fd/{ours}, line 2: 0 tabs"):
+        build_parallel(config, True, tmp_path / "data", lambda message: None)
+
+
+def test_pairs_passed_over_are_named_by_the_lines_of_their_table(tmp_path: Path) -> None:
+    rows = "".join(f'{source},"{target}"\n' for source, target in sentences(60))
+    path = write(tmp_path / "a.csv", f'source,target\n"x\ny",z\n,empty\n{rows}')
+    warnings: list[str] = []
+    build_parallel(ParallelConfig(paths=(path,), vocab_size=310), True, tmp_path / "data", warnings.append)
+    assert f"1 pairs with an empty side passed over, the first at {path}, line 4" in warnings
+
+
 def test_files_without_a_pair_to_use_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train\.en: no sentence pairs to train on"):
         corpus_of(tmp_path, [])
