@@ -8,6 +8,7 @@ import pytest
 
 from seqgen.config import (
     MAX_SIZE,
+    ImageFormat,
     LanguageModelSettings,
     RecurrentConfig,
     RecurrentTextConfig,
@@ -172,6 +173,12 @@ def test_a_value_out_of_range_is_refused_by_name(cls: type[Any], fields: dict[st
         cls(**fields)
     with pytest.raises(ConfigError, match=rf"^file\.json: {message}"):
         read(cls, **fields)
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4])
+def test_images_are_grey_or_colour(channels: int) -> None:
+    with pytest.raises(ConfigError, match=f"channels is {channels}, but"):
+        ImageFormat(channels=channels, height=8, width=8)
 
 
 def test_a_number_beyond_floats_is_refused() -> None:

@@ -55,7 +55,10 @@ class ImageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFormat:
-    """The shape of the images that a model makes, and the names of their classes, none without labels."""
+    """The shape of the images that a model makes, and the names of their classes, none without labels.
+
+    One channel is grey, three are red, green and blue; no data has others, and no file that is written.
+    """
 
     channels: int
     height: int
@@ -63,7 +66,8 @@ class ImageFormat:
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        within(self, "channels", 1, 4)
+        if self.channels not in (1, 3):
+            raise ConfigError(f"channels is {self.channels}, but images have 1 (grey) or 3 (colour)")
         within(self, "height", MIN_IMAGE, MAX_IMAGE)
         within(self, "width", MIN_IMAGE, MAX_IMAGE)
         if len(self.classes) > MAX_CLASSES:

@@ -212,7 +212,7 @@ def best_extensions(log_probs: Tensor, totals: Tensor, count: int) -> tuple[Tens
         maxima = torch.cat((maxima, log_probs[:, whole:].amax(dim=1, keepdim=True)), dim=1)
     blocks = maxima.shape[1]
     highest = (totals[:, :, None] + maxima.cpu().double().view(sentences, width, blocks)).flatten(1)
-    chosen = highest.topk(min(count, width * blocks), sorted=False).indices.sort(dim=1).values
+    chosen = _highest(highest, min(count, width * blocks))
     place, block = chosen // blocks, chosen % blocks
     tokens = block[:, :, None] * _BLOCK + torch.arange(_BLOCK)
     rows = (torch.arange(sentences)[:, None] * width + place)[:, :, None]
@@ -222,6 +222,17 @@ def best_extensions(log_probs: Tensor, totals: Tensor, count: int) -> tuple[Tens
     values = log_probs[rows.to(device), tokens.to(device)].cpu().double()
     values.masked_fill_(beyond, -math.inf).add_(totals.gather(1, place)[:, :, None])
     index = (place[:, :, None] * vocab + tokens).flatten(1)
-    order = values.flatten(1).topk(min(count, index.shape[1]), sorted=False).indices.sort(dim=1).values
+    order = _highest(values.flatten(1), min(count, index.shape[1]))
     best, ranks = values.flatten(1).gather(1, order).sort(dim=1, descending=True, stable=True)
     return best, index.gather(1, order).gather(1, ranks)
+
+
+def _highest(values: Tensor, count: int) -> Tensor:
+    """The places of the highest values of each row, in ascending order, `(rows, count)`; of equal values the first.
+
+    `topk` alone takes any of those that equal the last one that counts.
+    """
+    least = values.topk(count, sorted=False).values.amin(dim=1, keepdim=True)
+    above, equal = values > least, values == least
+    taken = above | (equal & (equal.cumsum(dim=1) <= count - above.sum(dim=1, keepdim=True)))
+    return taken.nonzero()[:, 1].view(len(values), count)

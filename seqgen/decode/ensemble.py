@@ -19,10 +19,11 @@ class EnsembleStep:
 
     Args:
         steps (Sequence[Step[Any]]): of networks with the same vocabulary; at least one.
+        aligned (bool): whether all read the source in the same tokens, in the same order. Widths do not tell.
     """
 
-    def __init__(self, steps: Sequence[Step[Any]]) -> None:
-        self._steps = tuple(steps)
+    def __init__(self, steps: Sequence[Step[Any]], *, aligned: bool) -> None:
+        self._steps, self._aligned = tuple(steps), aligned
 
     def __call__(self, tokens: Tensor, state: States) -> tuple[Tensor, States]:
         """Log of the mean probabilities `(batch, vocab)` after the last tokens `(batch,)`, and the new states."""
@@ -44,9 +45,11 @@ class EnsembleStep:
 
         None if none has, or if they read the source in different tokens.
         """
+        if not self._aligned:
+            return None
         looks = [step.attention(part) for step, part in self._each(state) if isinstance(step, AttentiveStep)]
         seen = [look for look in looks if look is not None]
-        return torch.stack(seen).mean(dim=0) if len({look.shape for look in seen}) == 1 else None
+        return torch.stack(seen).mean(dim=0) if seen else None
 
     def _each(self, state: States) -> zip[tuple[Step[Any], Any]]:
         return zip(self._steps, state, strict=True)

@@ -63,7 +63,8 @@ def _cells(values: Sequence[Sequence[float]], largest: float) -> Image.Image:
     shape = (len(values[0]), len(values))
     shades = Image.frombytes("L", shape, bytes(round(_ZERO + scale * value) for row in values for value in row))
     size = tuple(max(1, round(count * cell_size(_SIDE, count, _CELL))) for count in shape)
-    shades = shades.resize((size[0], size[1]), Image.Resampling.NEAREST if size >= shape else Image.Resampling.BOX)
+    grows = size[0] >= shape[0] and size[1] >= shape[1]
+    shades = shades.resize((size[0], size[1]), Image.Resampling.NEAREST if grows else Image.Resampling.BOX)
     return ImageOps.colorize(shades, black=_BLUE, mid=WHITE, white=_RED, midpoint=_ZERO, whitepoint=2 * _ZERO)
 
 

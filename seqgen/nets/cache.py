@@ -81,7 +81,7 @@ class Cache:
         if seen is not None:
             own = torch.eye(width, dtype=torch.bool, device=seen.device)
             seen = torch.cat((seen, own.expand(self.groups, -1, -1)), dim=2)
-            mask = closed(seen[:, None])
+            mask = closed(seen[:, None], self.store.values.dtype)
         return replace(cache, places=cache.places + width, lengths=self.lengths + 1, seen=seen, mask=mask)
 
     def write(self, layer: int, new: Tensor) -> KeysValues:

@@ -66,10 +66,10 @@ class CachedLayers:
             tuple[Tensor, Cache, Tensor | None]: log-probabilities `(rows, vocab)`; the cache with this token; and the
             last layer's queries to the source, `(sources, heads, rows / sources, head)`, if there is one.
         """
-        positions = cache.lengths[:1] if cache.even else cache.lengths
+        positions, dtype = cache.lengths[:1] if cache.even else cache.lengths, self._output_bias.dtype
         cache = cache.grown()
-        x = self._embedding(tokens, self._positions.added(positions))
-        turn = self._positions.rotation(positions)
+        x = self._embedding(tokens, self._positions.added(positions, dtype))
+        turn = self._positions.rotation(positions, dtype)
         asked: Tensor | None = None
         for number, layer in enumerate(self._layers):
             queries, new = layer.project(x, turn)

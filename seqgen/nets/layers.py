@@ -57,25 +57,25 @@ class SweptLayer(nn.Module):
         self, values: Tensor | PackedSequence, before: Ends | None = None
     ) -> tuple[Tensor | PackedSequence, Ends]:
         """As `torch.nn.LSTM.forward`; a state is `(directions, batch, hidden)`, for the peephole cell a pair."""
+        state = (before,) if isinstance(before, Tensor) else before
         if isinstance(values, PackedSequence):
-            outputs, ends = self._run(values.data, values.batch_sizes.tolist(), before)
-            order = values.unsorted_indices
-            if order is not None:
-                ends = [end[:, order] for end in ends]
-            packed = PackedSequence(outputs, values.batch_sizes, values.sorted_indices, order)
+            to_sorted, to_given = values.sorted_indices, values.unsorted_indices
+            if state is not None and to_sorted is not None:
+                state = tuple(part[:, to_sorted] for part in state)
+            outputs, ends = self._run(values.data, values.batch_sizes.tolist(), state)
+            if to_given is not None:
+                ends = [end[:, to_given] for end in ends]
+            packed = PackedSequence(outputs, values.batch_sizes, to_sorted, to_given)
             return packed, ends[0] if len(ends) == 1 else tuple(ends)
         time, batch = values.shape[:2]
-        outputs, ends = self._run(values.flatten(0, 1), [batch] * time, before)
+        outputs, ends = self._run(values.flatten(0, 1), [batch] * time, state)
         return outputs.view(time, batch, -1), ends[0] if len(ends) == 1 else tuple(ends)
 
-    def _run(self, values: Tensor, sizes: list[int], before: Ends | None) -> tuple[Tensor, list[Tensor]]:
+    def _run(self, values: Tensor, sizes: list[int], before: tuple[Tensor, ...] | None) -> tuple[Tensor, list[Tensor]]:
         """Outputs `(rows, directions * hidden)` of packed rows, and the parts of the state after them."""
-        parts = STATE_PARTS[self.cell]
         if before is None:
             zeros = self.get_parameter("bias_ih_l0").new_zeros(len(self.suffixes), sizes[0], self.hidden_size)
-            before = (zeros,) * parts
-        elif isinstance(before, Tensor):
-            before = (before,)
+            before = (zeros,) * STATE_PARTS[self.cell]
         outputs, ends = [], []
         for direction, suffix in enumerate(self.suffixes):
             state = tuple(part[direction] for part in before)

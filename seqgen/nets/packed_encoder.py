@@ -44,10 +44,11 @@ class PackedEncoder:
         """What each layer of the decoder looks at in sources `(batch, source)` of these lengths, `(batch,)`."""
         places = torch.arange(source.shape[1], device=source.device).expand_as(source)
         mask = places < lengths.to(source.device)[:, None]
-        tokens = _Tokens(mask)
+        dtype = self._embedding.weight.dtype
+        tokens = _Tokens(mask, dtype)
         positions = places[mask]
-        x = self._embedding(source[mask], self._positions.added(positions))
-        turn = self._positions.rotation(positions)
+        x = self._embedding(source[mask], self._positions.added(positions, dtype))
+        turn = self._positions.rotation(positions, dtype)
         for layer in self._layers:
             queries, new = layer.project(x, turn)
             own = layer.attention
@@ -63,12 +64,13 @@ class _Tokens:
 
     Args:
         mask (Tensor): `(batch, source)`.
+        dtype (torch.dtype): of the scores that the mask is added to.
     """
 
-    def __init__(self, mask: Tensor) -> None:
+    def __init__(self, mask: Tensor, dtype: torch.dtype) -> None:
         self._shape, self._index = mask.shape, mask.flatten().nonzero()[:, 0]
         # Without padding there is nothing to hide, and the kernel is faster.
-        self._mask = closed(mask[:, None, None]) if len(self._index) < mask.numel() else None
+        self._mask = closed(mask[:, None, None], dtype) if len(self._index) < mask.numel() else None
 
     def spread(self, values: Tensor, *sizes: int) -> Tensor:
         """`(tokens, size)` to `(batch, source, *sizes, rest)`, zeros between."""

@@ -20,21 +20,21 @@ Rotation = tuple[Tensor, Tensor]
 """Cosines and sines, `(..., time, head / 2)` each."""
 
 
-def _angles(positions: Tensor, size: int) -> Tensor:
+def _angles(positions: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     """`position / 10000 ** (2i / size)` for i below size / 2, `(..., size / 2)`."""
-    rates = BASE ** (-torch.arange(0, size, 2, device=positions.device) / size)
+    rates = BASE ** (-torch.arange(0, size, 2, dtype=dtype, device=positions.device) / size)
     return positions[..., None] * rates
 
 
-def sinusoids(positions: Tensor, size: int) -> Tensor:
+def sinusoids(positions: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """The vectors of some positions, `(..., size)` for an even size: sines in even places, cosines in odd ones."""
-    angles = _angles(positions, size)
+    angles = _angles(positions, size, dtype)
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
 
 
-def rotation(positions: Tensor, size: int) -> Rotation:
+def rotation(positions: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Rotation:
     """How vectors of an even size at some positions are to be turned."""
-    angles = _angles(positions, size)
+    angles = _angles(positions, size, dtype)
     return angles.cos(), angles.sin()
 
 
@@ -70,12 +70,12 @@ class Positions(nn.Module):
         if self.table is not None:
             nn.init.normal_(self.table)
 
-    def added(self, positions: Tensor) -> Tensor | None:
+    def added(self, positions: Tensor, dtype: torch.dtype = torch.float32) -> Tensor | None:
         """What is added to the embeddings of tokens at some positions, `(..., embed)`, if anything is."""
         if self.table is not None:
             return self.table[positions.clamp(max=len(self.table) - 1)]
-        return sinusoids(positions, self.embed_size) if self.kind == "sinusoidal" else None
+        return sinusoids(positions, self.embed_size, dtype) if self.kind == "sinusoidal" else None
 
-    def rotation(self, positions: Tensor) -> Rotation | None:
+    def rotation(self, positions: Tensor, dtype: torch.dtype = torch.float32) -> Rotation | None:
         """How queries and keys at some positions are turned, if they are."""
-        return rotation(positions, self.head_size) if self.kind == "rotary" else None
+        return rotation(positions, self.head_size, dtype) if self.kind == "rotary" else None

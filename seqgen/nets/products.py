@@ -86,7 +86,9 @@ def add_product(other: Tensor, values: Tensor, matrix: Matrix, bias: Tensor | No
         if values.dtype != matrix.dtype:
             return other + product(values, matrix)
         return torch.addmm(other, values, matrix)
-    return matrix.product(values, other) if other.dim() == 1 else matrix.add_product(other, values, bias)
+    if other.dim() == 1:
+        return matrix.product(values, other if bias is None else other + bias)
+    return matrix.add_product(other, values, bias)
 
 
 class PackedLinear:

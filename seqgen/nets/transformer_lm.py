@@ -14,7 +14,8 @@ from seqgen.config import TransformerConfig
 from seqgen.nets.cached import CachedLayers
 from seqgen.nets.positions import Positions
 from seqgen.nets.transformer import Stack, TokenEmbedding
-from seqgen.nets.transformer_steps import TextStep
+from seqgen.nets.transformer_steps import PromptStep, TextStep
+from seqgen.nets.whole_steps import WholeTextStep
 
 
 class TransformerNetwork(nn.Module):
@@ -64,7 +65,7 @@ class TransformerNetwork(nn.Module):
         return self.output_bias.new_zeros(0, 0, batch, 0)
 
     def forward(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the token after each token, which sees none after itself.
+        """Logits of the token after each token, which with a causal network sees none after itself.
 
         Args:
             tokens (Tensor): token ids `(batch, time)`, at most `context` each.
@@ -73,15 +74,17 @@ class TransformerNetwork(nn.Module):
         Returns:
             tuple[Tensor, Tensor]: logits `(batch, time, vocab)`, and the state.
         """
-        positions = torch.arange(tokens.shape[1], device=tokens.device)
-        x = self.embedding(tokens, self.positions.added(positions))
-        turn = self.positions.rotation(positions)
+        positions, dtype = torch.arange(tokens.shape[1], device=tokens.device), self.output_bias.dtype
+        x = self.embedding(tokens, self.positions.added(positions, dtype))
+        turn = self.positions.rotation(positions, dtype)
         for layer in self.decoder:
             x = layer(x, None, causal=self.config.causal, turn=turn)
         return functional.linear(self.decoder.norm(x), self.output_matrix, self.output_bias), state
 
-    def step(self) -> TextStep:
+    def step(self) -> PromptStep:
         """What writes with these weights, one token at a time."""
+        if not self.config.causal:
+            return WholeTextStep(self)
         layers = CachedLayers(self.decoder, self.embedding, self.positions, self.output_matrix, self.output_bias)
         return TextStep(layers, self.context)
 

@@ -6,6 +6,8 @@ runs all positions of a target together; `seqgen.nets.cached` runs one at a time
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,9 +15,10 @@ from torch.nn import functional
 from seqgen.config import TransformerSeq2SeqConfig
 from seqgen.nets.cached import CachedLayers
 from seqgen.nets.packed_encoder import PackedEncoder
-from seqgen.nets.positions import Positions
+from seqgen.nets.positions import Positions, Rotation
 from seqgen.nets.transformer import KeysValues, Stack, TokenEmbedding
-from seqgen.nets.transformer_steps import TranslationStep
+from seqgen.nets.transformer_steps import SourceStep, TranslationStep
+from seqgen.nets.whole_steps import WholeTargetStep
 
 
 class TransformerSeq2Seq(nn.Module):
@@ -86,7 +89,8 @@ class TransformerSeq2Seq(nn.Module):
         mask = None  # without padding there is nothing to hide, and the kernel is faster
         if int(lengths.min()) < source.shape[1]:
             mask = (positions < lengths.to(source.device)[:, None])[:, None, None]
-        x, turn = self.source_embedding(source, self.positions.added(positions)), self.positions.rotation(positions)
+        added, turn = self._places(positions)
+        x = self.source_embedding(source, added)
         for layer in self.encoder:
             x = layer(x, mask, causal=False, turn=turn)
         x = self.encoder.norm(x)
@@ -105,15 +109,39 @@ class TransformerSeq2Seq(nn.Module):
         Returns:
             Tensor: logits `(positions, vocab)`, in row-major order of `wanted`.
         """
-        memory = self.encode(source, lengths)
-        positions = torch.arange(target.shape[1], device=target.device)
-        x, turn = self.target_matrix(target, self.positions.added(positions)), self.positions.rotation(positions)
-        for layer, seen in zip(self.decoder, memory, strict=True):
-            x = layer(x, None, causal=self.config.causal, turn=turn, memory=seen)
-        return functional.linear(self.decoder.norm(x[wanted]), self.output_matrix, self.output_bias)
+        mask = None
+        if not self.config.causal:  # what pads a target stands behind all that is wanted of it
+            mask = (wanted.flip(1).cumsum(dim=1).flip(1) > 0)[:, None, None]
+        return self.logits(self.decode(target, self.encode(source, lengths), mask)[wanted])
 
-    def step(self, dtype: torch.dtype | None = None) -> TranslationStep:
+    def decode(self, target: Tensor, memory: Sequence[KeysValues], mask: Tensor | None = None) -> Tensor:
+        """What the last layer leaves of targets, `(batch, target, embed)`.
+
+        Args:
+            target (Tensor): as for `forward`.
+            memory (Sequence[KeysValues]): from `encode`.
+            mask (Tensor | None): true where there is a target token, `(batch, 1, 1, target)`; a causal decoder needs
+                none, for what pads a target stands behind it.
+        """
+        added, turn = self._places(torch.arange(target.shape[1], device=target.device))
+        x: Tensor = self.target_matrix(target, added)
+        for layer, seen in zip(self.decoder, memory, strict=True):
+            x = layer(x, mask, causal=self.config.causal, turn=turn, memory=seen)
+        return x
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """What the output layer makes of what the last layer leaves, `(..., vocab)`."""
+        return functional.linear(self.decoder.norm(hidden), self.output_matrix, self.output_bias)
+
+    def _places(self, positions: Tensor) -> tuple[Tensor | None, Rotation | None]:
+        """What is added to the embeddings of tokens at some positions, and how queries and keys are turned."""
+        dtype = self.output_bias.dtype
+        return self.positions.added(positions, dtype), self.positions.rotation(positions, dtype)
+
+    def step(self, dtype: torch.dtype | None = None) -> SourceStep:
         """What translates with these weights, one token at a time; `dtype` is that of the layers' products."""
+        if not self.config.causal:
+            return WholeTargetStep(self, dtype)
         places, output = self.positions, (self.output_matrix, self.output_bias)
         layers = CachedLayers(self.decoder, self.target_matrix, places, *output, dtype)
         encode = PackedEncoder(self.encoder, self.source_embedding, places, self.decoder, dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -11,6 +12,41 @@ from torch import Tensor
 from seqgen.nets.cache import Cache
 from seqgen.nets.cached import CachedLayers
 from seqgen.nets.transformer import KeysValues, attention_weights
+
+
+class PromptStep(Protocol):
+    """One token at a time of a language model, whatever its state is made of."""
+
+    def start(self, tokens: Tensor) -> tuple[Tensor, Any]:
+        """See `TextStep.start`."""
+
+    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """See `TextStep.__call__`."""
+
+    def reorder(self, state: Any, index: Tensor) -> Any:
+        """See `TextStep.reorder`."""
+
+    def join(self, states: Sequence[Any]) -> Any:
+        """See `TextStep.join`."""
+
+
+class SourceStep(Protocol):
+    """One token at a time of an encoder-decoder, whatever its state is made of."""
+
+    def start(self, source: Tensor, lengths: Tensor) -> Any:
+        """See `TranslationStep.start`."""
+
+    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """See `TranslationStep.__call__`."""
+
+    def reorder(self, state: Any, index: Tensor) -> Any:
+        """See `TranslationStep.reorder`."""
+
+    def join(self, states: Sequence[Any]) -> Any:
+        """See `TranslationStep.join`."""
+
+    def attention(self, state: Any) -> Tensor | None:
+        """See `TranslationStep.attention`."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +191,7 @@ class TranslationStep:
         """What the last token of each row paid to each source token, `(rows, source)`: the last layer's heads' mean."""
         if state.asked is None:
             return None
-        seen = _rows_of(state.memory[-1], state.sentence)
+        seen = rows_of(state.memory[-1], state.sentence)
         return attention_weights(state.asked[:, :, None], seen)[:, :, 0].mean(dim=1)
 
 
@@ -166,8 +202,9 @@ def _sources(state: TranslationState) -> Sources:
         numbers = state.sentence
     if torch.equal(numbers, state.looked.numbers):
         return state.looked
-    return Sources(numbers, [_rows_of(seen, numbers) for seen in state.memory])
+    return Sources(numbers, [rows_of(seen, numbers) for seen in state.memory])
 
 
-def _rows_of(seen: KeysValues, index: Tensor) -> KeysValues:
+def rows_of(seen: KeysValues, index: Tensor) -> KeysValues:
+    """What the sources `index` are looked at by: one copy for each row."""
     return KeysValues(seen.keys[index], seen.values[index], None if seen.mask is None else seen.mask[index])

@@ -220,7 +220,7 @@ class Translator:
             states.append(own.start(source, source_lengths))
             lengths.append(source_lengths.tolist())
         alone = len(self._steps) == 1
-        step: Step[Any] = self._steps[0] if alone else EnsembleStep(self._steps)
+        step: Step[Any] = self._steps[0] if alone else EnsembleStep(self._steps, aligned=self.aligned)
         forced = tuple(target.encode(self.prefix).tolist())
         return Problem(
             step=step,

@@ -29,7 +29,7 @@ from seqgen.decode.beam import beam_search
 from seqgen.decode.problem import Problem
 from seqgen.nets.products import pack, product
 from seqgen.nets.seq2seq import Seq2Seq, Seq2SeqStep
-from seqgen.nets.transformer_steps import TranslationStep
+from seqgen.nets.transformer_steps import SourceStep
 from seqgen.tasks.translating import Method, Translator
 from seqgen.tasks.translation import TranslationModel
 
@@ -96,9 +96,7 @@ def random_sources(batch: int) -> tuple[Tensor, Tensor]:
     return sources.masked_fill(at >= lengths[:, None], PAD).masked_fill(at == lengths[:, None] - 1, EOS), lengths
 
 
-def our_search(
-    step: Seq2SeqStep | TranslationStep, sources: Tensor, lengths: Tensor, beam_size: int, tokens: int
-) -> int:
+def our_search(step: Seq2SeqStep | SourceStep, sources: Tensor, lengths: Tensor, beam_size: int, tokens: int) -> int:
     problem: Problem[Any] = Problem(
         step=step,
         state=step.start(sources, lengths),

@@ -303,3 +303,18 @@ def test_of_equal_extensions_the_first_parent_and_the_lowest_token_come_first() 
     best, places = best_extensions(torch.full((2, 3), -1.0), totals, 6)
     assert best.tolist() == [[-2.0] * 6]
     assert places.tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize(("sentences", "width", "vocab", "count"), [(1, 1, 200, 4), (3, 5, 1000, 10), (2, 2, 65, 130)])
+@pytest.mark.parametrize("levels", [1, 2, 30])
+def test_of_equal_extensions_the_first_count_in_any_vocabulary(
+    sentences: int, width: int, vocab: int, count: int, levels: int
+) -> None:
+    generator = torch.Generator().manual_seed(vocab)
+    log_probs = -torch.randint(levels, (sentences * width, vocab), generator=generator).float()
+    totals = -torch.randint(2, (sentences, width), generator=generator).double()
+    best, places = best_extensions(log_probs, totals, count)
+    table = (totals[:, :, None] + log_probs.double().view(sentences, width, vocab)).flatten(1)
+    expected, first = table.sort(dim=1, descending=True, stable=True)
+    assert torch.equal(best, expected[:, :count])
+    assert torch.equal(places, first[:, :count])

@@ -21,7 +21,7 @@ def begin(step: Toy) -> Tensor:
 
 def test_the_probabilities_are_the_mean() -> None:
     steps = [Toy(4), Toy(4, sharpness=1.0), Toy(4, sharpness=8.0)]
-    log_probs, states = EnsembleStep(steps)(TOKENS, tuple(map(begin, steps)))
+    log_probs, states = EnsembleStep(steps, aligned=True)(TOKENS, tuple(map(begin, steps)))
     alone = [step(TOKENS, begin(step)) for step in steps]
     expected = torch.stack([each.exp() for each, _ in alone]).mean(dim=0)
     assert torch.allclose(log_probs.exp(), expected, rtol=1e-12)
@@ -36,13 +36,13 @@ def test_no_probability_exceeds_one() -> None:
             return torch.zeros(len(tokens), 1), state
 
     step = Sure(1)
-    log_probs, _ = EnsembleStep([step] * 7)(TOKENS, (begin(step),) * 7)  # 7 is where rounding goes up
+    log_probs, _ = EnsembleStep([step] * 7, aligned=True)(TOKENS, (begin(step),) * 7)  # 7 is where rounding goes up
     assert bool((log_probs <= 0.0).all())
 
 
 def test_states_move_together() -> None:
     steps = [Toy(4), Toy(4)]
-    ensemble = EnsembleStep(steps)
+    ensemble = EnsembleStep(steps, aligned=True)
     states = (torch.tensor([[1, 0], [2, 0]]), torch.tensor([[3, 0], [4, 0]]))
     moved = ensemble.reorder(states, torch.tensor([1, 1, 0]))
     assert [part[:, 0].tolist() for part in moved] == [[2, 2, 1], [4, 4, 3]]
@@ -53,22 +53,22 @@ def test_states_move_together() -> None:
 def test_attention_is_the_mean_of_those_that_have_any() -> None:
     one, two, blind = Looking(4), Looking(4), Toy(4)
     states = (torch.tensor([[1, 3]]), torch.tensor([[2, 3]]), torch.tensor([[9, 3]]))
-    seen = EnsembleStep([one, two, blind]).attention(states)
+    seen = EnsembleStep([one, two, blind], aligned=True).attention(states)
     first, second = one.attention(states[0]), two.attention(states[1])
     assert seen is not None
     assert first is not None
     assert second is not None
     assert torch.allclose(seen, (first + second) / 2)
-    assert EnsembleStep([blind]).attention(states[2:]) is None
-    # Two ways to split the source: there is no common token to look at.
-    assert EnsembleStep([one, Looking(4, source=2)]).attention(states[:2]) is None
+    assert EnsembleStep([blind], aligned=True).attention(states[2:]) is None
+    # Two ways to split the source, if into as many tokens: there is no common token to look at.
+    assert EnsembleStep([one, two], aligned=False).attention(states[:2]) is None
 
 
 def test_an_ensemble_of_one_finds_what_it_finds_alone() -> None:
     step = Looking(4)
     single = Problem(step=step, state=begin(step), start=TOKENS, eos_id=EOS, max_lengths=[6, 6], source_lengths=[3, 1])
     several = Problem(
-        step=EnsembleStep([step, step]),
+        step=EnsembleStep([step, step], aligned=True),
         state=(begin(step), begin(step)),
         start=TOKENS,
         eos_id=EOS,

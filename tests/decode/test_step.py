@@ -71,7 +71,11 @@ def test_one_network_without_probabilities_spoils_an_ensemble() -> None:
     steps = (Failing(99, 0.0), Failing(1, math.nan))
     start = torch.full((1,), START)
     problem: Problem[tuple[Tensor, ...]] = Problem(
-        step=EnsembleStep(steps), state=(beginning([1], [3]),) * 2, start=start, eos_id=EOS, max_lengths=[4]
+        step=EnsembleStep(steps, aligned=True),
+        state=(beginning([1], [3]),) * 2,
+        start=start,
+        eos_id=EOS,
+        max_lengths=[4],
     )
     with pytest.raises(NonFiniteError):
         greedy_search(problem, SEARCH)

@@ -101,6 +101,15 @@ def test_position_matrices_of_any_size(shape: tuple[int, int]) -> None:
     assert max(opened(position_matrix_png(values, "learned positions", "rows")).size) < 1300
 
 
+@pytest.mark.parametrize("tall", [True, False])
+def test_where_there_are_more_positions_than_pixels_neighbours_are_mixed(tall: bool) -> None:
+    signs = [1.0 if i % 2 else -1.0 for i in range(4096)]
+    values = [[sign] * 4 for sign in signs] if tall else [signs] * 4
+    image = opened(position_matrix_png(values, "learned positions", ""))
+    colours = {colour for _, colour in image.getcolors(1 << 16) or ()}
+    assert colours.isdisjoint({(29, 78, 216), (185, 28, 28)})  # as many below zero as above are in each pixel
+
+
 # Text ---------------------------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ def test_products_are_those_of_the_matrix(rows: int) -> None:
     packed = pack(matrix)
     torch.testing.assert_close(product(values, packed), values @ matrix)
     torch.testing.assert_close(add_product(bias, values, packed), values @ matrix + bias)
+    torch.testing.assert_close(add_product(bias, values, packed, 2 * bias), values @ matrix + 3 * bias)
     torch.testing.assert_close(add_product(other, values, packed), values @ matrix + other)
     torch.testing.assert_close(add_product(other, values, packed, bias), values @ matrix + other + bias)
 

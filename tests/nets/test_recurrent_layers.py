@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
+from tolerances import assert_near
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
@@ -84,6 +85,42 @@ def test_packed_sequences_are_read_as_if_each_were_alone(
             torch.testing.assert_close(
                 part.reshape(-1, 3, HIDDEN)[:, row], same.reshape(-1, HIDDEN), rtol=0, atol=1e-12
             )
+
+
+@every_kind
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_packed_sequences_begin_with_their_own_states_whatever_their_order(
+    cell: RecurrentCell, peephole: PeepholeKind, bidirectional: bool
+) -> None:
+    layer, values, lengths = layer_of(cell, peephole, bidirectional=bidirectional), values_of(6, 3, INPUT), [4, 6, 1]
+    given = tuple(values_of(STATE_PARTS[cell], 1 + bidirectional, 3, HIDDEN).unbind())
+    packed, ends = layer(
+        pack_padded_sequence(values, torch.tensor(lengths), enforce_sorted=False), given if len(given) > 1 else given[0]
+    )
+    outputs, _ = pad_packed_sequence(cast("PackedSequence", packed))
+    ends = ends if isinstance(ends, tuple) else (ends,)
+    for row, length in enumerate(lengths):
+        own = tuple(part[:, row : row + 1] for part in given)
+        alone, end = layer(values[:length, row : row + 1], own if len(own) > 1 else own[0])
+        assert_near(outputs[:length, row], alone[:, 0])
+        for part, same in zip(ends, end if isinstance(end, tuple) else (end,), strict=True):
+            assert_near(part[:, row], same[:, 0])
+
+
+def test_packed_sequences_with_states_are_read_as_pytorch_reads_them() -> None:
+    """A peephole LSTM whose peepholes are zero is an LSTM."""
+    ours: Any = layer_of("peephole", "diagonal")
+    theirs: Any = torch.nn.LSTM(INPUT, HIDDEN).double()
+    ours.get_parameter("weight_ch_l0").data.zero_()
+    for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0"):
+        theirs.get_parameter(name).data = ours.get_parameter(name).data
+    theirs.bias_hh_l0.data.zero_()
+    packed = pack_padded_sequence(values_of(6, 3, INPUT), torch.tensor([4, 6, 1]), enforce_sorted=False)
+    state = tuple(values_of(2, 1, 3, HIDDEN).unbind())
+    (outputs, ends), (expected, expected_ends) = ours(packed, state), theirs(packed, state)
+    assert_near(cast("PackedSequence", outputs).data, expected.data)
+    for end, same in zip(ends, expected_ends, strict=True):
+        assert_near(end, same)
 
 
 @every_kind

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from tolerances import NEAR, assert_near
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,10 +25,10 @@ every_group = pytest.mark.parametrize("num_kv_heads", [0, 1, 2])
 
 
 def randomised(network: nn.Module) -> Any:
-    """Random weights everywhere, norms and biases too."""
+    """Random weights everywhere, norms and biases too, in fp64: there two ways to one number agree to many digits."""
     generator = torch.Generator().manual_seed(1)
     for parameter in network.parameters():
-        parameter.data = 0.4 * torch.randn(parameter.shape, generator=generator)
+        parameter.data = 0.4 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
     return network.eval().requires_grad_(False)
 
 
@@ -67,7 +68,7 @@ def test_attention_on_paper() -> None:
 def test_attention_equals_its_explicit_softmax(num_kv_heads: int, hidden: str) -> None:
     config = TransformerConfig(**{**SIZES, "num_kv_heads": num_kv_heads})
     attention: MultiHeadAttention = randomised(MultiHeadAttention(config))
-    x = torch.randn(3, 5, 16, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(3, 5, 16, generator=torch.Generator().manual_seed(0)).double()
     mask = torch.arange(5) < torch.tensor([5, 2, 4])[:, None] if hidden == "padding" else None
     seen = KeysValues(
         *attention.keys_values(x), None if mask is None else mask[:, None, None], causal=hidden == "future"
@@ -76,8 +77,8 @@ def test_attention_equals_its_explicit_softmax(num_kv_heads: int, hidden: str) -
     weights = attention_weights(queries, seen)
     values = seen.values.repeat_interleave(4 // config.kv_heads, dim=1)
     expected = attention.output((weights @ values).transpose(1, 2).flatten(2))
-    assert torch.allclose(attention(queries, seen), expected, atol=1e-6)
-    assert torch.allclose(weights.sum(dim=-1), torch.ones(3, 4, 5))
+    assert_near(attention(queries, seen), expected)
+    assert_near(weights.sum(dim=-1), torch.ones(3, 4, 5))
     if mask is not None:
         assert not weights[~mask[:, None, None].expand_as(weights)].any()
     if hidden == "future":
@@ -92,7 +93,7 @@ def test_a_layer_equals_pytorchs(norm: Norm, activation: Activation, cross: bool
         Layer(TransformerConfig(**{**SIZES, "norm": norm, "activation": activation}), cross=cross)
     )
     kind = nn.TransformerDecoderLayer if cross else nn.TransformerEncoderLayer
-    theirs: Any = kind(16, 4, 24, 0.0, activation, batch_first=True, norm_first=norm == "pre").eval()
+    theirs: Any = kind(16, 4, 24, 0.0, activation, batch_first=True, norm_first=norm == "pre").double().eval()
     own = {"self_attn": layer.attention, "multihead_attn": layer.cross}
     for name, ours in own.items():
         if ours is not None:
@@ -106,19 +107,19 @@ def test_a_layer_equals_pytorchs(norm: Norm, activation: Activation, cross: bool
     theirs.linear1.load_state_dict(layer.feed_forward.inner.state_dict())
     theirs.linear2.load_state_dict(layer.feed_forward.outer.state_dict())
     generator = torch.Generator().manual_seed(0)
-    x, y = torch.randn(3, 5, 16, generator=generator), torch.randn(3, 6, 16, generator=generator)
+    x, y = (torch.randn(3, n, 16, generator=generator).double() for n in (5, 6))
     real = torch.arange(5) < torch.tensor([5, 2, 4])[:, None]
     with torch.no_grad():
         if not cross:
             ours_out = layer(x, real[:, None, None], causal=False, turn=None)
             expected = theirs(x, src_key_padding_mask=~real)
-            assert torch.allclose(ours_out[real], expected[real], atol=1e-5)
+            assert_near(ours_out[real], expected[real])
             return
         assert layer.cross is not None
         memory = KeysValues(*layer.cross.keys_values(x), real[:, None, None])
-        causal = nn.Transformer.generate_square_subsequent_mask(6)
+        causal = nn.Transformer.generate_square_subsequent_mask(6).double()
         expected = theirs(y, x, tgt_mask=causal, tgt_is_causal=True, memory_key_padding_mask=~real)
-        assert torch.allclose(layer(y, None, causal=True, turn=None, memory=memory), expected, atol=1e-5)
+        assert_near(layer(y, None, causal=True, turn=None, memory=memory), expected)
 
 
 def test_swiglu_on_paper() -> None:
@@ -131,9 +132,9 @@ def test_swiglu_on_paper() -> None:
 
 def test_without_a_nonlinearity_the_feed_forward_part_is_one_matrix() -> None:
     part: FeedForward = randomised(FeedForward(TransformerConfig(**{**SIZES, "activation": "none"})))
-    x, y = torch.randn(2, 16, generator=torch.Generator().manual_seed(0))
-    zero = part(torch.zeros(16))
-    assert torch.allclose(part(x + y) - zero, part(x) + part(y) - 2 * zero, atol=1e-5)
+    x, y = torch.randn(2, 16, generator=torch.Generator().manual_seed(0)).double()
+    zero = part(torch.zeros_like(x))
+    assert_near(part(x + y) - zero, part(x) + part(y) - 2 * zero)
 
 
 # Language model -----------------------------------------------------------------------------------------------
@@ -194,7 +195,7 @@ def test_only_with_positions_does_the_order_of_the_past_count() -> None:
     assert tokens[0, 0] != tokens[0, 3]
     for positions in get_args(Positions):
         network = text_network(positions=positions, num_layers=1)
-        same = torch.allclose(logits_of(network, tokens)[:, -1], logits_of(network, swapped)[:, -1], atol=1e-5)
+        same = torch.allclose(logits_of(network, tokens)[:, -1], logits_of(network, swapped)[:, -1], atol=NEAR)
         assert same == (positions == "none")
 
 
@@ -208,28 +209,53 @@ def test_the_cached_step_equals_the_network(positions: Positions, norm: Norm, nu
         expected = logits_of(network, tokens).log_softmax(dim=-1)
         step = network.step()
         log_probs, state = step.start(tokens[:, :4])
-        assert torch.allclose(log_probs, expected[:, 3], atol=1e-5)
+        assert_near(log_probs, expected[:, 3])
         for place in range(4, 20):
             log_probs, state = step(tokens[:, place], state)
-            assert torch.allclose(log_probs, expected[:, place], atol=1e-5)
+            assert_near(log_probs, expected[:, place])
 
 
 def test_a_full_context_goes_on_with_its_latter_half() -> None:
     network, tokens = text_network(context=8), tokens_of(2, 11)
     step = network.step()
     log_probs, state = step.start(tokens[:, :8])
-    assert torch.allclose(log_probs, logits_of(network, tokens[:, :8]).log_softmax(dim=-1)[:, -1], atol=1e-5)
+    assert_near(log_probs, logits_of(network, tokens[:, :8]).log_softmax(dim=-1)[:, -1])
     for place in range(8, 11):  # of 9 tokens the last 4 are kept, and each new one is added
         log_probs, state = step(tokens[:, place], state)
         seen = tokens[:, 5 : place + 1]
-        assert torch.allclose(log_probs, logits_of(network, seen).log_softmax(dim=-1)[:, -1], atol=1e-5)
+        assert_near(log_probs, logits_of(network, seen).log_softmax(dim=-1)[:, -1])
 
 
 def test_a_prompt_longer_than_the_context_is_read_at_its_end() -> None:
     network, tokens = text_network(context=8), tokens_of(1, 30)
     log_probs, _ = network.step().start(tokens)
     expected = logits_of(network, tokens[:, -8:]).log_softmax(dim=-1)[:, -1]
-    assert torch.allclose(log_probs, expected, atol=1e-5)
+    assert_near(log_probs, expected)
+
+
+@every_kind
+@every_norm
+@every_group
+def test_without_the_mask_a_step_is_the_network_on_all_that_there_is(
+    positions: Positions, norm: Norm, num_kv_heads: int
+) -> None:
+    network = text_network(positions=positions, norm=norm, num_kv_heads=num_kv_heads, causal=False, context=8)
+    tokens, step = tokens_of(3, 11), network.step()
+    log_probs, state = step.start(tokens[:, :4])
+    for place in range(4, 11):
+        begin = 0 if place <= 8 else 5  # of 9 tokens the last 4 are kept
+        expected = logits_of(network, tokens[:, begin:place])[:, -1].log_softmax(dim=-1)
+        assert_near(log_probs, expected)
+        log_probs, state = step(tokens[:, place], state)
+
+
+def test_without_the_mask_texts_are_moved_and_joined() -> None:
+    network, tokens = text_network(causal=False), tokens_of(3, 5)
+    step = network.step()
+    _, state = step.start(tokens[:, :3])
+    both = step.join([step.reorder(state, torch.tensor([2, 0])), step.reorder(state, torch.tensor([1]))])
+    log_probs, _ = step(tokens[[2, 0, 1], 3], both)
+    assert_near(log_probs, logits_of(network, tokens[[2, 0, 1], :4])[:, -1].log_softmax(dim=-1))
 
 
 # Encoder-decoder ----------------------------------------------------------------------------------------------
@@ -254,10 +280,10 @@ def test_the_cached_decoder_equals_the_network(positions: Positions, norm: Norm,
     state = step.start(source, LENGTHS)
     for place, tokens in enumerate(target.unbind(1)):
         log_probs, state = step(tokens, state)
-        assert torch.allclose(log_probs, expected[:, place], atol=1e-5)
+        assert_near(log_probs, expected[:, place])
         looks = step.attention(state)
         assert looks is not None
-        assert torch.allclose(looks.sum(dim=1), torch.ones(3))
+        assert_near(looks.sum(dim=1), torch.ones(3))
         assert not looks[1, 4:].any()
 
 
@@ -274,23 +300,61 @@ def test_rows_are_moved_repeated_and_joined_whatever_their_lengths(positions: Po
     long, short = torch.tensor([2, 0, 0]), torch.tensor([1, 0])
     mixed = step.join([step.reorder(two, long), step.reorder(one, short)])
     log_probs, mixed = step(torch.cat((target[long, 2], target[short, 1])), mixed)
-    assert torch.allclose(log_probs, torch.cat((expected[long, 2], expected[short, 1])), atol=1e-5)
+    assert_near(log_probs, torch.cat((expected[long, 2], expected[short, 1])))
     keep = torch.tensor([4, 1])
     log_probs, _ = step(torch.stack((target[0, 2], target[0, 3])), step.reorder(mixed, keep))
-    assert torch.allclose(log_probs, torch.stack((expected[0, 2], expected[0, 3])), atol=1e-5)
+    assert_near(log_probs, torch.stack((expected[0, 2], expected[0, 3])))
     # The first state was not spent: a second search may begin with it.
     again, _ = step(target[:, 0], begin)
-    assert torch.allclose(again, expected[:, 0], atol=1e-5)
+    assert_near(again, expected[:, 0])
 
 
 @every_kind
-def test_padding_and_neighbours_change_nothing(positions: Positions) -> None:
-    network = pairs_network(positions=positions)
+@every_norm
+@pytest.mark.parametrize("num_kv_heads", [0, 2])
+def test_without_the_mask_a_decoder_step_is_the_network_on_all_that_there_is(
+    positions: Positions, norm: Norm, num_kv_heads: int
+) -> None:
+    network = pairs_network(positions=positions, norm=norm, num_kv_heads=num_kv_heads, causal=False)
+    source, target = tokens_of(3, 7), tokens_of(3, 6, seed=1)
+    expected = [all_logits(network, source, LENGTHS, target[:, : n + 1])[:, -1] for n in range(6)]
+    step = network.step()
+    state = step.start(source, LENGTHS)
+    kept: list[Any] = []
+    for place, tokens in enumerate(target.unbind(1)):
+        log_probs, state = step(tokens, state)
+        assert_near(log_probs, expected[place])
+        looks = step.attention(state)
+        assert looks is not None
+        assert_near(looks.sum(dim=1), torch.ones(3))
+        assert not looks[1, 4:].any()
+        kept.append(state)
+    # Rows of different lengths side by side.
+    mixed = step.join([step.reorder(kept[3], torch.tensor([2, 0])), step.reorder(kept[0], torch.tensor([1]))])
+    log_probs, mixed = step(torch.stack((target[2, 4], target[0, 4], target[1, 1])), mixed)
+    assert_near(log_probs, torch.stack((expected[4][2], expected[4][0], expected[1][1])))
+    log_probs, _ = step(torch.stack((target[1, 2], target[2, 5])), step.reorder(mixed, torch.tensor([2, 0])))
+    assert_near(log_probs, torch.stack((expected[2][1], expected[5][2])))
+
+
+def test_without_the_mask_a_target_does_not_see_what_pads_it() -> None:
+    network = pairs_network(causal=False)
+    source, target = tokens_of(2, 7), tokens_of(2, 6, seed=1)
+    wanted = torch.arange(6) < torch.tensor([[3], [6]])
+    lengths = torch.tensor([7, 7])
+    alone = all_logits(network, source[:1], lengths[:1], target[:1, :3])[0]
+    assert_near(network(source, lengths, target, wanted)[:3].log_softmax(dim=-1), alone)
+
+
+@every_kind
+@pytest.mark.parametrize("causal", [True, False])
+def test_padding_and_neighbours_change_nothing(positions: Positions, causal: bool) -> None:
+    network = pairs_network(positions=positions, causal=causal)
     source, target = tokens_of(3, 7), tokens_of(3, 6, seed=1)
     together = all_logits(network, source, LENGTHS, target)
     for row, length in enumerate(LENGTHS.tolist()):
         alone = all_logits(network, source[row : row + 1, :length], LENGTHS[row : row + 1], target[row : row + 1])
-        assert torch.allclose(together[row], alone[0], atol=1e-5)
+        assert_near(together[row], alone[0])
 
 
 def test_an_encoder_without_positions_reads_a_bag_of_tokens() -> None:
@@ -300,7 +364,7 @@ def test_an_encoder_without_positions_reads_a_bag_of_tokens() -> None:
     for positions in get_args(Positions):
         network = pairs_network(positions=positions)
         same = torch.allclose(
-            all_logits(network, source, lengths, target), all_logits(network, turned, lengths, target), atol=1e-4
+            all_logits(network, source, lengths, target), all_logits(network, turned, lengths, target), atol=NEAR
         )
         assert same == (positions == "none")
 
