@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from seqgen.tasks.card import Made
-    from seqgen.train.checkpoint import CheckpointStore
+    from seqgen.train.checkpoint import Checkpoint, CheckpointStore
     from seqgen.train.log import Listener, MetricsLog
     from seqgen.train.progress import Progress
+    from seqgen.train.run import Claim
     from seqgen.train.runtime import StopRequest
     from seqgen.train.task import Task
 
@@ -141,15 +142,16 @@ class Command(Generic[S]):
         self, settings: S, directory: Path, terminal: Terminal, *, resume: bool, overwrite: bool, tensorboard: bool
     ) -> None:
         """Train with settled settings, as far as a signal or the budget lets it, and publish what is finished."""
-        from seqgen import modeldir
         from seqgen.cli.display import display
         from seqgen.train import distributed, run, runtime
         from seqgen.train.checkpoint import CheckpointStore
-        from seqgen.train.log import MetricsLog, TensorBoardLog
+        from seqgen.train.log import TensorBoardLog, require_tensorboard
         from seqgen.train.loop import Trainer
         from seqgen.train.precision import fastest_precision
 
         device = runtime.choose_device(settings.train.device)
+        if tensorboard:
+            require_tensorboard()
         threads = runtime.set_threads(settings.train.threads, device)
         if not settings.train.threads:
             terminal.note(f"{threads} {'thread' if threads == 1 else 'threads'}; --threads sets another number")
@@ -157,17 +159,18 @@ class Command(Generic[S]):
         recipe = self.recipe(settings, terminal)
         with ExitStack() as held:
             group = held.enter_context(distributed.join(device))
+            claimed = None
             if group.first:
-                held.enter_context(run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note))
-                if resume:
-                    modeldir.write_file(directory / run.SETTINGS, self._described(settings))
-                else:
-                    run.begin(directory, self._described(settings), recipe.prepare)
+                claimed = held.enter_context(
+                    run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note)
+                )
+                if not resume:
+                    claimed.begin(self._described(settings), recipe.prepare)
             group.wait()
             recipe.prepare(directory / run.DATA)
             stop = held.enter_context(runtime.StopRequest(terminal.note))
             network = recipe.build().to(group.device)
-            store = CheckpointStore(directory, recipe.model_files())
+            store = CheckpointStore(directory, recipe.model_files(), claimed.saved if claimed else lambda step: None)
             checkpoint = store.newest(terminal.warn) if resume else None
             if resume:
                 found = f"from step {checkpoint.state['step']}" if checkpoint else "from the start: nothing was saved"
@@ -179,17 +182,14 @@ class Command(Generic[S]):
                 choice = fastest_precision(task, settings.train, group)
                 terminal.note(f"{choice.precision}: {choice.why}; --precision sets it")
                 settings = replace(settings, {"precision": choice.precision})
-                if group.first:
-                    modeldir.write_file(directory / run.SETTINGS, self._described(settings))
             terminal.detail(f"{group.device}, {threads} threads, {settings.train.precision}; {more}")
             log = None
             listeners: list[Listener] = []
-            if group.first:
-                size = int(checkpoint.state["log_size"]) if checkpoint else 0
-                path, every = directory / run.METRICS, settings.train.log_every
-                log = held.enter_context(closing(MetricsLog(path, every=every, size=size)))
+            if claimed:
+                claimed.settle(self._described(settings))
+                log = held.enter_context(closing(_open_log(claimed, settings.train, checkpoint)))
                 if tensorboard:
-                    listeners.append(held.enter_context(closing(TensorBoardLog(directory / "tensorboard"))))
+                    listeners.append(held.enter_context(closing(TensorBoardLog(directory / run.TENSORBOARD))))
             with display(terminal, self.unit) as shown:
                 trainer = Trainer(
                     task,
@@ -204,7 +204,8 @@ class Command(Generic[S]):
                 if checkpoint:
                     trainer.restore(checkpoint)
                 progress = trainer.run()
-            if log is not None:
+            if claimed and log is not None:
+                claimed.keep()
                 self._finish(settings, directory, recipe, network, store, log, progress, stop, terminal)
 
     def _finish(
@@ -249,7 +250,29 @@ class Command(Generic[S]):
             minutes=progress.seconds / 60,
             command=command_line(self.name, settings, self.defaults, settings.paths, directory),
         )
-        run.publish(directory, weights, recipe.model_files(), recipe.card(made, measures))
+        run.publish(
+            directory,
+            weights,
+            recipe.model_files(),
+            settings=self._described(settings),
+            metrics=log.content(),
+            card=recipe.card(made, measures),
+        )
         judged = recipe.summary(measures) if measures else "not validated"
         use = f"{self.try_it} -m {shlex.quote(str(directory))}"
         terminal.note(f"done: step {step} is the best, {judged}\ntry: {use}")
+
+
+def _open_log(claimed: Claim, config: TrainConfig, checkpoint: Checkpoint | None) -> MetricsLog:
+    """`metrics.jsonl` as far as a checkpoint knows it."""
+    from seqgen.train.log import MetricsLog
+    from seqgen.train.run import METRICS
+
+    state: Mapping[str, Any] = checkpoint.state if checkpoint else {"log_size": 0, "log_waiting": ""}
+    return MetricsLog(
+        claimed.directory / METRICS,
+        every=config.log_every,
+        size=state["log_size"],
+        waiting=state["log_waiting"],
+        held=claimed.finished,
+    )

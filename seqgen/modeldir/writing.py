@@ -73,15 +73,24 @@ def remove_directory(directory: Path) -> None:
 
 
 def publish(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write a model into a run's own directory, which already stands.
+    """Write a model into a run's own directory, which already stands, and in which an older model may stand.
 
-    The manifest goes first and comes back last. A kill in between leaves a directory without a manifest, which
-    `locate` reads as an unfinished run: its newest checkpoint still answers, and `--resume` finishes the job.
+    All of it is written and synced in a temporary folder first. Then the old manifest goes, the files get their names,
+    and the new manifest comes last. A kill in between leaves a directory without a manifest, which `locate` reads as an
+    unfinished run: its newest checkpoint still answers, and `--resume` finishes the job.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; what stood there stands.
     """
-    (directory / MANIFEST).unlink(missing_ok=True)
-    for name, content in files.items():
-        write_file(directory / name, content)
-    write_file(directory / MANIFEST, manifest(files))
+    staged = directory / f".tmp-model-{os.getpid()}"
+    try:
+        write_directory(staged, files)
+        (directory / MANIFEST).unlink(missing_ok=True)
+        for name in (*files, MANIFEST):
+            (staged / name).replace(directory / name)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    sync_directory(directory)
 
 
 def remove_leftovers(directory: Path) -> int:

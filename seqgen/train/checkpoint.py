@@ -46,10 +46,13 @@ class CheckpointStore:
     Args:
         directory (Path): the run's directory.
         model_files (Mapping[str, bytes]): `config.json`, the tokenizer: what makes a checkpoint a model.
+        saved (Callable[[int], None]): told the step of each save.
     """
 
-    def __init__(self, directory: Path, model_files: Mapping[str, bytes]) -> None:
-        self.directory = directory
+    def __init__(
+        self, directory: Path, model_files: Mapping[str, bytes], saved: Callable[[int], None] = lambda step: None
+    ) -> None:
+        self.directory, self._saved = directory, saved
         self._model_files = dict(model_files)
 
     def path(self, step: int) -> Path:
@@ -75,6 +78,7 @@ class CheckpointStore:
             STATE: modeldir.json_bytes(checkpoint.state),
         }
         modeldir.write_directory(target, files)
+        self._saved(step)
         standing = modeldir.checkpoints(self.directory)
         for newer in standing[: standing.index(target)]:  # the run has gone back behind them
             modeldir.remove_directory(newer)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -84,20 +85,41 @@ class MetricsLog(Listener):
         path (Path): the file.
         every (int): which steps are written.
         size (int): how many bytes belong to the run so far; the rest is taken back.
+        waiting (str): lines that follow them, and were not in the file when the checkpoint was saved.
+        held (bool): the file belongs to a finished model, and stays as it is until `release`.
     """
 
-    def __init__(self, path: Path, *, every: int, size: int) -> None:
+    def __init__(self, path: Path, *, every: int, size: int, waiting: str = "", held: bool = False) -> None:
         self._every = every
-        self._pending = bytearray()
+        self._pending = bytearray(waiting.encode())
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        kept = os.pread(self._descriptor, size, 0)
-        os.ftruncate(self._descriptor, kept.rfind(b"\n") + 1)
-        os.lseek(self._descriptor, 0, os.SEEK_END)
+        self._kept = os.pread(self._descriptor, size, 0).rfind(b"\n") + 1
+        self._held = True
+        if not held:
+            self.release()
+
+    def release(self) -> None:
+        """Take back what does not belong to the run, and write from now on."""
+        if self._held:
+            os.ftruncate(self._descriptor, self._kept)
+            os.lseek(self._descriptor, 0, os.SEEK_END)
+            self._held = False
+            with contextlib.suppress(OSError):  # a full disk: tried again with the next line, reported when saving
+                self.flush()
 
     @property
     def size(self) -> int:
-        """Bytes of the run so far, those that wait included."""
-        return os.fstat(self._descriptor).st_size + len(self._pending)
+        """Bytes of the run that are in the file, or will be after a `flush`."""
+        return self._kept if self._held else os.fstat(self._descriptor).st_size + len(self._pending)
+
+    @property
+    def waiting(self) -> str:
+        """Lines of the run that come after those, for as long as the file is held."""
+        return self._pending.decode() if self._held else ""
+
+    def content(self) -> bytes:
+        """All lines of the run, once what can be written is written."""
+        return os.pread(self._descriptor, self.size, 0) + self.waiting.encode()
 
     def stepped(self, record: Record, total_steps: int | None) -> None:
         """Keep the line of a step that is due."""
@@ -109,12 +131,12 @@ class MetricsLog(Listener):
         self._append(record)
 
     def flush(self) -> None:
-        """Write what is pending.
+        """Write what is pending, unless the file is held.
 
         Raises:
             OSError: the disk is full; the lines wait for the next call.
         """
-        while self._pending:
+        while self._pending and not self._held:
             del self._pending[: os.write(self._descriptor, self._pending)]
 
     def close(self) -> None:
@@ -137,6 +159,18 @@ class MetricsLog(Listener):
             self.flush()
 
 
+def require_tensorboard() -> None:
+    """See that TensorBoard's writer is there.
+
+    Raises:
+        UsageError: the extra is not installed.
+    """
+    try:
+        import_module("torch.utils.tensorboard")
+    except ImportError:
+        raise UsageError("tensorboard is not installed", hint="pip install 'seqgen[tensorboard]'") from None
+
+
 class TensorBoardLog(Listener):
     """The same numbers as event files.
 
@@ -148,10 +182,9 @@ class TensorBoardLog(Listener):
     """
 
     def __init__(self, directory: Path) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise UsageError("tensorboard is not installed", hint="pip install 'seqgen[tensorboard]'") from None
+        require_tensorboard()
+        from torch.utils.tensorboard import SummaryWriter
+
         self._writer = SummaryWriter(str(directory))
 
     def stepped(self, record: Record, total_steps: int | None) -> None:

@@ -171,9 +171,12 @@ class Trainer:
 
     def _explained(self, error: Exception) -> Exception:
         """A failed step with what to do about it; other errors as they are."""
-        good = f"the last good checkpoint is step {self._saved_step}" if self._saved_step >= 0 else "none was saved yet"
+        good, hint = f"the last good checkpoint is step {self._saved_step}", "go on from there with a smaller step:"
+        hint = f"{hint} {self.resume_command} --lr {self.config.lr / 4:g}"
+        if self._saved_step <= 0:  # a run that fails so early leaves no directory
+            good = "none was saved yet" if self._saved_step < 0 else "nothing was learned yet"
+            hint = f"try a smaller step: --lr {self.config.lr / 4:g}"
         if isinstance(error, NonFiniteError):
-            hint = f"go on from there with a smaller step: {self.resume_command} --lr {self.config.lr / 4:g}"
             return NonFiniteError(f"{error.message}; {good}", hint=hint)
         if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             hint = "the same step in parts: --grad-accumulation 2; or less at a time: --bptt, --batch-size"
@@ -270,7 +273,9 @@ class Trainer:
     def _checkpoint(self) -> Checkpoint:
         weights, training = self.players.tensors()
         training |= {f"task/{name}": self.group.gather(tensor) for name, tensor in self.task.state().items()}
-        state = dataclasses.asdict(self.progress) | {"log_size": self.log.size if self.log else 0}
+        state = dataclasses.asdict(self.progress)
+        if self.log:
+            state |= {"log_size": self.log.size, "log_waiting": self.log.waiting}
         return Checkpoint(weights, training, state)
 
     def _save(self, *, last: bool = False, again: bool = False) -> None:
@@ -304,6 +309,8 @@ class Trainer:
             if self.log:
                 self.log.flush()
             self.store.save(self.progress.step, checkpoint, best=self.progress.best_step)
+            if self.log:
+                self.log.release()
         except OSError as error:
             return error.strerror or str(error)
         return None

@@ -1,4 +1,8 @@
-"""A run directory from claim to finished model: what all training commands share around the loop."""
+"""A run directory from claim to finished model: what all training commands share around the loop.
+
+What stands in a directory, a finished model or a run that is to be replaced, stays until there is something better: a
+step that was taken and saved. Whatever fails before that leaves all as it was.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +15,90 @@ from pathlib import Path
 from torch import Tensor
 
 from seqgen import modeldir
-from seqgen.errors import ModelError, OutputError, UsageError
+from seqgen.errors import Interrupted, ModelError, OutputError, UsageError
 from seqgen.train.checkpoint import RunLock
 
 SETTINGS = "training.json"
 METRICS = "metrics.jsonl"
 DATA = "data"
+TENSORBOARD = "tensorboard"
+# All that a run writes but its settings.
+PARTS = (
+    *(modeldir.MANIFEST, modeldir.CONFIG, modeldir.WEIGHTS, modeldir.CARD, *modeldir.TOKENIZERS),
+    *(METRICS, "checkpoints", DATA, TENSORBOARD),
+)
+# Where a run waits that another is about to replace.
+REPLACED = ".old-run"
+
+
+class Claim:
+    """A run directory that is ours, for the length of a `with`; `claim` makes it.
+
+    Args:
+        directory (Path): the run's.
+        finished (bool): whether a finished model stands there that is to be trained further.
+    """
+
+    def __init__(self, directory: Path, *, finished: bool) -> None:
+        self.directory, self.finished = directory, finished
+        self._begun = False  # a run without a saved step, which goes if it fails
+        self._settings: bytes | None = None
+
+    def begin(self, settings: bytes, prepare: Callable[[Path], object]) -> None:
+        """Begin a run; one that stood there waits aside until the new one has saved a step.
+
+        Args:
+            settings (bytes): `training.json`.
+            prepare (Callable[[Path], object]): makes the data in a new folder; if it raises, all is as before.
+        """
+        directory, staged = self.directory, self.directory / f".tmp-new-{os.getpid()}"
+        try:
+            prepare(staged)
+            self._begun = True
+            _set_aside(directory)
+            modeldir.write_file(directory / SETTINGS, settings)  # from here on --resume goes on
+            staged.rename(directory / DATA)
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
+
+    def settle(self, settings: bytes) -> None:
+        """Write `training.json`; those of a finished model are its own until a new step is saved."""
+        if self.finished:
+            self._settings = settings
+        else:
+            modeldir.write_file(self.directory / SETTINGS, settings)
+
+    def saved(self, step: int) -> None:
+        """A checkpoint was saved: there is something to keep, and it is newer than a finished model that stood here."""
+        if step:
+            self.keep()
+        if self._settings is not None:
+            (self.directory / modeldir.MANIFEST).unlink(missing_ok=True)
+            with suppress(OSError):  # a full disk: tried again with the next save
+                modeldir.write_file(self.directory / SETTINGS, self._settings)
+                self._settings = None
+
+    def keep(self) -> None:
+        """The run stays, whatever comes; the one that it replaces goes."""
+        self._begun = False
+        modeldir.remove_directory(self.directory / REPLACED)
+
+    def undo(self) -> None:
+        """Leave all as it was before a run that saved no step."""
+        if self._begun:
+            _remove(self.directory, (*PARTS, SETTINGS))
+            _put_back(self.directory)
 
 
 @contextmanager
-def claim(directory: Path, *, resume: bool, overwrite: bool, note: Callable[[str], None]) -> Iterator[None]:
+def claim(directory: Path, *, resume: bool, overwrite: bool, note: Callable[[str], None]) -> Iterator[Claim]:
     """Make a run directory ours for the length of a `with`.
 
     Args:
-        directory (Path): made if it is not there.
+        directory (Path): made if it is not there; a new one that is left empty goes again.
         resume (bool): a run must stand there, and stays.
-        overwrite (bool): a run may stand there; `begin` will take its place.
+        overwrite (bool): a run may stand there; the one that `Claim.begin` begins will take its place.
         note (Callable[[str], None]): told about leftovers that were removed.
 
     Raises:
@@ -36,9 +108,43 @@ def claim(directory: Path, *, resume: bool, overwrite: bool, note: Callable[[str
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other")
     try:
-        stands, empty = _is_run(directory), not directory.is_dir() or not any(directory.iterdir())
+        if (directory / REPLACED).is_dir():
+            with RunLock(directory):
+                _put_back(directory)
+            note(f"{directory}: the run that stood here is back; the one that was to replace it saved no step")
+        _check(directory, resume=resume, overwrite=overwrite)
     except OSError as error:
         raise OutputError(f"{directory} cannot be read: {error.strerror}", hint="choose another --out") from None
+    new = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = RunLock(directory).__enter__()
+    except OSError as error:
+        _remove_empty(new)
+        raise OutputError(f"{directory} cannot be written: {error.strerror}", hint="choose another --out") from None
+    claimed = Claim(directory, finished=resume and (directory / modeldir.MANIFEST).is_file())
+    try:
+        if removed := modeldir.remove_leftovers(directory):
+            note(f"removed {removed} unfinished files of a run that was killed while saving")
+        yield claimed
+    except Interrupted:
+        claimed.keep()  # it is saved, be it before its first step
+        raise
+    except OSError as error:
+        claimed.undo()
+        where = error.filename or directory
+        raise OutputError(f"{where}: {error.strerror}", hint="make room, then start again, or --resume") from None
+    except BaseException:
+        claimed.undo()
+        raise
+    finally:
+        lock.__exit__()
+        _remove_empty(new or [directory])
+
+
+def _check(directory: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a directory that is not what is wanted."""
+    stands, empty = _is_run(directory), not directory.is_dir() or not any(directory.iterdir())
     if resume and not stands:
         raise UsageError(f"{directory}: there is no run to resume", hint="leave out --resume to start one")
     if not (empty or stands or _is_leftover(directory)):
@@ -50,53 +156,13 @@ def claim(directory: Path, *, resume: bool, overwrite: bool, note: Callable[[str
             f"{directory} is finished, and its checkpoints are gone: there is nothing to go on from",
             hint="--overwrite trains it again",
         )
-    parent_is_new = not directory.parent.exists()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = RunLock(directory).__enter__()
-    except OSError as error:
-        raise OutputError(f"{directory} cannot be written: {error.strerror}", hint="choose another --out") from None
-    try:
-        if resume:  # its files change from here on; until it is published again its newest checkpoint answers
-            (directory / modeldir.MANIFEST).unlink(missing_ok=True)
-        if removed := modeldir.remove_leftovers(directory):
-            note(f"removed {removed} unfinished files of a run that was killed while saving")
-        yield
-    except OSError as error:
-        where = error.filename or directory
-        raise OutputError(f"{where}: {error.strerror}", hint="make room, then start again, or --resume") from None
-    finally:
-        lock.__exit__()
-        with suppress(OSError):  # what failed before it began leaves no empty folders behind
-            directory.rmdir()
-            if parent_is_new:
-                directory.parent.rmdir()
 
 
-def begin(directory: Path, settings: bytes, prepare: Callable[[Path], object]) -> None:
-    """Begin a run in a claimed directory; a run that stood there goes once the new one's data is made.
-
-    Args:
-        directory (Path): the run's.
-        settings (bytes): `training.json`.
-        prepare (Callable[[Path], object]): makes the data in a new folder; if it raises, all is as before.
-    """
-    staged = directory / f".tmp-new-{os.getpid()}"
-    try:
-        prepare(staged)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
-    new = not (directory / SETTINGS).exists()
-    try:
-        _remove_run(directory)
-        modeldir.write_file(directory / SETTINGS, settings)  # from here on --resume goes on
-        staged.rename(directory / DATA)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        if new:
-            (directory / SETTINGS).unlink(missing_ok=True)
-        raise
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, the innermost first, as far as they are empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _is_run(directory: Path) -> bool:
@@ -113,26 +179,53 @@ def _is_leftover(directory: Path) -> bool:
     return all(path.name == ".lock" or path.name.startswith(".tmp-") for path in directory.iterdir())
 
 
-def _remove_run(directory: Path) -> None:
-    """All but the settings, without which a kill would leave a directory that is no run."""
-    (directory / modeldir.MANIFEST).unlink(missing_ok=True)
-    for name in ("checkpoints", DATA):  # in one move each: half of one would be taken for damage
+def _set_aside(directory: Path) -> None:
+    """Move the run that stands in a directory, if there is one, into a folder of its own; its settings go last."""
+    if (directory / SETTINGS).exists():
+        (directory / REPLACED).mkdir()
+        for name in (*PARTS, SETTINGS):
+            with suppress(FileNotFoundError):
+                (directory / name).rename(directory / REPLACED / name)
+
+
+def _put_back(directory: Path) -> None:
+    """Undo `_set_aside`, however far it came: once the settings are aside, what stands in their place is not theirs."""
+    aside = directory / REPLACED
+    if (aside / SETTINGS).exists():
+        _remove(directory, (*PARTS, SETTINGS))
+    for name in (SETTINGS, *PARTS):
         with suppress(FileNotFoundError):
-            (directory / name).rename(directory / f".tmp-{name}-{os.getpid()}")
-    files = [METRICS, modeldir.CONFIG, modeldir.WEIGHTS, modeldir.CARD]
-    for name in [*files, *modeldir.TOKENIZERS]:
-        (directory / name).unlink(missing_ok=True)
-    for name in (f".tmp-checkpoints-{os.getpid()}", f".tmp-{DATA}-{os.getpid()}", "tensorboard"):
-        shutil.rmtree(directory / name, ignore_errors=True)
+            (aside / name).rename(directory / name)
+    with suppress(FileNotFoundError):
+        aside.rmdir()
 
 
-def publish(directory: Path, weights: Mapping[str, Tensor], files: Mapping[str, bytes], card: str) -> None:
+def _remove(directory: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        path = directory / name
+        if path.is_dir():
+            modeldir.remove_directory(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def publish(
+    directory: Path,
+    weights: Mapping[str, Tensor],
+    files: Mapping[str, bytes],
+    *,
+    settings: bytes,
+    metrics: bytes,
+    card: str,
+) -> None:
     """Turn a run directory into a model directory.
 
     Args:
         directory (Path): the run's.
         weights (Mapping[str, Tensor]): the weights to publish.
         files (Mapping[str, bytes]): `config.json`, tokenizer.
+        settings (bytes): `training.json`.
+        metrics (bytes): `metrics.jsonl`.
         card (str): the model card.
 
     Raises:
@@ -141,8 +234,8 @@ def publish(directory: Path, weights: Mapping[str, Tensor], files: Mapping[str, 
     whole = {
         **files,
         modeldir.WEIGHTS: modeldir.tensors_to_bytes(weights),
-        SETTINGS: (directory / SETTINGS).read_bytes(),
-        METRICS: (directory / METRICS).read_bytes(),
+        SETTINGS: settings,
+        METRICS: metrics,
         modeldir.CARD: card.encode(errors="surrogateescape"),
     }
     try:

@@ -14,7 +14,6 @@ from tiny_models import (
 )
 
 from seqgen import modeldir
-from seqgen.modeldir import writing
 
 
 @pytest.fixture
@@ -100,17 +99,41 @@ def test_publishing_takes_the_manifest_away_first_and_puts_it_back_last(
     modeldir.publish(tmp_path, {"a.txt": b"one", "b.txt": b"two"})
     modeldir.verify(tmp_path)
     seen: list[tuple[str, bool]] = []
-    write = modeldir.write_file
+    replace = Path.replace
 
-    def watched(path: Path, content: bytes) -> None:
-        seen.append((path.name, (tmp_path / "MANIFEST.json").exists()))
-        write(path, content)
+    def watched(path: Path, target: Path) -> Path:
+        seen.append((target.name, (tmp_path / "MANIFEST.json").exists()))
+        return replace(path, target)
 
-    monkeypatch.setattr(writing, "write_file", watched)
-    modeldir.publish(tmp_path, {"a.txt": b"three", "b.txt": b"four"})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", watched)
+        modeldir.publish(tmp_path, {"a.txt": b"three", "b.txt": b"four"})
     assert seen == [("a.txt", False), ("b.txt", False), ("MANIFEST.json", False)]
     modeldir.verify(tmp_path)
     assert (tmp_path / "a.txt").read_bytes() == b"three"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["MANIFEST.json", "a.txt", "b.txt"]
+
+
+def test_a_model_stays_published_when_there_is_no_room_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modeldir.publish(tmp_path, {"a.txt": b"one", "b.txt": b"two"})
+    for fails_at in range(1, 5):
+        syncs = 0
+
+        def fsync(descriptor: int, fails_at: int = fails_at) -> None:
+            nonlocal syncs
+            syncs += 1
+            if syncs == fails_at:
+                raise OSError("no room")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fsync)
+            with pytest.raises(OSError, match="no room"):
+                modeldir.publish(tmp_path, {"a.txt": b"three", "b.txt": b"four"})
+        modeldir.verify(tmp_path)
+        assert (tmp_path / "a.txt").read_bytes() == b"one"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["MANIFEST.json", "a.txt", "b.txt"]
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,3 +239,25 @@ def test_without_the_extra_tensorboard_is_a_usage_error(tmp_path: Path) -> None:
         TensorBoardLog(tmp_path)
     assert "seqgen[tensorboard]" in caught.value.hint
     assert caught.value.exit_code == 2
+
+
+def test_the_log_of_a_finished_model_stays_until_it_is_released(path: Path) -> None:
+    """Its last line is no part of the run that goes on; what is logged meanwhile waits, and survives a kill."""
+    path.write_bytes(b'{"step": 1}\n{"step": 1, "final": true}\n')
+    finished = path.read_bytes()
+    with closing(MetricsLog(path, every=1, size=12, held=True)) as log:
+        log.stepped(record(2), None)
+        log.flush()
+        assert path.read_bytes() == finished
+        size, waiting = log.size, log.waiting
+        assert (size, json.loads(waiting)["step"]) == (12, 2)
+        assert log.content() == b'{"step": 1}\n' + waiting.encode()
+    assert path.read_bytes() == finished
+    with closing(MetricsLog(path, every=1, size=size, waiting=waiting, held=True)) as log:
+        log.release()
+        log.stepped(record(3), None)
+        assert (log.size, log.waiting) == (path.stat().st_size, "")
+    assert steps_in(path) == [1, 2, 3]
+    with closing(MetricsLog(path, every=1, size=size, waiting=waiting)):
+        pass
+    assert steps_in(path) == [1, 2]
