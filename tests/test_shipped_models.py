@@ -118,6 +118,15 @@ def test_it_translates(translation_model: TranslationModel) -> None:
     assert text in ("A dog runs through the snow.", "A dog is running through the snow.")
 
 
+def test_its_sentences_are_read_by_one_rule(translation_model: TranslationModel) -> None:
+    plain, *others = translations(
+        Translator([translation_model]),
+        ["Zwei Männer rennen.", "\ufeffZwei\tMa\u0308nner\u00a0 rennen.\r", "Zwei\u3000M\u00e4nner\u2028rennen."],
+    )
+    assert others == [plain, plain]
+    assert translations(Translator([translation_model]), ["\t", "\u00a0\ufeff\u3000"]) == ["", ""]
+
+
 @pytest.mark.slow
 @needs_multi30k
 def test_it_translates_as_well_as_its_card_says(translation_model: TranslationModel) -> None:
