@@ -62,8 +62,9 @@ def sample(
     begin = output.typed(prompt, "the prompt") if prompt is not None else output.read_prompt()
     stop = output.typed(stop, "the string to stop at")
 
+    from seqgen.data.unseen import Unseen
     from seqgen.seeds import fresh
-    from seqgen.tasks.language_model import LanguageModel, unknown_characters
+    from seqgen.tasks.language_model import LanguageModel
     from seqgen.tasks.writing import Writer, stream_seeds
     from seqgen.train import runtime
 
@@ -71,13 +72,16 @@ def sample(
     used = runtime.set_threads(threads, place)
     loaded = LanguageModel.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
-    if unknown := unknown_characters(loaded.tokenizer, begin):
-        terminal.warn(f"the model has never seen {' '.join(map(repr, unknown[:5]))}")
+    unseen = Unseen()
+    unseen.add(loaded.tokenizer.unseen(begin))
+    if unseen.count:
+        terminal.warn(str(unseen))
     if seed is None:
         seed = fresh()
         if config.temperature > 0:
             terminal.note(f"seed {seed}")
     writer = Writer(loaded.network, loaded.tokenizer, config, stop)
+    begin = writer.begin(begin)
     pieces = writer.write(begin, length=length, seeds=stream_seeds(seed, n))
     if as_json:
         _print_json(writer, _collect(pieces, n), begin, seed)

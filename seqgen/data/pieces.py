@@ -69,6 +69,7 @@ class SentencePieceTokenizer:
         # The setting lies in a part of the file that needs protobuf to read; a letter shows it as well.
         self.begins_with_space: bool = self._processor.encode("a", out_type=str)[0].startswith(SPACE)
         self._bytes = [self._piece_bytes(i) for i in range(self._processor.get_piece_size())]
+        self._has_piece: dict[str, bool] = {}
         self._lengths = np.array([sum(byte & 0xC0 != 0x80 for byte in piece) for piece in self._bytes], dtype=np.int64)
         self.rule: Rule = next((rule for rule in _RULES if model.endswith(_mark(rule))), "none")
         self.unknown_in_training = not any(map(self._processor.is_byte, range(len(self._bytes))))
@@ -138,6 +139,14 @@ class SentencePieceTokenizer:
     def encode(self, text: str) -> TokenIds:
         """Token ids `(time,)` of a text."""
         return np.asarray(self._processor.encode(self.normalize(text)), dtype=np.int64)
+
+    def unseen(self, text: str) -> list[str]:
+        """The characters that have no piece and fall back to their bytes, or to the unknown token."""
+        text = self.normalize(text)
+        for character in set(text) - self._has_piece.keys():
+            pieces = self._processor.encode(character)
+            self._has_piece[character] = not any(i == self.unk_id or self._processor.is_byte(i) for i in pieces)
+        return [character for character in text if not self._has_piece[character]]
 
     def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
         """The characters that begin in each piece, `(time,)`: the bytes that do not continue one."""

@@ -76,6 +76,11 @@ class CharTokenizer:
                 ids[unseen] = self.unk_id
         return np.asarray(ids, dtype=np.int64)
 
+    def unseen(self, text: str) -> list[str]:
+        """The characters that were not in the training text."""
+        text = self.normalize(text)
+        return [c for c, i in zip(text, self.encode(text), strict=True) if i == self.unk_id]
+
     def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
         """One character each, `(time,)`."""
         return np.ones_like(token_ids)
@@ -156,6 +161,10 @@ class WordTokenizer:
         """Token ids `(time,)` of a text."""
         words = WORD.findall(self.normalize(text))
         return np.fromiter((self._ids.get(word, self.unk_id) for word in words), dtype=np.int64)
+
+    def unseen(self, text: str) -> list[str]:
+        """The words that are not in the vocabulary."""
+        return [word for word in WORD.findall(self.normalize(text)) if word not in self._ids]
 
     def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
         """The characters of each word and of the white space before it, `(time,)`; the last has what is left."""

@@ -46,6 +46,9 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> TokenIds:
         """Token ids `(time,)` of a text, which is normalized first; what is unknown becomes `unk_id`."""
 
+    def unseen(self, text: str) -> list[str]:
+        """What of a text has no token of its own, in order, as often as it stands there: words, or characters."""
+
     def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
         """How many characters of a normalized text each token of its encoding stands for, `(time,)`."""
 

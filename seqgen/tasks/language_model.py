@@ -86,9 +86,3 @@ def model_files(network: LanguageNetwork, tokenizer: Tokenizer) -> dict[str, byt
     """What turns a weights file into a model directory."""
     config = modeldir.ModelConfig(TASK, architecture_of(network.config), to_json(network.config), network.vocab_size)
     return {modeldir.CONFIG: config.to_bytes(), tokenizer.file_name: tokenizer.to_bytes()}
-
-
-def unknown_characters(tokenizer: Tokenizer, text: str) -> list[str]:
-    """The characters of a text that the tokenizer does not know, in order of appearance."""
-    unknown = dict.fromkeys(c for c in text if tokenizer.unk_id in tokenizer.encode(c))
-    return list(unknown)

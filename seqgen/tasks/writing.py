@@ -47,17 +47,21 @@ class Writer:
     stop: str = ""
     finished: dict[int, Written] = field(default_factory=dict)
 
+    def begin(self, prompt: str) -> str:
+        """A prompt as the model reads it; nothing if no token is in it, such as spaces for a model of words."""
+        return self.tokenizer.normalize(prompt) if len(self.tokenizer.encode(prompt)) else ""
+
     def write(self, prompt: str, *, length: int, seeds: Sequence[int]) -> Iterator[tuple[int, str]]:
         """Continue a prompt once for every seed.
 
         Args:
-            prompt (str): may be empty; then the text begins as after a line feed.
+            prompt (str): as from `begin`; may be empty, then the text begins as after a line feed.
             length (int): at most this many tokens each.
             seeds (Sequence[int]): one per text.
 
         Yields:
-            tuple[int, str]: which text goes on, and with what; the prompt is not repeated. When a text has ended,
-            `finished` holds its figures.
+            tuple[int, str]: which text goes on, and with what; the prompt is not repeated, but it and the text make
+            a whole, so that a text of words begins with a space. When a text has ended, `finished` holds its figures.
         """
         step = self.network.step()
         for first in range(0, len(seeds), STREAMS_AT_ONCE):
@@ -73,12 +77,13 @@ class Writer:
         live = list(seeds)
         texts = {i: (Utf8Stream(self.tokenizer), StopText(self.stop)) for i in live}
         self.finished |= {i: Written() for i in live}
+        gaps = dict.fromkeys(live, self._gap(prompt))
         for _ in range(length):
             tokens, chosen = sampler.advance()
             for i, token, log_prob in zip(live, tokens.tolist(), chosen.tolist(), strict=True):
                 characters, stop = texts[i]
                 if text := stop.feed(characters.feed(token)):
-                    yield i, text
+                    yield i, gaps.pop(i, "") + text
                 self.finished[i].tokens += 1
                 self.finished[i].log_prob += log_prob
             going = [row for row, i in enumerate(live) if not texts[i][1].stopped]
@@ -92,13 +97,21 @@ class Writer:
             if stop.stopped:
                 self.finished[i].stopped_by = "stop"
             if rest := rest + stop.finish():
-                yield i, rest
+                yield i, gaps.pop(i, "") + rest
+
+    def _gap(self, prompt: str) -> str:
+        """What parts a prompt from its text: the space that tokens of words bring with them, if it is not there."""
+        tokens = self.tokenizer.encode(prompt)
+        brings_space = len(tokens) > 0 and self.tokenizer.token_bytes[tokens[-1]].endswith(b" ")
+        return " " if brings_space and not prompt[-1].isspace() else ""
 
     def _prompt_tokens(self, prompt: str) -> Tensor:
         """Token ids `(1, time)`; an empty prompt becomes a line feed, or what the text of the model begins with."""
-        tokens = self.tokenizer.encode(prompt or "\n")
-        if not prompt and tokens[0] == self.tokenizer.unk_id:
-            tokens = np.asarray([min(1, vocab_size(self.tokenizer) - 1)])
+        tokens = self.tokenizer.encode(prompt)
+        if not len(tokens):
+            tokens = self.tokenizer.encode("\n")
+            if tokens[0] == self.tokenizer.unk_id:
+                tokens = np.asarray([min(1, vocab_size(self.tokenizer) - 1)])
         return torch.from_numpy(tokens)[None].to(self.network.device)
 
 

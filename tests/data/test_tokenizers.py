@@ -39,6 +39,9 @@ class ByteTokenizer:
     def encode(self, text: str) -> TokenIds:
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int64)
 
+    def unseen(self, text: str) -> list[str]:
+        return []
+
     def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
         return np.where(token_ids & 0xC0 == 0x80, 0, 1)
 

@@ -75,6 +75,9 @@ class Bytes:
     def encode(self, text: str) -> TokenIds:
         return np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int64)
 
+    def unseen(self, text: str) -> list[str]:
+        return []
+
     def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
         return np.ones_like(token_ids)
 

@@ -18,7 +18,7 @@ from seqgen.data.corpus import Corpus, TokenSpan, build_corpus
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import ConfigError, ModelError, NonFiniteError
 from seqgen.nets.transformer_lm import TransformerNetwork
-from seqgen.tasks.language_model import LanguageModel, model_files, unknown_characters
+from seqgen.tasks.language_model import LanguageModel, model_files
 from seqgen.tasks.language_model_judging import DYNAMIC_TOKENS, evaluate, evaluate_dynamically
 from seqgen.tasks.language_model_task import LanguageModelTask
 from seqgen.tasks.networks import LanguageNetwork, language_config, language_network
@@ -336,11 +336,6 @@ def test_a_network_of_impossible_size_is_refused_by_the_name_of_its_field() -> N
     sizes = {**to_json(RecurrentConfig()), "hidden_size": 10**9}
     with pytest.raises(ConfigError, match=r"config\.json: network: hidden-size"):
         language_config("recurrent", sizes, where="config.json: network")
-
-
-def test_unknown_characters_are_named_once_each_in_order() -> None:
-    assert unknown_characters(CharTokenizer("abc"), "axbyxa") == ["x", "y"]
-    assert unknown_characters(CharTokenizer("abc"), "cab") == []
 
 
 # Transformers -------------------------------------------------------------------------------------------------

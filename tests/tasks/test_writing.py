@@ -6,9 +6,9 @@ from typing import get_args
 import pytest
 import torch
 
-from seqgen.config import Cell, RecurrentConfig, SamplingConfig
+from seqgen.config import Cell, RecurrentConfig, SamplingConfig, TransformerConfig
 from seqgen.data.pieces import SentencePieceTokenizer
-from seqgen.data.tokenizers import CharTokenizer
+from seqgen.data.tokenizers import CharTokenizer, WordTokenizer
 from seqgen.data.tokens import Tokenizer, vocab_size
 from seqgen.errors import NonFiniteError
 from seqgen.nets.recurrent import RecurrentNetwork
@@ -125,6 +125,49 @@ def test_an_empty_prompt_begins_as_after_a_line_feed() -> None:
 def test_an_empty_prompt_without_line_feeds_begins_as_after_the_first_character() -> None:
     letters = CharTokenizer("xyz")
     assert texts(Writer(spelling(letters, "xyz"), letters, GREEDY), "", 5, [0]) == ["yzxyz"]
+
+
+WORDS = WordTokenizer(["the", "cat", "finds", "a"], rule="text")
+THE_CAT_FINDS = {2: 3, 3: 4, 4: 5, 5: 2, 1: 2}  # the, cat, finds, a, the ...; after a line feed: the
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wanted"),
+    [
+        ("the cat", "the cat finds a "),
+        ("the cat ", "the cat finds a "),
+        ("the cat\t", "the cat\tfinds a "),
+        ("the cat\n", "the cat\nthe cat "),
+        ("the  cat", "the  cat finds a "),
+        ("", "the cat "),
+    ],
+)
+def test_a_word_is_parted_from_the_prompt_by_one_space(prompt: str, wanted: str) -> None:
+    writer = Writer(chain(WORDS, THE_CAT_FINDS), WORDS, GREEDY)
+    assert [prompt + text for text in texts(writer, prompt, 2, [0, 1])] == [wanted] * 2
+    assert texts(writer, prompt, 0, [0]) == [""]
+
+
+def test_the_space_behind_a_prompt_is_no_stop_string() -> None:
+    writer = Writer(chain(WORDS, THE_CAT_FINDS), WORDS, GREEDY, stop=" ")
+    assert texts(writer, "the cat", 5, [0]) == [" finds"]
+
+
+@pytest.mark.parametrize("cell", get_args(Cell))
+@pytest.mark.parametrize("prompt", [" ", "\t \u00a0", "\ufeff", "\ufeff "])
+def test_a_prompt_without_a_token_is_an_empty_prompt(cell: Cell, prompt: str) -> None:
+    writer = Writer(random_network(cell, vocab_size(WORDS)), WORDS, PLAIN)
+    assert writer.begin(prompt) == ""
+    assert texts(writer, prompt, 5, [3]) == texts(writer, "", 5, [3])
+
+
+def test_a_prompt_without_a_token_is_an_empty_prompt_for_a_transformer() -> None:
+    config = TransformerConfig(embed_size=8, num_layers=1, num_heads=2, context=8)
+    torch.manual_seed(0)
+    network = language_network(config, vocab_size(WORDS))
+    network.initialise()
+    writer = Writer(network.eval(), WORDS, PLAIN)
+    assert texts(writer, " ", 20, [3]) == texts(writer, "", 20, [3])
 
 
 def test_an_empty_prompt_works_when_only_the_unknown_token_exists() -> None:
