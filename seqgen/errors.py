@@ -9,7 +9,7 @@
     │   ├── NonFiniteError      exit 1   a loss, gradient or probability that is not a number
     │   └── CollapsedError      exit 1   a GAN that went wrong, and was asked not to go on
     ├── OutputError             exit 1   a result that cannot be written
-    └── Interrupted             exit 130 (Ctrl-C) or 143 (TERM): the state is saved
+    └── Interrupted             exit 130 (Ctrl-C), 143 (TERM) or 129 (HUP): the state is saved
 
 A message is one sentence that names the file, line or field; the hint is one command or one choice.
 `seqgen.cli.output.run` is the one place that prints them.
@@ -88,7 +88,7 @@ class Interrupted(SeqgenError):
     Args:
         message (str): what was saved and where.
         hint (str): the command that goes on.
-        exit_code (int): 130 after INT, 143 after TERM.
+        exit_code (int): 130 after INT, 143 after TERM, 129 after HUP.
     """
 
     def __init__(self, message: str, *, hint: str, exit_code: int) -> None:

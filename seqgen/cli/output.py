@@ -7,6 +7,7 @@ what a person reads has them spelled out. Every way in which a command can end p
     0    done                           130  Ctrl-C
     1    failed                         141  the reader of our output went away
     2    bad usage or bad input         143  TERM
+    129  the terminal went away
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from seqgen.errors import OutputError, SeqgenError, UsageError
 from seqgen.names import shown
@@ -50,6 +51,8 @@ def run(app: Callable[[], object]) -> NoReturn:
             say(f"hint: {error.hint}" if error.exit_code < 128 else error.hint)
         _leave(error.exit_code)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second one has nothing to hurry
+        show_cursor()
         _leave(130)
     except OSError as error:
         if error.errno != errno.ENOSPC:
@@ -186,11 +189,39 @@ class Terminal:
         return not self.quiet and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
+class _Forgiving:
+    """A terminal that may go away, as when a line drops: what cannot be written then is lost, and the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def console() -> Console:
     """A Rich console on stderr, made when it is needed: its width and colours are those of that moment."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(file=cast("IO[str]", _Forgiving(sys.stderr)), highlight=False)
+
+
+def show_cursor() -> None:
+    """Bring the cursor back, which bars hide, on a way out that may pass by their own clean-up."""
+    if (
+        os.isatty(2) and os.environ.get("TERM") != "dumb"
+    ):  # a bar that is shown has put itself in the place of sys.stderr
+        with suppress(OSError):
+            os.write(2, b"\r\x1b[K\x1b[?25h")
 
 
 @contextmanager
@@ -205,9 +236,20 @@ def progress(terminal: Terminal, what: str, total: int) -> Iterator[Callable[[in
         return
     from rich.progress import Progress
 
-    with Progress(console=console(), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.advance(task, done)
+    before = signal.signal(signal.SIGTERM, _ended)
+    try:
+        with Progress(console=console(), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.advance(task, done)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _ended(number: int, _: object) -> None:
+    """End by a signal as one does without a handler, but not without the cursor."""
+    show_cursor()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def typed(text: str, what: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import typer
 
 from seqgen.cli.options import given
-from seqgen.cli.output import Terminal
+from seqgen.cli.output import Terminal, show_cursor
 from seqgen.cli.settings import command_line, replace, settle
 from seqgen.config import TrainConfig, to_json
 from seqgen.errors import Interrupted, ModelError, UsageError
@@ -168,7 +168,7 @@ class Command(Generic[S]):
                     claimed.begin(self._described(settings), recipe.prepare)
             group.wait()
             recipe.prepare(directory / run.DATA)
-            stop = held.enter_context(runtime.StopRequest(terminal.note))
+            stop = held.enter_context(runtime.StopRequest(terminal.note, show_cursor))
             network = recipe.build().to(group.device)
             store = CheckpointStore(directory, recipe.model_files(), claimed.saved if claimed else lambda step: None)
             checkpoint = store.newest(terminal.warn) if resume else None

@@ -82,21 +82,27 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
 
 
 class StopRequest:
-    """Turns the first INT or TERM into a flag that loops look at; a second one ends the process at once.
+    """Turns INT, TERM and HUP into a flag that loops look at; a second INT or TERM ends the process at once.
+
+    HUP comes when the terminal goes, from the system and from the shell alike: twice, and yet nobody is impatient.
+    Where it is ignored, as under `nohup`, it stays ignored.
 
     Args:
         notify (Callable[[str], None]): told at once that the signal was heard.
+        leave (Callable[[], None]): called before the process ends at once, for there is no other clean-up then.
     """
 
-    def __init__(self, notify: Callable[[str], None]) -> None:
+    def __init__(self, notify: Callable[[str], None], leave: Callable[[], None] = lambda: None) -> None:
         self.signal: signal.Signals | None = None
-        self._notify = notify
+        self._notify, self._leave = notify, leave
+        self._asked = False
         self._before: dict[signal.Signals, signal._HANDLER] = {}
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             # Installed even where a shell has set INT to be ignored, as it does for background jobs.
-            for number in (signal.SIGINT, signal.SIGTERM):
+            ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            for number in (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,))):
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -110,11 +116,14 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """130 after INT, 143 after TERM."""
+        """130 after INT, 143 after TERM, 129 after HUP."""
         return 128 + (self.signal or signal.SIGINT)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        if self.signal is not None:
+        if self._asked and number != signal.SIGHUP:
+            self._leave()
             os._exit(128 + number)
-        self.signal = signal.Signals(number)
-        self._notify("finishing this step, then saving; once more to stop at once")
+        self._asked |= number != signal.SIGHUP
+        if self.signal is None:
+            self.signal = signal.Signals(number)
+            self._notify("finishing this step, then saving; once more to stop at once")

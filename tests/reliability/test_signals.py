@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -17,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import SignalAt, checkpoint_paths, records, running, sizes, write_text
+from tiny_runs import SignalAt, checkpoint_paths, command, environment, records, running, sizes, write_text
 
 from seqgen import cli, modeldir
 from seqgen.cli import display
 from seqgen.cli.output import Terminal
 from seqgen.train.log import Listener
+from seqgen.train.runtime import StopRequest
 
 SECONDS = 60.0
 
@@ -54,7 +57,7 @@ def typed(words: list[str], monkeypatch: pytest.MonkeyPatch, listener: Listener 
     return ending.value.code
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_saves_says_how_to_go_on_and_sets_the_exit_code(
     number: signal.Signals,
     code: int,
@@ -89,10 +92,35 @@ def test_a_quiet_run_still_says_how_to_go_on(
 
 
 def test_handlers_are_put_back_after_a_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
     fresh = sizes(here / "text.txt", Path("run"), steps=2, save_every=4, eval_every=4)
     assert typed(fresh, monkeypatch, SignalAt(1)) == 130
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGHUP,) * 3, (signal.SIGHUP, signal.SIGTERM), (signal.SIGINT, signal.SIGHUP)]
+)
+def test_a_terminal_that_goes_is_heard_of_more_than_once(numbers: tuple[signal.Signals, ...]) -> None:
+    """The system and the shell both send HUP, and a machine that shuts down TERM too: that is no second wish."""
+    heard: list[str] = []
+    with StopRequest(heard.append, lambda: pytest.fail("ended at once")) as stop:
+        for number in numbers:
+            signal.raise_signal(number)
+        assert stop.exit_code == 128 + numbers[0]
+    assert len(heard) == 1
+
+
+def test_a_hup_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest(pytest.fail) as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 # In processes of their own ----------------------------------------------------------------------------------------
@@ -168,6 +196,67 @@ def where_it_stopped(process: subprocess.Popen[str]) -> tuple[int, str]:
             modeldir.verify(Path(found[2]))
             return int(found[1]), process.stderr.read()
     pytest.fail("it did not say where it stopped")
+
+
+@contextmanager
+def on_a_terminal(*words: str) -> Iterator[tuple[int, int]]:
+    """A training whose controlling terminal is ours: its process id, and our side of the terminal."""
+    child, ours = pty.fork()
+    if child == 0:
+        os.environ.update({**environment(), "TERM": "xterm"})
+        os.execv(sys.executable, command(*words))
+    try:
+        yield child, ours
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+def shown_until(ours: int, condition: Callable[[bytes], bool]) -> bytes:
+    """What the terminal shows until something is so, or nothing more comes."""
+    seen, deadline = b"", time.monotonic() + SECONDS
+    while not condition(seen) and time.monotonic() < deadline:
+        try:
+            seen += os.read(ours, 65536)
+        except OSError:
+            break
+    return seen
+
+
+HIDDEN, BACK = b"\x1b[?25l", b"\x1b[?25h"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_cursor_is_back_after_ctrl_c(times: int, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with on_a_terminal(
+        *sizes(write_text(tmp_path), run, steps=1_000_000, save_every=1_000_000, eval_every=1_000_000)
+    ) as (child, ours):
+        seen = shown_until(ours, lambda seen: HIDDEN in seen and lines_in(run) > 5)
+        os.kill(child, signal.SIGSTOP)
+        for number in (signal.SIGINT, signal.SIGTERM)[:times]:
+            os.kill(child, number)
+        os.kill(child, signal.SIGCONT)
+        seen += shown_until(ours, lambda seen: False)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os.close(ours)
+    assert code == (130, 143)[times - 1]
+    assert seen.rindex(BACK) > seen.rindex(HIDDEN)
+    assert (b"stopped at step" in seen) == (times == 1)
+
+
+def test_a_run_whose_terminal_goes_away_is_saved(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with on_a_terminal(
+        *sizes(write_text(tmp_path), run, steps=1_000_000, save_every=1_000_000, eval_every=1_000_000)
+    ) as (child, ours):
+        shown_until(ours, lambda seen: HIDDEN in seen and lines_in(run) > 5)
+        os.close(ours)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code == 129
+    newest = checkpoint_paths(run)[-1]
+    modeldir.verify(newest)
+    assert int(newest.name.removeprefix("step-")) > 5
 
 
 @pytest.mark.slow
