@@ -8,6 +8,10 @@ import pytest
 
 from seqgen.config import (
     MAX_SIZE,
+    AdversarialConfig,
+    Config,
+    FeatureSettings,
+    GanSettings,
     ImageFormat,
     LanguageModelSettings,
     RecurrentConfig,
@@ -16,8 +20,13 @@ from seqgen.config import (
     Seq2SeqConfig,
     TextConfig,
     TrainConfig,
+    TransformerConfig,
+    TransformerSeq2SeqConfig,
+    TransformerTextSettings,
+    TranslationSettings,
     WatchConfig,
     from_json,
+    in_words,
     to_json,
 )
 from seqgen.errors import ConfigError, UsageError
@@ -131,11 +140,7 @@ def test_a_nested_field_is_named_by_its_path() -> None:
     [
         (RecurrentConfig, {"embed_size": 0}, "embed-size is 0, but must be at least 1"),
         (RecurrentConfig, {"hidden_size": MAX_SIZE + 1}, "hidden-size is 65537, but must be at most 65536"),
-        (RecurrentConfig, {"num_layers": 65}, "num-layers is 65, but must be at most 64"),
-        (RecurrentConfig, {"cell": "window", "weight_drop": 0.1}, "a window has no recurrent matrices"),
-        (RecurrentConfig, {"cell": "window", "init_scale": 2.0}, "a window has no recurrent matrices"),
-        (RecurrentConfig, {"cell": "lstm", "peephole": "full"}, "peephole is full, but the cell is lstm"),
-        (Seq2SeqConfig, {"cell": "gru", "peephole": "full"}, "peephole is full, but the cell is gru"),
+        (RecurrentConfig, {"num_layers": 65}, "layers is 65, but must be at most 64"),
         (RecurrentConfig, {"dropout": 1.0}, "dropout is 1.0, but must be at most 0.99"),
         (RecurrentConfig, {"dropout": math.nan}, "dropout is nan, but must be a number"),
         (TextConfig, {"vocab_size": -1}, "vocab-size is -1, but must be at least 0"),
@@ -156,7 +161,7 @@ def test_a_nested_field_is_named_by_its_path() -> None:
         (TrainConfig, {"steps": 1, "batch_size": 0}, "batch-size is 0"),
         (TrainConfig, {"steps": 1, "batch_size": 4, "grad_accumulation": 5}, "grad-accumulation is 5, .* at most 4"),
         (TrainConfig, {"steps": 1, "lr": math.inf}, "lr is inf"),
-        (TrainConfig, {"steps": 1, "warmup_steps": -1}, "warmup-steps is -1"),
+        (TrainConfig, {"steps": 1, "warmup_steps": -1}, "warmup is -1"),
         (TrainConfig, {"steps": 1, "weight_decay": -0.5}, "weight-decay is -0.5"),
         (TrainConfig, {"steps": 1, "clip": -1.0}, "clip is -1.0"),
         (TrainConfig, {"steps": 1, "clip": math.nan}, "clip is nan"),
@@ -199,10 +204,67 @@ def test_exactly_one_budget_bounds_a_run(budgets: dict[str, Any], said: str) -> 
         TrainConfig(**budgets)
 
 
+def test_a_gan_takes_its_batch_as_a_whole() -> None:
+    with pytest.raises(ConfigError, match="grad-accumulation is not for a GAN"):
+        GanSettings(train=TrainConfig(steps=1, grad_accumulation=2))
+
+
 def test_a_setting_out_of_range_is_bad_usage() -> None:
     with pytest.raises(UsageError) as caught:
         SamplingConfig(top_p=2.0)
     assert caught.value.exit_code == 2
+
+
+# What nothing reads -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "idle"),
+    [
+        (RecurrentConfig(), {"window": "with --cell lstm", "peephole": "with --cell lstm"}),
+        (RecurrentConfig(cell="peephole"), {"window": "with --cell peephole"}),
+        (
+            RecurrentConfig(cell="window"),
+            dict.fromkeys(("weight_drop", "init_scale", "peephole"), "with --cell window"),
+        ),
+        (Seq2SeqConfig(cell="peephole", attention="additive"), {}),
+        (Seq2SeqConfig(cell="peephole", attention="none"), {"attention_size": "with --attention none"}),
+        (TransformerConfig(), {}),
+        (TransformerSeq2SeqConfig(), {"context": "with --positions sinusoidal"}),
+        (TransformerSeq2SeqConfig(positions="learned"), {}),
+        (TextConfig(tokens="word"), {}),
+        (AdversarialConfig(loss="wasserstein-gp"), {}),
+        (AdversarialConfig(loss="hinge"), {"gradient_penalty": "with --loss hinge"}),
+    ],
+)
+def test_each_kind_of_network_leaves_some_fields_unread(config: Config, idle: dict[str, str]) -> None:
+    assert config.idle == idle
+
+
+def test_settings_leave_unread_what_their_parts_do_and_what_only_all_of_them_decide() -> None:
+    settings = LanguageModelSettings(
+        text=RecurrentTextConfig(valid="0"), network=RecurrentConfig(cell="window"), train=TrainConfig(steps=1)
+    )
+    assert settings.idle.keys() == {
+        *("vocab_size", "weight_drop", "init_scale", "peephole", "patience", "decay_recurrent", "watch_gradients"),
+    }
+    assert settings.idle["patience"] == "with --valid 0"
+    assert GanSettings().idle.keys() == {"gradient_penalty", "decay_recurrent"}
+
+
+def test_no_field_stands_in_two_parts_of_some_settings() -> None:
+    for settings in (LanguageModelSettings, TransformerTextSettings, TranslationSettings, GanSettings, FeatureSettings):
+        names = [name for part in to_json(settings()).values() for name in part]
+        assert len(names) == len(set(names))
+
+
+def test_a_configuration_is_told_in_the_words_of_its_options() -> None:
+    assert in_words(Seq2SeqConfig(num_layers=2, tied=False)) == (
+        "cell lstm, embed-size 256, hidden-size 512, layers 2, dropout 0.3, bidirectional yes, attention general, "
+        "input-feeding yes, tied no, joint yes, reverse-source no, start sos"
+    )
+    images = ImageFormat(channels=1, height=8, width=9, classes=tuple("abcdefg"))
+    assert in_words(images) == "channels 1, height 8, width 9, classes a b c d e ..."
 
 
 # Meaning ------------------------------------------------------------------------------------------------------

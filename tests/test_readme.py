@@ -23,8 +23,9 @@ COMMANDS = "".join(block for block in BLOCKS if block not in INSTALLING)
 def shortened(commands: str) -> str:
     commands = re.sub(r"--(minutes|steps) [\d.]+", "--steps 3", commands)
     commands = re.sub(r"train-lm data.txt$", "train-lm data.txt --steps 3", commands, flags=re.MULTILINE)
-    sizes = "--embed-size 16 --heads 2 --layers 1 --ffn-size 16 --vocab-size 290"
+    sizes = "--embed-size 16 --heads 2 --layers 1 --ffn-size 16"
     commands = re.sub(r"train-transformer (?!--config)", f"train-transformer {sizes} ", commands)
+    commands = re.sub(r"(train-transformer .*train\.en)", r"\1 --vocab-size 290", commands)
     commands = commands.replace("gan-train ", "gan-train --ngf 4 --ndf 4 --batch-size 8 ")
     commands = commands.replace("train-seq2seq", "train-seq2seq --vocab-size 290 --hidden-size 8 --steps 3")
     return re.sub(r"train-lm (?!--resume)", "train-lm --hidden-size 8 ", commands)

@@ -19,7 +19,7 @@ DEFAULTS = GanSettings()
 IMAGES, NETWORK, GAME, TRAIN = DEFAULTS.images, DEFAULTS.network, DEFAULTS.game, DEFAULTS.train
 
 
-@training_options(TRAIN, without=("grad_accumulation", "weight_decay", "processes"))
+@training_options(TRAIN, without=("grad_accumulation", "processes"))
 def gan_train(
     ctx: typer.Context,
     paths: Annotated[
@@ -84,12 +84,9 @@ def gan_train(
     batch_size: Annotated[
         int, typer.Option(help="Images per step.", rich_help_panel=options.TRAINING)
     ] = TRAIN.batch_size,
-    beta1: Annotated[
-        float, typer.Option("--beta1", help="Adam's memory of gradients.", rich_help_panel=options.TRAINING)
-    ] = TRAIN.beta1,
-    beta2: Annotated[
-        float, typer.Option("--beta2", help="Adam's memory of their squares.", rich_help_panel=options.TRAINING)
-    ] = TRAIN.beta2,
+    weight_decay: Annotated[
+        float, typer.Option(help="AdamW decay of both networks.", rich_help_panel=options.TRAINING)
+    ] = TRAIN.weight_decay,
     **shared: Any,
 ) -> None:
     """Train a generator against a discriminator, and hear how they are doing.
@@ -107,7 +104,11 @@ def gan_train(
     seqgen gan-train photos.zip --image-size 32x48 --preset classic --loss minimax
     ```
     """
-    COMMAND.run(ctx, {**PRESETS[preset], **options.given(ctx)})
+    chosen = options.given(ctx)
+    for other in ("config", "resume"):
+        if shared[other]:
+            options.refuse_idle(chosen, {"preset": f"with --{other}, which has all settings"})
+    COMMAND.run(ctx, {**PRESETS[preset], **chosen})
 
 
 def _directory(settings: GanSettings) -> Path:

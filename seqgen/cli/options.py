@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from seqgen.config import NumberFormat, PeepholeKind, Precision
+from seqgen.config import NumberFormat, PeepholeKind, Precision, option
+from seqgen.errors import UsageError
 
 DATA, MODEL, TRAINING, SAVING, MACHINE = "Data", "Model", "Training", "Saving", "Machine"
 
@@ -107,3 +109,18 @@ def given(ctx: typer.Context) -> dict[str, Any]:
         for name, source in sources.items()
         if source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
     }
+
+
+def refuse_idle(chosen: Iterable[str], idle: Mapping[str, str]) -> None:
+    """Refuse an option that nothing would read: whoever typed it would wait for its effect.
+
+    Args:
+        chosen (Iterable[str]): the parameters that were typed.
+        idle (Mapping[str, str]): those without effect, each with the choice that it is: `with --greedy`.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for name in chosen:
+        if name in idle:
+            raise UsageError(f"--{option(name)} has no effect {idle[name]}", hint="leave it out, or choose otherwise")

@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from seqgen.config import TrainConfig, WatchConfig, from_json, to_json
+from seqgen.cli.options import refuse_idle
+from seqgen.config import Settings, TrainConfig, WatchConfig, as_typed, from_json, option, shown, to_json
 from seqgen.errors import ConfigError, UsageError
 
-Settings = TypeVar("Settings")
+S = TypeVar("S", bound=Settings)
 
 BUDGETS = ("steps", "epochs", "minutes")
-RENAMED = {"num_layers": "layers", "num_heads": "heads", "num_kv_heads": "kv-heads", "warmup_steps": "warmup"}
-OPPOSITES = {"bidirectional": "unidirectional", "joint": "separate", "tied": "untied"}
 
 # What a resumed run may change: how long and how fast it goes on, and on which machine; not what it is.
 _LOOP, _WATCH = ({f.name for f in dataclasses.fields(part)} for part in (TrainConfig, WatchConfig))
@@ -29,13 +28,13 @@ FREE_ON_RESUME = _LOOP - {"seed", "batch_size", "ema"} | _WATCH | {"on_collapse"
 
 def settle(
     command: str,
-    defaults: Settings,
+    defaults: S,
     chosen: Mapping[str, Any],
     *,
     resumed: Path | None,
     config: Path | None,
     note: Callable[[str], None],
-) -> Settings:
+) -> S:
     """The settings of a run.
 
     Args:
@@ -53,16 +52,24 @@ def settle(
     if resumed and config:
         raise UsageError("--resume and --config exclude each other")
     path = resumed / "training.json" if resumed else config
-    if path is None or (resumed and not path.is_file()):  # a missing run is told by whoever claims the directory
-        return replace(defaults, chosen)
-    before = _read(path, command, type(defaults))
+    # A missing run is told by whoever claims the directory.
+    before = defaults if path is None or (resumed and not path.is_file()) else _read(path, command, type(defaults))
     settings = replace(before, chosen)
-    if resumed:
-        for name, (old, new) in _differences(before, settings).items():
-            if name not in FREE_ON_RESUME:
-                raise UsageError(f"a resumed run cannot change {name} from {old!r} to {new!r}")
-            note(f"going on with {name} {new} (was {old})")
+    refuse_idle(chosen, settings.idle)
+    if resumed and before is not defaults:
+        _tell_changes(before, settings, note)
     return settings
+
+
+def _tell_changes(before: Settings, settings: Settings, note: Callable[[str], None]) -> None:
+    """Say what a resumed run does differently from now on; a budget takes the place of the one before."""
+    differences = _differences(before, settings)
+    budget = next((f"{option(n)} {shown(old)}" for n, (old, _) in differences.items() if n in BUDGETS and old), "")
+    for name, (old, new) in differences.items():
+        if name not in FREE_ON_RESUME:
+            raise UsageError(f"a resumed run cannot change --{option(name)} from {shown(old)} to {shown(new)}")
+        if new is not None:
+            note(f"going on with {option(name)} {shown(new)} (was {shown(old) if old is not None else budget})")
 
 
 def stored_data(place: Path | None) -> dict[str, Any]:
@@ -76,7 +83,12 @@ def stored_data(place: Path | None) -> dict[str, Any]:
         return {}
 
 
-def replace(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
+def field_names(settings: Settings) -> list[str]:
+    """The names of all fields of all parts."""
+    return [name for part in to_json(settings).values() for name in part]
+
+
+def replace(settings: S, chosen: Mapping[str, Any]) -> S:
     """The settings with some fields changed, each in the part that has it; one budget replaces another."""
     parts: dict[str, Any] = {}
     for part in dataclasses.fields(settings):  # type: ignore[arg-type]
@@ -89,24 +101,16 @@ def replace(settings: Settings, chosen: Mapping[str, Any]) -> Settings:
     return type(settings)(**parts)
 
 
-def command_line(command: str, settings: object, defaults: object, paths: Sequence[str], directory: Path) -> str:
-    """The command that gives these settings, defaults left out."""
+def command_line(command: str, settings: Settings, defaults: Settings, paths: Sequence[str], directory: Path) -> str:
+    """The command that gives these settings, defaults left out, and what nothing reads."""
     words = ["seqgen", command, *paths]
     for name, (_, value) in _differences(defaults, settings).items():
-        if name != "paths" and value is not None:
-            words += _option(name, value)
+        if name != "paths" and name not in settings.idle and value is not None:
+            words += as_typed(name, value)
     return shlex.join([*words, "--out", str(directory)])
 
 
-def _option(name: str, value: object) -> list[str]:
-    """A field as it is typed."""
-    if value is False:
-        name = OPPOSITES.get(name, f"no-{name}")
-    values = value if isinstance(value, tuple) else () if isinstance(value, bool) else (value,)
-    return [f"--{RENAMED.get(name, name).replace('_', '-')}", *map(str, values)]
-
-
-def _read(path: Path, command: str, kind: type[Settings]) -> Settings:
+def _read(path: Path, command: str, kind: type[S]) -> S:
     try:
         data = json.loads(path.read_bytes().decode(errors="surrogateescape"))
     except OSError as error:
@@ -118,7 +122,7 @@ def _read(path: Path, command: str, kind: type[Settings]) -> Settings:
     return from_json(kind, data.get("settings"), where=str(path))
 
 
-def _differences(one: object, two: object) -> dict[str, tuple[Any, Any]]:
+def _differences(one: Settings, two: Settings) -> dict[str, tuple[Any, Any]]:
     """The fields in which two settings differ, by name, with both values."""
     other = to_json(two)
     pairs = ((name, old, other[part][name]) for part, values in to_json(one).items() for name, old in values.items())

@@ -9,7 +9,7 @@ import typer
 
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
-from seqgen.cli.settings import stored_data
+from seqgen.cli.settings import field_names, stored_data
 from seqgen.cli.train_lm import text_directory
 from seqgen.cli.train_seq2seq import pairs_directory
 from seqgen.cli.training import Command, Recipe
@@ -30,19 +30,7 @@ from seqgen.errors import UsageError
 NAME = "train-transformer"
 TEXT, PAIRS = TransformerTextSettings(), TransformerPairsSettings()
 NETWORK, TRAIN = TEXT.network, TEXT.train
-FOR_TEXT = {"tokens"}
-FOR_PAIRS = {
-    "source_key",
-    "target_key",
-    "decoder_layers",
-    "joint",
-    "max_tokens",
-    "order",
-    "loss_steps",
-    "label_smoothing",
-    "subword_sampling",
-    "keep",
-}
+FIELDS = {kind: frozenset(field_names(settings)) for kind, settings in ((False, TEXT), (True, PAIRS))}
 
 
 def _either(name: str, part: str) -> str:
@@ -234,9 +222,8 @@ def train_transformer(
         pairs = _are_pairs(paths, source_key, target_key)
     else:
         pairs = "max_tokens" in stored_data(shared["out"] if shared["resume"] else shared["config"])
-    if misplaced := chosen.keys() & (FOR_TEXT if pairs else FOR_PAIRS):
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(misplaced))
-        raise UsageError(f"{names} does not apply to {'sentence pairs' if pairs else 'a text'}")
+    elsewhere = FIELDS[not pairs] - FIELDS[pairs]
+    options.refuse_idle(chosen, dict.fromkeys(elsewhere, f"on {'sentence pairs' if pairs else 'a text'}"))
     if valid and not pairs:
         if len(valid) > 1:
             raise UsageError("a text is validated on one path or fraction", hint="two paths go with sentence pairs")

@@ -16,7 +16,7 @@ import typer
 from seqgen.cli.options import given
 from seqgen.cli.output import Terminal, show_cursor
 from seqgen.cli.settings import command_line, replace, settle
-from seqgen.config import TrainConfig, to_json
+from seqgen.config import Settings, TrainConfig, to_json
 from seqgen.errors import Interrupted, ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -29,18 +29,6 @@ if TYPE_CHECKING:
     from seqgen.train.run import Claim
     from seqgen.train.runtime import StopRequest
     from seqgen.train.task import Task
-
-
-class Settings(Protocol):
-    """What the settings of all training commands have: frozen dataclasses of `seqgen.config`."""
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Where the data is."""
-
-    @property
-    def train(self) -> TrainConfig:
-        """The loop."""
 
 
 S = TypeVar("S", bound=Settings)

@@ -36,6 +36,8 @@ SHARED: Mapping[str, Any] = {
     "schedule": _option(Schedule, "How the learning rate falls.", TRAINING, "--schedule"),
     "warmup_steps": _option(int, "Steps in which the learning rate rises.", TRAINING, "--warmup"),
     "weight_decay": _option(float, "AdamW decay; recurrent matrices are spared.", TRAINING),
+    "beta1": _option(float, "Adam's memory of gradients.", TRAINING, "--beta1"),
+    "beta2": _option(float, "Adam's memory of their squares.", TRAINING, "--beta2"),
     "clip": _option(float, "Largest global gradient norm; 0: no clipping.", TRAINING),
     "ema": _option(float, "Decay of the averaged weights; 0: none.", TRAINING),
     "eval_every": _option(int, "Steps between validations.", TRAINING),

@@ -16,7 +16,12 @@ from seqgen.config.decoding import (
 from seqgen.config.fields import (
     MAX_LAYERS,
     MAX_SIZE,
+    Config,
+    as_typed,
     from_json,
+    in_words,
+    option,
+    shown,
     to_json,
 )
 from seqgen.config.images import (
@@ -57,6 +62,7 @@ from seqgen.config.settings import (
     FeatureSettings,
     GanSettings,
     LanguageModelSettings,
+    Settings,
     TransformerPairsSettings,
     TransformerTextSettings,
     TranslationSettings,
@@ -92,6 +98,7 @@ __all__ = [
     "Augment",
     "Cell",
     "Channels",
+    "Config",
     "Connections",
     "FeatureConfig",
     "FeatureNetworks",
@@ -124,6 +131,7 @@ __all__ = [
     "Schedule",
     "SearchConfig",
     "Seq2SeqConfig",
+    "Settings",
     "Start",
     "TextConfig",
     "Tokens",
@@ -135,6 +143,10 @@ __all__ = [
     "TranslationSettings",
     "WatchConfig",
     "Weights",
+    "as_typed",
     "from_json",
+    "in_words",
+    "option",
+    "shown",
     "to_json",
 ]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from seqgen.config.fields import within
+from seqgen.config.fields import Config, within
 
 # Each hypothesis costs a row of log-probabilities at every step: of 8,000 tokens, 32 kB.
 WIDEST_BEAM = 2**14
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplingConfig:
+class SamplingConfig(Config):
     """How a token is drawn. `top_k` 0 and `top_p` 1 keep every token; `temperature` 0 is greedy."""
 
     temperature: float = 1.0
@@ -26,7 +26,7 @@ class SamplingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchConfig:
+class SearchConfig(Config):
     """Which output is wanted, whatever method looks for it.
 
     The score of an output Y of n tokens, its end symbol included, is (Wu et al. 2016, eq. 14)

@@ -1,4 +1,4 @@
-"""Checks of single fields, and configurations to and from JSON."""
+"""Checks of single fields, fields in the words of the command line, and configurations to and from JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,58 @@ from seqgen.errors import ConfigError
 MAX_SIZE = 65_536
 MAX_LAYERS = 64
 
+# Options that are not called like their fields.
+_OPTIONS = {"num_layers": "layers", "num_heads": "heads", "num_kv_heads": "kv-heads", "warmup_steps": "warmup"}
+_OPPOSITES = {"bidirectional": "unidirectional", "joint": "separate", "tied": "untied"}
+
 T = TypeVar("T")
+
+
+class Config:
+    """What all configurations have in common."""
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """The fields that nothing reads as the others are, each with the choice that it is: `with --cell lstm`.
+
+        An option for such a field is refused when it is typed. In a file it is left as it is: it may be of use again
+        with another choice.
+        """
+        return {}
+
+
+def option(name: str) -> str:
+    """The option that sets a field, without its dashes."""
+    return _OPTIONS.get(name, name).replace("_", "-")
+
+
+def as_typed(name: str, value: object) -> list[str]:
+    """The words on the command line that set a field to a value."""
+    if value is False:
+        name = _OPPOSITES.get(name, f"no-{name}")
+    values = value if isinstance(value, tuple) else () if isinstance(value, bool) else (value,)
+    return [f"--{option(name)}", *map(str, values)]
+
+
+def in_words(config: Any) -> str:
+    """The fields of a configuration that count, by their options: `cell lstm, layers 2, tied no`."""
+    words = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            words.append(in_words(value))
+        elif field.name not in config.idle and value not in (None, (), ""):
+            words.append(f"{option(field.name)} {shown(value)}")
+    return ", ".join(words)
+
+
+def shown(value: object) -> str:
+    """A setting's value as a person would write it; of a list its first few."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value[:5])) + (" ..." if len(value) > 5 else "")
+    return "none" if value is None else str(value).removesuffix(".0")
 
 
 def within(config: object, name: str, low: float, high: float) -> None:
@@ -24,7 +75,7 @@ def within(config: object, name: str, low: float, high: float) -> None:
     value = getattr(config, name)
     if not low <= value <= high:
         above = f"at least {low:g}" if value < low else f"at most {high:g}" if value > high else "a number"
-        raise ConfigError(f"{name.replace('_', '-')} is {value}, but must be {above}")
+        raise ConfigError(f"{option(name)} is {value}, but must be {above}")
 
 
 def to_json(config: Any) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from seqgen.config.fields import within
+from seqgen.config.fields import Config, within
 from seqgen.errors import ConfigError
 from seqgen.names import fault, shown
 
@@ -22,7 +23,7 @@ MAX_CLASSES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageConfig:
+class ImageConfig(Config):
     """Where images come from and how they become arrays of one size.
 
     `paths` are folders, zip or tar files, idx or npz files; `labels` is the label file of an idx file when its name
@@ -54,7 +55,7 @@ class ImageConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFormat:
+class ImageFormat(Config):
     """The shape of the images that a model makes, and the names of their classes, none without labels.
 
     One channel is grey, three are red, green and blue; no data has others, and no file that is written.
@@ -81,7 +82,7 @@ class ImageFormat:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GanConfig:
+class GanConfig(Config):
     """A generator and a discriminator.
 
     `arch` says whether both are told the label (`cgan`). `body` is the kind of network: `dcgan` has batch norm in both,
@@ -102,7 +103,7 @@ class GanConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GanNetworks:
+class GanNetworks(Config):
     """What a GAN's `config.json` keeps: enough to build both networks."""
 
     images: ImageFormat
@@ -110,7 +111,7 @@ class GanNetworks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdversarialConfig:
+class AdversarialConfig(Config):
     """The game that the two networks play.
 
     `r1` and `r2` weigh the squared gradient of the discriminator at real and at fake images, `gradient_penalty` that of
@@ -135,9 +136,14 @@ class AdversarialConfig:
         within(self, "lr_ratio", 0.0, 1e3)
         within(self, "discriminator_steps", 1, 100)
 
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`."""
+        return {} if self.loss == "wasserstein-gp" else {"gradient_penalty": f"with --loss {self.loss}"}
+
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureConfig:
+class FeatureConfig(Config):
     """A convolutional classifier whose inner layer serves to compare images.
 
     Its first stage has `base_size` channels, its last one `feature_size`, which is the size of the features; a hidden
@@ -156,7 +162,7 @@ class FeatureConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureNetworks:
+class FeatureNetworks(Config):
     """What the `config.json` of a feature network keeps."""
 
     images: ImageFormat
@@ -164,7 +170,7 @@ class FeatureNetworks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledConfig:
+class LabelledConfig(Config):
     """How labelled images are learned from.
 
     `valid` is the share of them that is held out, drawn at random. `shift` is how far an image is moved at random in

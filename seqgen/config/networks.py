@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from seqgen.config.fields import MAX_LAYERS, MAX_SIZE, within
+from seqgen.config.fields import MAX_LAYERS, MAX_SIZE, Config, within
 from seqgen.errors import ConfigError
 
 Architecture = Literal["recurrent", "transformer"]
@@ -21,7 +22,7 @@ Activation = Literal["relu", "gelu", "swiglu", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecurrentConfig:
+class RecurrentConfig(Config):
     """A stack of recurrent layers between an embedding and an output layer; with the cell `window`, of layers that see
     the last `window` tokens instead.
 
@@ -59,14 +60,26 @@ class RecurrentConfig:
         within(self, "embed_dropout", 0.0, 0.99)
         within(self, "dropout", 0.0, 0.99)
         within(self, "weight_drop", 0.0, 0.99)
-        if self.cell == "window" and (self.weight_drop or self.init_scale != 1.0):
-            raise ConfigError("a window has no recurrent matrices: weight-drop and init-scale are for the other cells")
-        if self.cell != "peephole" and self.peephole != "diagonal":
-            raise ConfigError(f"peephole is {self.peephole}, but the cell is {self.cell}", hint="--cell peephole")
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`: each cell has fields that others lack."""
+        idle = {}
+        if self.cell == "window":
+            idle = dict.fromkeys(("weight_drop", "init_scale"), "with --cell window")
+        else:
+            idle["window"] = f"with --cell {self.cell}"
+        if self.cell != "peephole":
+            idle["peephole"] = f"with --cell {self.cell}"
+        if self.num_layers == 1 and self.embed_size != self.hidden_size and self.connections == "residual":
+            idle["connections"] = "with --layers 1, unless --embed-size and --hidden-size are equal"
+        if not (self.dropout or self.embed_dropout):
+            idle["variational"] = "with --dropout 0 and --embed-dropout 0"
+        return idle
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seq2SeqConfig:
+class Seq2SeqConfig(Config):
     """A recurrent encoder-decoder.
 
     `hidden_size` is that of a decoder layer; the encoder's directions share it when there are two. `attention` says how
@@ -96,14 +109,22 @@ class Seq2SeqConfig:
             within(self, name, 1, MAX_SIZE)
         within(self, "num_layers", 1, MAX_LAYERS)
         within(self, "dropout", 0.0, 0.99)
-        if self.cell != "peephole" and self.peephole != "diagonal":
-            raise ConfigError(f"peephole is {self.peephole}, but the cell is {self.cell}", hint="--cell peephole")
         if self.bidirectional and self.hidden_size % 2:
             raise ConfigError(f"hidden-size is {self.hidden_size}, but two directions share it: it must be even")
 
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`."""
+        idle = {}
+        if self.cell != "peephole":
+            idle["peephole"] = f"with --cell {self.cell}"
+        if self.attention != "additive":
+            idle["attention_size"] = f"with --attention {self.attention}"
+        return idle
+
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerConfig:
+class TransformerConfig(Config):
     """A stack of Transformer layers between an embedding and an output layer.
 
     `num_kv_heads` heads of keys and values serve `num_heads` heads of queries in groups of equal size (0: each has its
@@ -170,3 +191,8 @@ class TransformerSeq2SeqConfig(TransformerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         within(self, "decoder_layers", 0, MAX_LAYERS)
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`: only learned positions are counted."""
+        return {} if self.positions == "learned" else {"context": f"with --positions {self.positions}"}

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from seqgen.config.fields import Config
 from seqgen.config.images import AdversarialConfig, FeatureConfig, GanConfig, ImageConfig, LabelledConfig
 from seqgen.config.networks import RecurrentConfig, Seq2SeqConfig, TransformerConfig, TransformerSeq2SeqConfig
 from seqgen.config.text import ParallelConfig, RecurrentTextConfig, TextConfig
 from seqgen.config.training import LEAST_DISTANCE, TrainConfig, WatchConfig
 from seqgen.errors import ConfigError
 
+# Nothing that works on a state.
+NO_RECURRENCE = {"decay_recurrent": "on a network without recurrence"}
 
-class _OfText:
+
+def _without_validation(text: TextConfig) -> Mapping[str, str]:
+    return {"patience": f"with --valid {text.valid}"} if text.valid_fraction == 0 else {}
+
+
+class Settings(Config, ABC):
+    """What the settings of all training commands have."""
+
+    train: TrainConfig
+
+    @property
+    @abstractmethod
+    def paths(self) -> tuple[str, ...]:
+        """Where the data is."""
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`: of all parts."""
+        idle: dict[str, str] = {}
+        for part in dataclasses.fields(self):  # type: ignore[arg-type]
+            idle |= getattr(self, part.name).idle
+        return idle
+
+
+class _OfText(Settings):
     text: TextConfig | ParallelConfig
 
     @property
@@ -30,10 +60,16 @@ class LanguageModelSettings(_OfText):
     watch: WatchConfig = field(default_factory=WatchConfig)
 
     def __post_init__(self) -> None:
-        if self.watch.watch_gradients and self.network.cell == "window":
-            raise ConfigError("watch-gradients looks at a recurrent state, and a window has none")
         if self.watch.watch_gradients and self.text.bptt <= LEAST_DISTANCE:
             raise ConfigError(f"watch-gradients needs a bptt above {LEAST_DISTANCE}, not {self.text.bptt}")
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`: a window has neither recurrent matrices nor a state."""
+        idle = {**super().idle, **_without_validation(self.text)}
+        if self.network.cell == "window":
+            idle |= dict.fromkeys(("decay_recurrent", "watch_gradients"), "with --cell window")
+        return idle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +79,11 @@ class TransformerTextSettings(_OfText):
     text: TextConfig = field(default_factory=TextConfig)
     network: TransformerConfig = field(default_factory=TransformerConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=10.0, lr=4e-3))
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`."""
+        return {**super().idle, **_without_validation(self.text), **NO_RECURRENCE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +107,13 @@ class TransformerPairsSettings(_OfText):
         default_factory=lambda: TrainConfig(minutes=30.0, batch_size=128, lr=1.5e-3, warmup_steps=400, ema=0.999)
     )
 
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`."""
+        return {**super().idle, **NO_RECURRENCE}
 
-class _OfImages:
+
+class _OfImages(Settings):
     images: ImageConfig
 
     @property
@@ -97,6 +143,18 @@ class GanSettings(_OfImages):
         )
     )
 
+    def __post_init__(self) -> None:
+        if self.train.grad_accumulation != 1:
+            raise ConfigError("grad-accumulation is not for a GAN, whose batch norm sees a batch as a whole")
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`: labels are for the networks, and for features that know classes."""
+        idle = {**super().idle, **NO_RECURRENCE}
+        if self.network.arch == "dcgan" and self.game.features == "pixels":
+            idle["labels"] = "with --arch dcgan and --features pixels"
+        return idle
+
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSettings(_OfImages):
@@ -108,3 +166,9 @@ class FeatureSettings(_OfImages):
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(epochs=10.0, batch_size=128, lr=3e-3, ema=0.999, eval_every=400)
     )
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`."""
+        idle = {**super().idle, **NO_RECURRENCE}
+        return idle if self.labelled.valid else {**idle, "patience": "with --valid 0"}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from seqgen.config.fields import MAX_SIZE, within
+from seqgen.config.fields import MAX_SIZE, Config, within
 from seqgen.errors import ConfigError
 
 Tokens = Literal["char", "word", "sentencepiece"]
@@ -15,7 +16,7 @@ Keep = Literal["loss", "bleu"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextConfig:
+class TextConfig(Config):
     """Where the text comes from and how it becomes tokens.
 
     `valid` is a fraction (the tail of the text) or the path of a file or folder. `vocab_size` is how many sentencepiece
@@ -32,6 +33,11 @@ class TextConfig:
         within(self, "vocab_size", 0, MAX_SIZE)
         if (fraction := self.valid_fraction) is not None and not 0.0 <= fraction < 1.0:
             raise ConfigError(f"valid is {self.valid}, but a fraction lies in [0, 1)", hint="try --valid 0.1")
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`: characters are as many as the text has."""
+        return {"vocab_size": "with --tokens char"} if self.tokens == "char" else {}
 
     @property
     def num_tokens(self) -> int:
@@ -59,7 +65,7 @@ class RecurrentTextConfig(TextConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParallelConfig:
+class ParallelConfig(Config):
     """Where the sentence pairs come from, and how they become batches.
 
     `paths` are two aligned files, or one table with both sides (tabs, CSV or JSON lines); `valid` likewise. The sides

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from seqgen.config.fields import within
+from seqgen.config.fields import Config, within
 from seqgen.errors import ConfigError
 
 Schedule = Literal["cosine", "linear", "constant"]
@@ -19,7 +20,7 @@ LEAST_DISTANCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Config):
     """The training loop: for how long, how fast, and what it keeps.
 
     Exactly one of `steps`, `epochs` and `minutes` bounds the run. `batch_size` counts the examples of one
@@ -73,9 +74,14 @@ class TrainConfig:
         within(self, "patience", 0, 2**40)
         within(self, "threads", 0, 4096)
 
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`."""
+        return {} if self.weight_decay else {"decay_recurrent": "with --weight-decay 0"}
+
 
 @dataclass(frozen=True, kw_only=True)
-class WatchConfig:
+class WatchConfig(Config):
     """What a run looks at now and then.
 
     `watch_gradients` counts the steps between two looks at the gradient through time (0: none).

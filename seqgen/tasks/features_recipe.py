@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from seqgen.config import FeatureSettings, ImageFormat
+from seqgen.config import FeatureConfig, FeatureSettings, ImageFormat
 from seqgen.data.images import ImageSet, build_images
-from seqgen.nets.features import FeatureNetwork
+from seqgen.nets.features import FeatureNetwork, stage_sizes
 from seqgen.tasks.card import Made, model_card, table
 from seqgen.tasks.features import model_files, new_network
 from seqgen.tasks.features_task import FeatureTask, Indices, evaluate, labels_of, split
@@ -36,7 +36,12 @@ class FeatureRecipe:
         """An untrained network, its weights a function of the seed."""
         _, channels, height, width = self._images.pixels.shape
         images = ImageFormat(channels=channels, height=height, width=width, classes=self._images.classes)
-        self._network = new_network(self._settings.network, images, self._settings.train.seed)
+        config = self._settings.network
+        if len(stage_sizes(config, max(height, width))) == 1 and config.base_size != FeatureConfig().base_size:
+            self._warn(
+                f"images of {height}x{width} take one stage, of --feature-size channels: --base-size is not used"
+            )
+        self._network = new_network(config, images, self._settings.train.seed)
         return self._network
 
     def task(self, share: Callable[[int], slice]) -> FeatureTask:

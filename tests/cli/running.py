@@ -14,8 +14,7 @@ from pathlib import Path
 SECONDS = 120
 SMALL = "--threads 1 --hidden-size 8 --embed-size 4 --batch-size 4 --bptt 16 --warmup 1 --precision fp32".split()
 SMALL_PAIRS = (
-    "--threads 1 --vocab-size 300 --hidden-size 32 --embed-size 16 --attention-size 8 --batch-size 16 --warmup 5"
-    " --precision fp32"
+    "--threads 1 --vocab-size 300 --hidden-size 32 --embed-size 16 --batch-size 16 --warmup 5 --precision fp32"
 ).split()
 TRAIN_PAIRS = (
     "train-seq2seq train.de train.en --valid val.de val.en --unidirectional --separate --untied --cell gru --steps 150"

@@ -21,7 +21,7 @@ from seqgen.modeldir import finding
 
 EVALUATE_KEYS = ["loss", "bits_per_char", "perplexity", "tokens", "chars"]
 MODEL_KEYS = ["name", "path", "task", "architecture", "parameters", "bytes", "measures", "shipped"]
-SMALL_TRANSFORMER = "--embed-size 16 --heads 2 --layers 1 --ffn-size 16 --vocab-size 300 --threads 1".split()
+SMALL_TRANSFORMER = "--embed-size 16 --heads 2 --layers 1 --ffn-size 16 --threads 1".split()
 SHORTER = ["--steps", "3", "--hidden-size", "8", "--threads", "1"]
 
 
@@ -111,6 +111,8 @@ def test_an_example_of_the_help_runs(
         "train-transformer": [*SMALL_TRANSFORMER, "--steps", "2"],
     }
     shorter = next((words for name, words in kinds.items() if name in line), [])
+    if "train-transformer train.de" in line:  # a text has as many characters as it has
+        shorter = [*shorter, "--vocab-size", "300"]
     shortened = re.sub(r" --minutes \S+", "", line) + (" " + shlex.join(shorter) if shorter else "")
     ended = (
         shell(f"set -o pipefail\n{shortened}", cwd=folder)

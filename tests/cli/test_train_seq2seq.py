@@ -239,4 +239,4 @@ def test_a_language_model_run_is_not_gone_on_with(tiny: TinyModel, pairs: Path, 
 def test_a_resumed_run_cannot_become_another_one(tiny_translation: TinyModel, folder: Path, call: Call) -> None:
     ended = call("train-seq2seq", "--resume", "--out", tiny_translation.name, "--cell", "lstm")
     assert ended.code == 2
-    assert "cannot change cell from 'gru' to 'lstm'" in ended.error
+    assert "cannot change --cell from gru to lstm" in ended.error
