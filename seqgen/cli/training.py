@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from seqgen.cli.output import Terminal, show_cursor
 from seqgen.cli.settings import command_line, replace, settle
 from seqgen.config import Settings, TrainConfig, to_json
 from seqgen.errors import Interrupted, ModelError, UsageError
+from seqgen.train import launch
 
 if TYPE_CHECKING:
     from torch import nn
@@ -98,18 +98,21 @@ class Command(Generic[S]):
         chosen = given(ctx) if chosen is None else chosen
         out, resume, config = ctx.params["out"], ctx.params["resume"], ctx.params["config"]
         processes = ctx.params.get("processes", 1)
-        if processes > 1 and "LOCAL_RANK" not in os.environ:
-            from seqgen.train.distributed import launch
-
-            launch(processes, sys.argv[1:])
-        quiet = ctx.params["quiet"] or os.environ.get("RANK", "0") != "0"
-        terminal = Terminal(quiet=quiet, verbose=ctx.params["verbose"])
-        if not (chosen.get("paths") or resume or config):
-            raise self.missing
-        if resume and not (chosen.get("paths") or out):
-            raise UsageError("which run? --resume without data needs --out", hint=self.resume_line(Path("DIRECTORY")))
-        resumed = (out or self.directory(replace(self.defaults, chosen))) if resume else None
-        settings = settle(self.name, self.defaults, chosen, resumed=resumed, config=config, note=terminal.note)
+        starts = processes > 1 and not launch.launched()
+        with launch.first_speaks():
+            if launch.launched() and processes not in (1, launch.size()):
+                raise UsageError(f"--processes {processes} in one of {launch.size()} processes that were started")
+            quiet = ctx.params["quiet"] or starts or launch.rank() > 0
+            terminal = Terminal(quiet=quiet, verbose=ctx.params["verbose"] and launch.rank() == 0 and not starts)
+            if not (chosen.get("paths") or resume or config):
+                raise self.missing
+            if resume and not (chosen.get("paths") or out):
+                hint = self.resume_line(Path("DIRECTORY"))
+                raise UsageError("which run? --resume without data needs --out", hint=hint)
+            resumed = (out or self.directory(replace(self.defaults, chosen))) if resume else None
+            settings = settle(self.name, self.defaults, chosen, resumed=resumed, config=config, note=terminal.note)
+        if starts:  # what was typed is in order
+            raise SystemExit(launch.launch(processes, sys.argv[1:]))
         if not resume and "-" in settings.paths and sys.stdin is not None and sys.stdin.isatty():
             terminal.note("reading text from the terminal; end it with Ctrl-D")
         directory = resumed or out or self.directory(settings)
@@ -117,8 +120,9 @@ class Command(Generic[S]):
         self.train(settings, directory, terminal, resume=resume, overwrite=overwrite, tensorboard=tensorboard)
 
     def resume_line(self, directory: Path) -> str:
-        """What a person types to go on."""
-        return shlex.join(["seqgen", self.name, "--resume", "--out", str(directory)])
+        """What a person types to go on, in as many processes."""
+        processes = ["--processes", str(launch.size())] if launch.size() > 1 else []
+        return shlex.join(["seqgen", self.name, "--resume", "--out", str(directory), *processes])
 
     def _described(self, settings: S) -> bytes:
         """`training.json`."""
@@ -132,67 +136,72 @@ class Command(Generic[S]):
         """Train with settled settings, as far as a signal or the budget lets it, and publish what is finished."""
         from seqgen.cli.display import display
         from seqgen.train import distributed, run, runtime
-        from seqgen.train.checkpoint import CheckpointStore
+        from seqgen.train.checkpoint import CheckpointStore, newest
         from seqgen.train.log import TensorBoardLog, require_tensorboard
         from seqgen.train.loop import Trainer
         from seqgen.train.precision import fastest_precision
 
-        device = runtime.choose_device(settings.train.device)
-        if tensorboard:
-            require_tensorboard()
-        threads = runtime.set_threads(settings.train.threads, device)
-        if not settings.train.threads:
-            terminal.note(f"{threads} {'thread' if threads == 1 else 'threads'}; --threads sets another number")
-        settings = replace(settings, {"threads": threads})
-        recipe = self.recipe(settings, terminal)
         with ExitStack() as held:
-            group = held.enter_context(distributed.join(device))
-            claimed = None
-            if group.first:
-                claimed = held.enter_context(
-                    run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note)
-                )
-                if not resume:
-                    claimed.begin(self._described(settings), recipe.prepare)
-            group.wait()
-            recipe.prepare(directory / run.DATA)
-            stop = held.enter_context(runtime.StopRequest(terminal.note, show_cursor))
-            network = recipe.build().to(group.device)
-            store = CheckpointStore(directory, recipe.model_files(), claimed.saved if claimed else lambda step: None)
-            checkpoint = store.newest(terminal.warn) if resume else None
-            if resume:
-                found = f"from step {checkpoint.state['step']}" if checkpoint else "from the start: nothing was saved"
-                terminal.note(f"going on {found}")
-            line, more = recipe.described()
-            terminal.note(f"{line}; {directory}")
-            task = recipe.task(group.share)
-            if settings.train.precision == "auto":
-                choice = fastest_precision(task, settings.train, group)
-                terminal.note(f"{choice.precision}: {choice.why}; --precision sets it")
-                settings = replace(settings, {"precision": choice.precision})
-            terminal.detail(f"{group.device}, {threads} threads, {settings.train.precision}; {more}")
-            log = None
-            listeners: list[Listener] = []
-            if claimed:
-                claimed.settle(self._described(settings))
-                log = held.enter_context(closing(_open_log(claimed, settings.train, checkpoint)))
+            with distributed.join(settings.train.device) as group:
                 if tensorboard:
-                    listeners.append(held.enter_context(closing(TensorBoardLog(directory / run.TENSORBOARD))))
-            with display(terminal, self.unit) as shown:
-                trainer = Trainer(
-                    task,
-                    settings.train,
-                    store,
-                    log,
-                    listeners=[*listeners, *shown],
-                    stop=stop,
-                    group=group,
-                    resume_command=self.resume_line(directory),
+                    require_tensorboard()
+                threads = runtime.set_threads(settings.train.threads, group.device)
+                if not settings.train.threads:
+                    terminal.note(f"{threads} {'thread' if threads == 1 else 'threads'}; --threads sets another number")
+                settings = replace(settings, {"threads": threads})
+                recipe = self.recipe(settings, terminal)
+                claims: list[run.Claim] = []
+
+                def begin() -> None:
+                    claimed = run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note)
+                    claims.append(held.enter_context(claimed))
+                    if not resume:
+                        claims[0].begin(self._described(settings), recipe.prepare)
+                    recipe.prepare(directory / run.DATA)
+
+                group.agree(begin)
+                claimed = claims[0] if claims else None
+                if not claimed:
+                    recipe.prepare(directory / run.DATA)  # made by the first process, opened here
+                stop = held.enter_context(runtime.StopRequest(terminal.note, show_cursor))
+                network = recipe.build().to(group.device)
+                store = CheckpointStore(
+                    directory, recipe.model_files(), claimed.saved if claimed else lambda step: None
                 )
-                if checkpoint:
-                    trainer.restore(checkpoint)
-                progress = trainer.run()
-            if claimed and log is not None:
+                checkpoint = newest(store, group, terminal.warn) if resume else None
+                if resume:
+                    step = f"step {checkpoint.state['step']}" if checkpoint else "the start: nothing was saved"
+                    terminal.note(f"going on from {step}")
+                line, more = recipe.described()
+                terminal.note(f"{line}; {directory}")
+                task = recipe.task(group.share)
+                if settings.train.precision == "auto":
+                    choice = fastest_precision(task, settings.train, group)
+                    terminal.note(f"{choice.precision}: {choice.why}; --precision sets it")
+                    settings = replace(settings, {"precision": choice.precision})
+                terminal.detail(f"{group.device}, {threads} threads, {settings.train.precision}; {more}")
+                log = None
+                listeners: list[Listener] = []
+                if claimed:
+                    claimed.settle(self._described(settings))
+                    log = held.enter_context(closing(_open_log(claimed, settings.train, checkpoint)))
+                    if tensorboard:
+                        listeners.append(held.enter_context(closing(TensorBoardLog(directory / run.TENSORBOARD))))
+                with display(terminal, self.unit) as shown:
+                    trainer = Trainer(
+                        task,
+                        settings.train,
+                        store,
+                        log,
+                        listeners=[*listeners, *shown],
+                        stop=stop,
+                        group=group,
+                        resume_command=self.resume_line(directory),
+                    )
+                    if checkpoint:
+                        trainer.restore(checkpoint)
+                    progress = trainer.run()
+            if claimed and log is not None:  # by the first alone: the others have left, for it may take long
                 claimed.keep()
                 self._finish(settings, directory, recipe, network, store, log, progress, stop, terminal)
 

@@ -67,8 +67,9 @@ class TokenSpan:
     def read_circular(self, starts: Iterable[int], length: int) -> TokenIds:
         """Token ids `(rows, length)` from several places; the end of the span is followed by its beginning."""
         tokens = np.memmap(self.path, dtype=self.dtype, mode="r")[self.start : self.stop]
-        index = (np.asarray(list(starts))[:, None] + np.arange(length)) % len(self)
-        return tokens[index].astype(np.int64)
+        index = (np.asarray(list(starts), dtype=np.int64)[:, None] + np.arange(length)) % len(self)
+        read: TokenIds = tokens[index].astype(np.int64)
+        return read
 
 
 @dataclass(frozen=True)

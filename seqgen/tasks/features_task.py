@@ -157,8 +157,8 @@ class FeatureTask:
         """The part's share of the mean cross-entropy in nats per image."""
         here = len(self._labels)
         rows = slice(part * here // parts, (part + 1) * here // parts)
-        if rows.start == rows.stop:  # fewer images than parts
-            return 0.0 * self._network.output.bias.sum()
+        if rows.start == rows.stop:  # fewer images than processes, or than parts
+            return torch.zeros((), requires_grad=True)
         logits = self._network(self._inputs[rows]).float()
         return functional.cross_entropy(logits, self._labels[rows], reduction="sum") / self._batch_size
 

@@ -83,8 +83,8 @@ class LanguageModelTask:
         """The part's share of the mean cross-entropy in nats per token."""
         here = len(self._inputs)
         rows = slice(part * here // parts, (part + 1) * here // parts)
-        if rows.start == rows.stop:  # a short text has fewer lanes than there are parts
-            return 0.0 * next(self._network.parameters()).sum()
+        if rows.start == rows.stop:  # fewer lanes than processes, or than parts
+            return torch.zeros((), requires_grad=True)
         logits, state = self._network(self._inputs[rows], self._state[:, :, rows])
         # Truncated back-propagation: the value goes on to the next chunk, the gradient does not.
         self._after.append(state.detach())
@@ -94,7 +94,7 @@ class LanguageModelTask:
         """Nats per token and bits per character, and when a look is due how the gradient comes back through time."""
         loss = losses["model"]
         measures = {"loss": loss, "bits_per_char": loss / math.log(2) / self._corpus.train.chars_per_token}
-        if self._watch is None:
+        if self._watch is None or not len(self._inputs):
             return measures
         return measures | self._watch.look(self._step + 1, self._inputs, self._targets, self._state)
 

@@ -1,10 +1,11 @@
 """How long a run is, and where in it a step stands.
 
 The learning rate follows the progress of the run, so its length must be known. With `--steps` or `--epochs` it is.
-With `--minutes` it is measured once the warm-up is over: from then on the run is like one with `--steps`, and
-continues bit for bit after an interruption. Only when the end would miss the time by more than three per cent is the
-rest re-planned: the learning rate goes on from where it is, or, when the machine turns out to be faster than it seemed,
-from where it would be had that been known. The plan is part of every checkpoint.
+With `--minutes` it is measured in the first steps: from then on the run is like one with `--steps`, and continues bit
+for bit after an interruption. Everything between the first step and the last evaluation counts: steps, evaluations,
+saves. The warm-up takes at most a tenth of the steps. Only when the end would miss the time by more than three per cent
+is the rest re-planned: the learning rate goes on from where it is, or, when the machine turns out to be faster than it
+seemed, from where it would be had that been known. The plan is part of every checkpoint.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ SETTLING_STEPS = 5
 # Older steps count less, so that a machine that was busy for a while is not held to be slow for ever.
 MEMORY = 0.99
 TOLERANCE = 0.03
+# Shares of a run: what its warm-up may take, and after what it is planned, so that the warm-up can still be cut.
+WARMUP_SHARE, PLAN_AFTER = 0.1, 0.02
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,12 @@ def first_plan(config: TrainConfig, steps_per_epoch: int) -> Plan | None:
     if config.minutes is not None:
         return None
     total = config.steps if config.steps is not None else round((config.epochs or 0.0) * steps_per_epoch)
-    return Plan(min(config.warmup_steps, total), 0.0, total)
+    return Plan(warmup_of(config, total), 0.0, total)
+
+
+def warmup_of(config: TrainConfig, total_steps: int) -> int:
+    """The steps in which the learning rate rises: what was asked for, but at most a tenth of the run."""
+    return min(config.warmup_steps, int(WARMUP_SHARE * total_steps))
 
 
 def revise(config: TrainConfig, plan: Plan | None, step: int, elapsed: float, pace: Pace) -> Plan | None:
@@ -87,16 +95,19 @@ def revise(config: TrainConfig, plan: Plan | None, step: int, elapsed: float, pa
         return plan
     budget = config.minutes * 60.0
     left = budget - elapsed
+    if left <= 0 and plan is None:
+        return Plan(step, 0.0, step)
+    left = max(0.0, left - min(pace.evaluation_seconds, left / 2))  # the last evaluation takes its time too
     if plan is None:
-        ready = pace.steps > 0 and (step >= config.warmup_steps or elapsed > 0.1 * budget)
-        if left <= 0:
-            return Plan(step, 0.0, step)
-        # Later than the warm-up only when a resumed run was given another budget: it has used some of that.
-        done = elapsed / budget if step > config.warmup_steps else 0.0
-        return Plan(step, done, step + pace.steps_in(left, config.eval_every)) if ready else None
+        if pace.steps == 0 or (step < config.warmup_steps and elapsed <= PLAN_AFTER * budget):
+            return None
+        total = step + pace.steps_in(left, config.eval_every)
+        start = max(step, warmup_of(config, total))
+        # Beyond the warm-up that was asked for is only a resumed run that was given another budget: it used some of it.
+        return Plan(start, elapsed / budget if step > config.warmup_steps else 0.0, max(start, total))
     if pace.steps == 0:
         return plan
-    fits = step + pace.steps_in(max(0.0, left), config.eval_every)
+    fits = step + pace.steps_in(left, config.eval_every)
     if abs(fits - plan.total_steps) * pace.step_cost(config.eval_every) <= TOLERANCE * budget:
         return plan
     return Plan(step, min(plan.progress(step), elapsed / budget), max(step, fits))

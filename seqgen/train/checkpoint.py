@@ -19,6 +19,7 @@ from torch import Tensor
 
 from seqgen import modeldir
 from seqgen.errors import ModelError, NonFiniteError, UsageError
+from seqgen.train.distributed import Group
 
 TRAINING = "training.safetensors"
 STATE = "state.json"
@@ -129,6 +130,22 @@ class CheckpointStore:
             training=modeldir.read_tensors(path / TRAINING),
             state=modeldir.read_json(path / STATE),
         )
+
+
+def newest(store: CheckpointStore, group: Group, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint that verifies, the same one in every process; raises as `CheckpointStore.newest` does."""
+    read: list[Checkpoint] = []
+
+    def find() -> int | None:
+        if checkpoint := store.newest(warn):
+            read.append(checkpoint)
+            return int(checkpoint.state["step"])
+        return None
+
+    step = group.agree(find)
+    if step is None:
+        return None
+    return read[0] if read else store.read(step)
 
 
 class RunLock:

@@ -29,7 +29,7 @@ from seqgen.config import TrainConfig
 from seqgen.errors import CollapsedError, Interrupted, NonFiniteError, OutputError, TrainingError
 from seqgen.seeds import derive
 from seqgen.train import runtime
-from seqgen.train.budget import Pace, first_plan, revise
+from seqgen.train.budget import Pace, first_plan, revise, warmup_of
 from seqgen.train.checkpoint import Checkpoint, CheckpointStore
 from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, Listeners, MetricsLog
@@ -80,14 +80,14 @@ class Trainer:
         self.listeners = Listeners([*([log] if log else []), *listeners])
         self.stop, self.group, self.resume_command = stop, group, resume_command
         self.players = Players(task.players, config, group)
-        budget = [config.steps, config.epochs, config.minutes]
+        budget = [config.steps, config.epochs, config.minutes, config.warmup_steps]
         self.progress = Progress(plan=first_plan(config, task.steps_per_epoch), budget=budget)
         self._pace = Pace()
+        self._since = time.perf_counter()
         self._saved_step = -1
         self._outdated = False  # what is saved of this step is not all that should be
         self._best_on_disk: tuple[int | None, dict[str, Any]] = (None, {})
-        if group.first:
-            self._check_space()
+        group.agree(self._check_space)
 
     # The run ----------------------------------------------------------------------------------------------
 
@@ -102,9 +102,11 @@ class Trainer:
         """
         config = self.config
         self.listeners.started(self.progress.step, self._total_steps)
+        self._since = time.perf_counter()
+        self._fit_warmup()
         while True:
             progress, done = self.progress, self._done()
-            stopping = self.group.any(self.stop())
+            stopping = self._heard() > 0
             due = done or progress.step % config.eval_every == 0
             if due and progress.evaluated_step != progress.step and not stopping:
                 try:
@@ -119,11 +121,15 @@ class Trainer:
                 raise Interrupted(
                     f"stopped at step {progress.step}, saved in {self.store.path(progress.step)}",
                     hint=f"go on with: {self.resume_command}",
-                    exit_code=self.stop.exit_code,
+                    exit_code=128 + self._heard(),
                 )
             if done:
                 return progress
             self._timed_step()
+
+    def _heard(self) -> int:
+        """The signal that asks the run to stop, whichever process heard it; 0 for none."""
+        return int(self.group.most((self.stop.signal or 0) if self.stop() else 0))
 
     @property
     def _total_steps(self) -> int | None:
@@ -140,9 +146,9 @@ class Trainer:
             record, units = self._step()
         except (RuntimeError, NonFiniteError) as error:
             raise self._explained(error) from error
-        seconds = self.group.first_says(time.perf_counter() - start)
+        seconds, spent = self.group.agree(lambda: (time.perf_counter() - start, self._spent()))
         progress.step += 1
-        progress.seconds += seconds
+        progress.seconds += spent
         self._pace.took(seconds)
         if progress.plan is None or progress.step % REPLAN_EVERY == 0:
             self._plan()
@@ -157,7 +163,8 @@ class Trainer:
         with runtime.autocast(config.precision, self.group.device):
             units = task.prepare(step)
         done = self.progress.plan.progress(step) if self.progress.plan else 0.0
-        lr = learning_rate(config, step, done) * 0.5**again
+        warmup = config.warmup_steps if self.progress.warmup_steps is None else self.progress.warmup_steps
+        lr = learning_rate(config, step, done, warmup) * 0.5**again
         losses: dict[str, float] = {}
         norms: dict[str, float] = {}
         for name in task.players:
@@ -188,14 +195,8 @@ class Trainer:
     def _evaluate(self) -> bool:
         """Judge, keep the best, correct the plan; False when a signal came before the end."""
         progress, start = self.progress, time.perf_counter()
-        try:
-            with self.players.judged():
-                measures = self.task.evaluate(self.stop)
-                seed = derive(self.config.seed, "sample", progress.step)
-                text = self.task.sample(seed) if measures is not None else None
-        except NonFiniteError as error:
-            raise self._explained(error) from error
-        if self.group.any(measures is None) or measures is None:
+        measures, text = self.group.agree(self._judged)
+        if measures is None:
             return False
         self._forget_lost_best()
         progress.evaluated_step = progress.step
@@ -203,17 +204,27 @@ class Trainer:
         progress.evaluations_since_best = 0 if best else progress.evaluations_since_best + 1
         if best:
             progress.best_step, progress.best = progress.step, measures
-        progress.seconds += self.group.first_says(time.perf_counter() - start)
+        progress.seconds += self.group.agree(self._spent)
         if measures:
             self.listeners.evaluated({"step": progress.step, **measures, "seconds": progress.seconds}, best=best)
         if text is not None:
             self.listeners.sampled(text)
         if best:
             self._save(again=True)  # saved before it was judged, it lacks batch norm's statistics, measured only then
-        self._pace.evaluation_seconds = self.group.first_says(time.perf_counter() - start)
+        self._pace.evaluation_seconds = self.group.agree(lambda: time.perf_counter() - start)
         if progress.plan is not None:
             self._plan()
         return True
+
+    def _judged(self) -> tuple[dict[str, Any] | None, str | None]:
+        """The measures of the players as they are, None after a signal, and a sample."""
+        try:
+            with self.players.judged():
+                measures = self.task.evaluate(self.stop)
+                seed = derive(self.config.seed, "sample", self.progress.step)
+                return measures, self.task.sample(seed) if measures is not None else None
+        except NonFiniteError as error:
+            raise self._explained(error) from error
 
     def _is_best(self, measures: Mapping[str, Any]) -> bool:
         if (criterion := self.task.criterion) is None:
@@ -247,6 +258,25 @@ class Trainer:
             then, now = before.total_steps, progress.plan.total_steps
             if abs(now - then) > WORTH_A_NOTE * then:
                 self.listeners.noted(f"the pace changed: {now} steps fit the time, not {then}")
+        self._fit_warmup()
+
+    def _fit_warmup(self) -> None:
+        """Cut the warm-up to its share of the plan while it lasts; it never grows, for the rate would fall again."""
+        progress, wanted = self.progress, self.config.warmup_steps
+        if progress.plan is None or progress.step > (
+            wanted if progress.warmup_steps is None else progress.warmup_steps
+        ):
+            return
+        most = warmup_of(self.config, progress.plan.total_steps)
+        if progress.warmup_steps is None and most < wanted:
+            total = progress.plan.total_steps
+            self.listeners.noted(f"the learning rate rises for {most} steps, not {wanted}: this run has {total}")
+        progress.warmup_steps = most if progress.warmup_steps is None else min(most, progress.warmup_steps)
+
+    def _spent(self) -> float:
+        """Seconds since this was last asked."""
+        before, self._since = self._since, time.perf_counter()
+        return self._since - before
 
     # State ------------------------------------------------------------------------------------------------
 
@@ -259,9 +289,11 @@ class Trainer:
         progress = Progress.from_state(checkpoint.state)
         if progress.budget != self.progress.budget:
             progress.plan, progress.budget = self.progress.plan, self.progress.budget
+            progress.warmup_steps = None
         self.progress = progress
         self._saved_step = progress.step
-        stands = progress.best_step is not None and self.store.path(progress.best_step).is_dir()
+        best = progress.best_step
+        stands = self.group.agree(lambda: best is not None and self.store.path(best).is_dir())
         self._best_on_disk = (progress.best_step, progress.best) if stands else (None, {})
         self._forget_lost_best()
         try:
@@ -286,14 +318,14 @@ class Trainer:
             return
         self._forget_lost_best()
         checkpoint = self._checkpoint()  # by all processes, for it gathers what each carries
-        problem = self._write(checkpoint) if self.group.first else None
-        if not self.group.any(problem is not None):
+        problem = self.group.agree(lambda: self._write(checkpoint))
+        if problem is None:
             self._saved_step, self._outdated = progress.step, False
             self._best_on_disk = progress.best_step, progress.best
             return
         kept = f"step {self._saved_step} stands" if self._saved_step >= 0 else "nothing is saved yet"
         kept += " as it was" if self._saved_step == progress.step else ""
-        message = f"step {progress.step} could not be saved: {problem or 'see the first process'} ({kept})"
+        message = f"step {progress.step} could not be saved: {problem} ({kept})"
         if last:
             raise OutputError(message, hint=f"make room, then: {self.resume_command}")
         self.listeners.noted(f"{message}; training goes on")

@@ -49,15 +49,16 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr * group["pace"]
 
 
-def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
+def learning_rate(config: TrainConfig, step: int, progress: float, warmup_steps: int) -> float:
     """The learning rate of one step: a linear warm-up, then a decay to zero over the run.
 
     Args:
-        config (TrainConfig): peak rate, warm-up steps and shape of the decay.
+        config (TrainConfig): peak rate and shape of the decay.
         step (int): steps already taken.
         progress (float): how much of the run after warm-up is done, in [0, 1].
+        warmup_steps (int): in which the rate rises; `config` says how many are wanted, a short run has fewer.
     """
-    warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    warm = min(1.0, (step + 1) / (warmup_steps + 1))
     if config.schedule == "cosine":
         return config.lr * warm * 0.5 * (1.0 + math.cos(math.pi * progress))
     if config.schedule == "linear":

@@ -45,8 +45,8 @@ class Choice:
 def fastest_precision(task: Task, config: TrainConfig, group: Group) -> Choice:
     """The number format in which this task trains faster here; fp32 unless bf16 is clearly faster.
 
-    The first process decides, while all of them compute as they will. Nothing is left behind: weights, buffers, what
-    the task carries, and random numbers are as they were, bit for bit.
+    The first process decides, while all of them compute, as they will in training. Nothing is left behind: weights,
+    buffers, what the task carries, and random numbers are as they were, bit for bit.
 
     Args:
         task (Task): as it stands before its first step.

@@ -16,6 +16,8 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     plan: Plan | None = None
+    warmup_steps: int | None = None
+    """In which the learning rate rises; None before the run is planned."""
     budget: list[float | None] = field(default_factory=list)
     evaluated_step: int = -1
     best_step: int | None = None

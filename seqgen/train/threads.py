@@ -9,11 +9,12 @@ run goes on with it.
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 
 import torch
+
+from seqgen.train.launch import launched
 
 # PyTorch's own choice, by the cores and OMP_NUM_THREADS, before any command makes another one.
 MOST = torch.get_num_threads()
@@ -30,7 +31,7 @@ def fastest_threads(device: torch.device) -> int:
     That is so on an accelerator, and where several processes share the machine. Takes less than a second, draws no
     random numbers, and leaves the number of threads as it is.
     """
-    if device.type != "cpu" or "LOCAL_RANK" in os.environ:
+    if device.type != "cpu" or launched():
         return MOST
     return chosen({threads: statistics.median(seconds) for threads, seconds in _measured(candidates(MOST)).items()})
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from seqgen.config import TrainConfig
-from seqgen.train.budget import SETTLING_STEPS, Pace, Plan, first_plan, revise
+from seqgen.train.budget import SETTLING_STEPS, Pace, Plan, first_plan, revise, warmup_of
 
 
 def minutes(value: float, *, warmup_steps: int = 10, eval_every: int = 100) -> TrainConfig:
@@ -35,10 +35,10 @@ def test_a_plan_without_steps_divides_by_nothing() -> None:
 
 
 def test_steps_and_epochs_are_planned_at_once() -> None:
-    assert first_plan(TrainConfig(steps=500, warmup_steps=100), 7) == Plan(100, 0.0, 500)
-    assert first_plan(TrainConfig(steps=50, warmup_steps=100), 7) == Plan(50, 0.0, 50)
+    assert first_plan(TrainConfig(steps=1500, warmup_steps=100), 7) == Plan(100, 0.0, 1500)
+    assert first_plan(TrainConfig(steps=50, warmup_steps=100), 7) == Plan(5, 0.0, 50)
     # 2.5 epochs of 7 steps are 17.5, rounded to the even 18.
-    assert first_plan(TrainConfig(epochs=2.5, warmup_steps=3), 7) == Plan(3, 0.0, 18)
+    assert first_plan(TrainConfig(epochs=2.5, warmup_steps=3), 7) == Plan(1, 0.0, 18)
     assert first_plan(TrainConfig(steps=0), 7) == Plan(0, 0.0, 0)
 
 
@@ -84,9 +84,15 @@ def test_a_plan_in_steps_is_never_revised() -> None:
     assert revise(TrainConfig(steps=500), plan, 100, 1e9, pace(100.0)) is plan
 
 
-def test_nothing_is_planned_before_the_warm_up_is_over() -> None:
-    # A minute: at step 9 of 10, after 5 seconds, it is too early.
-    assert revise(minutes(1.0), None, 9, 5.0, pace(0.1)) is None
+@pytest.mark.parametrize(("total", "warmup"), [(0, 0), (9, 0), (10, 1), (99, 9), (999, 99), (1000, 100), (10**6, 100)])
+def test_a_warm_up_takes_a_tenth_of_the_run_at_most(total: int, warmup: int) -> None:
+    assert warmup_of(TrainConfig(steps=total, warmup_steps=100), total) == warmup
+
+
+def test_nothing_is_planned_while_it_is_too_early() -> None:
+    # A minute: step 9 of 10, after two per cent of it.
+    assert revise(minutes(1.0), None, 9, 1.2, pace(0.1)) is None
+    assert revise(minutes(1.0), None, 9, 1.3, pace(0.1)) is not None
 
 
 def test_nothing_is_planned_before_a_step_was_measured() -> None:
@@ -98,11 +104,12 @@ def test_after_the_warm_up_the_rest_is_planned_from_the_pace() -> None:
     assert revise(minutes(1.0), None, 10, 10.0, pace(0.125)) == Plan(10, 0.0, 10 + 400)
 
 
-def test_a_long_warm_up_does_not_wait_beyond_a_tenth_of_the_time() -> None:
+def test_a_long_warm_up_is_planned_early_and_takes_a_tenth_of_the_steps() -> None:
     config = minutes(1.0, warmup_steps=10_000)
-    assert revise(config, None, 50, 6.0, pace(0.125)) is None
-    # 60 - 7 = 53 seconds, 424 steps of an eighth.
-    assert revise(config, None, 50, 7.0, pace(0.125)) == Plan(50, 0.0, 50 + 424)
+    # 60 - 2 = 58 seconds, 464 steps of an eighth: 480 in all.
+    assert revise(config, None, 16, 2.0, pace(0.125)) == Plan(48, 0.0, 480)
+    # Beyond that tenth already, after a slow beginning: 60 - 50 = 10 seconds, 80 steps.
+    assert revise(config, None, 16, 50.0, pace(0.125)) == Plan(16, 0.0, 96)
 
 
 @pytest.mark.parametrize("elapsed", [60.0, 100.0])
@@ -143,11 +150,17 @@ def test_a_plan_that_misses_by_more_than_three_per_cent_is_revised(total: int) -
     assert revised == Plan(100, plan.progress(100), 420)
 
 
-def test_a_revision_counts_evaluations() -> None:
-    # 0.125 s a step and 12.5 s every hundredth: 0.25 s; 30 s left are 120 steps, not the 240 that were planned.
+def test_a_revision_counts_evaluations_and_leaves_time_for_the_last() -> None:
+    # 0.125 s a step and 12.5 s every hundredth: 0.25 s; of 30 s left the last takes 12.5, which leaves 70 steps.
     plan = Plan(0, 0.0, 300)
     revised = revise(minutes(1.0), plan, 60, 30.0, pace(0.125, evaluation_seconds=12.5))
-    assert revised == Plan(60, 0.2, 180)
+    assert revised == Plan(60, 0.2, 130)
+
+
+def test_an_evaluation_longer_than_what_is_left_leaves_half_of_it_for_steps() -> None:
+    # 6 s, of which the first evaluation took 4: a second for steps of a tenth, each with its share of an evaluation.
+    planned = revise(minutes(0.1, warmup_steps=0), None, 6, 4.0, pace(0.1, evaluation_seconds=4.0, steps=6))
+    assert planned == Plan(6, pytest.approx(4 / 6), 6 + 7)  # type: ignore[arg-type]
 
 
 def test_a_run_far_beyond_its_time_ends_at_this_step() -> None:

@@ -332,9 +332,9 @@ class PoisonedGan(Gan):
 def test_a_loss_of_the_second_player_that_is_no_number_names_it_and_spares_its_weights(tmp_path: Path) -> None:
     task, reference = PoisonedGan(), Gan()
     with pytest.raises(NonFiniteError, match="step 5: the loss of the generator is nan") as caught:
-        train(task, tmp_path / "run", gan_config(steps=20, save_every=4, schedule="constant"))
+        train(task, tmp_path / "run", gan_config(steps=20, save_every=4, warmup_steps=0))
     assert "step 4" in caught.value.message
-    train(reference, tmp_path / "reference", gan_config(steps=4, save_every=4, schedule="constant"))
+    train(reference, tmp_path / "reference", gan_config(steps=4, save_every=4, warmup_steps=0))
     assert_equal(snapshot(task.generator), snapshot(reference.generator))
 
 
@@ -361,9 +361,36 @@ def test_every_other_step_is_logged_when_asked(tmp_path: Path) -> None:
 
 
 def test_the_learning_rate_warms_up_and_falls(tmp_path: Path) -> None:
-    train(Regression(), tmp_path, toy_config(steps=6, warmup_steps=2, schedule="linear", lr=0.3))
+    train(Regression(), tmp_path, toy_config(steps=22, warmup_steps=2, schedule="linear", lr=0.3))
     rates = [line["lr"] for line in lines(tmp_path) if "lr" in line]
-    assert rates == pytest.approx([0.1, 0.2, 0.3, 0.225, 0.15, 0.075])
+    assert rates == pytest.approx([0.1, 0.2, *(0.3 * (20 - step) / 20 for step in range(20))])
+
+
+@pytest.mark.parametrize(
+    ("length", "steps"), [({"steps": 30}, 30), ({"epochs": 6.0}, 30), ({"steps": 9}, 9), ({"steps": 1}, 1)]
+)
+def test_the_warm_up_takes_a_tenth_of_the_run_at_most_and_that_is_said_once(
+    length: dict[str, Any], steps: int, tmp_path: Path
+) -> None:
+    notes, warmup = Notes(stop_after=min(4, steps - 1)), steps // 10
+    config = toy_config(**{"steps": None, **length}, warmup_steps=200, schedule="linear", lr=0.3)
+    with pytest.raises(Interrupted):
+        train(Regression(), tmp_path, config, notes=notes)
+    later = Notes()
+    train(Regression(), tmp_path, config, notes=later)
+    rates = [line["lr"] for line in lines(tmp_path) if "lr" in line]
+    falls = [0.3 * (steps - warmup - step) / (steps - warmup) for step in range(steps - warmup)]
+    assert rates == pytest.approx([*(0.3 * (step + 1) / (warmup + 1) for step in range(warmup)), *falls])
+    assert notes.notes == [f"the learning rate rises for {warmup} steps, not 200: this run has {steps}"]
+    assert later.notes == []
+
+
+def test_a_longer_budget_or_another_warm_up_plans_the_warm_up_anew(tmp_path: Path) -> None:
+    train(Regression(), tmp_path, toy_config(steps=10, warmup_steps=4, schedule="constant", lr=0.3))
+    train(Regression(), tmp_path, toy_config(steps=150, warmup_steps=14, schedule="constant", lr=0.3))
+    rates = [line["lr"] for line in lines(tmp_path) if "lr" in line]
+    assert rates[:2] == pytest.approx([0.15, 0.3])  # one step of ten
+    assert rates[10:15] == pytest.approx([0.3 * 11 / 15, 0.3 * 12 / 15, 0.3 * 13 / 15, 0.3 * 14 / 15, 0.3])
 
 
 def test_listeners_hear_of_everything(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_gradient_that_is_no_number_shows_in_the_norm(bad: float) -> None:
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
 def test_the_warm_up_is_linear(schedule: Schedule) -> None:
     # Four steps of warm-up: 1/5, 2/5, 3/5, 4/5, and then all of it.
-    rates = [learning_rate(config_of(schedule=schedule), step, 0.0) for step in range(7)]
+    rates = [learning_rate(config_of(schedule=schedule), step, 0.0, 4) for step in range(7)]
     assert rates == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.01, 0.01, 0.01])
 
 
@@ -122,12 +122,12 @@ def test_the_warm_up_is_linear(schedule: Schedule) -> None:
     ],
 )
 def test_the_decay_follows_its_schedule(schedule: Schedule, expected: list[float]) -> None:
-    rates = [learning_rate(config_of(schedule=schedule), 50, progress) for progress in (0.0, 0.25, 0.5, 1.0)]
+    rates = [learning_rate(config_of(schedule=schedule), 50, progress, 4) for progress in (0.0, 0.25, 0.5, 1.0)]
     assert rates == pytest.approx(expected, abs=1e-8)
 
 
 def test_without_warm_up_the_first_step_takes_the_full_rate() -> None:
-    assert learning_rate(config_of(warmup_steps=0), 0, 0.0) == 0.01
+    assert learning_rate(config_of(), 0, 0.0, 0) == 0.01
 
 
 # Averages -----------------------------------------------------------------------------------------------------
