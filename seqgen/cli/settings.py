@@ -103,7 +103,8 @@ def replace(settings: S, chosen: Mapping[str, Any]) -> S:
 
 def command_line(command: str, settings: Settings, defaults: Settings, paths: Sequence[str], directory: Path) -> str:
     """The command that gives these settings, defaults left out, and what nothing reads."""
-    words = ["seqgen", command, *paths]
+    # A name that begins with a dash would be read as an option.
+    words = ["seqgen", command, *(f"./{path}" if path.startswith("-") and path != "-" else path for path in paths)]
     for name, (_, value) in _differences(defaults, settings).items():
         if name != "paths" and name not in settings.idle and value is not None:
             words += as_typed(name, value)

@@ -229,7 +229,7 @@ class Command(Generic[S]):
             step = progress.step
             weights = store.weights(step)
         if settings.train.weights == "fp16":
-            weights = {name: value.half() for name, value in weights.items()}
+            weights = run.halved(weights, terminal.warn)
         network.load_state_dict(weights)  # rounded where they are published so: it is these that are judged
         measures = recipe.judge(terminal.note, stop)
         if measures is None:

@@ -35,11 +35,11 @@ class LanguageModelRecipe:
     def prepare(self, folder: Path) -> None:
         """Tokenise the text, or reopen it."""
         self._corpus = build_corpus(self._settings.text, folder, self._warn)
-        if (tokens := len(self._corpus.train)) < self._chunk:
-            self._warn(f"the text has {tokens} tokens, fewer than one chunk of {self._chunk}: trained on as one chunk")
 
     def build(self) -> LanguageNetwork:
         """An untrained network, its weights a function of the seed."""
+        if (tokens := len(self._corpus.train)) < self._chunk:
+            self._warn(f"the text has {tokens} tokens, fewer than one chunk of {self._chunk}: trained on as one chunk")
         self._network = new_network(self._settings.network, self._corpus.tokenizer, self._settings.train.seed)
         return self._network
 

@@ -209,6 +209,22 @@ def _remove(directory: Path, names: tuple[str, ...]) -> None:
             path.unlink(missing_ok=True)
 
 
+def halved(weights: Mapping[str, Tensor], warn: Callable[[str], None]) -> dict[str, Tensor]:
+    """Weights in fp16, or all as they are when one is too large for it: nobody could open the model.
+
+    Args:
+        weights (Mapping[str, Tensor]): finite; what is not a float, such as a counter, stays.
+        warn (Callable[[str], None]): told when they stay as they are.
+    """
+    small = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    for name, value in small.items():
+        if not value.isfinite().all():
+            largest = float(weights[name].abs().max())
+            warn(f"{name} reaches {largest:.4g}, more than fp16 holds: the model is published in fp32")
+            return dict(weights)
+    return small
+
+
 def publish(
     directory: Path,
     weights: Mapping[str, Tensor],

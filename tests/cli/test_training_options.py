@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import typer
+from asking import COMMANDS, asked, parameters, settled
 from running import digit_pairs
 
-from seqgen.cli import app, gan_train, train_features, train_lm, train_seq2seq, train_transformer
 from seqgen.cli import settings as cli_settings
 from seqgen.cli.output import Terminal
 from seqgen.cli.settings import field_names
@@ -31,16 +30,9 @@ from seqgen.config import Settings, option, to_json
 from seqgen.errors import CollapsedError, UsageError
 from seqgen.gan.health import Diagnosis
 from seqgen.tasks import gan_task, language_model_task
-from seqgen.train import distributed, runtime
+from seqgen.train import runtime
 from seqgen.train.checkpoint import CheckpointStore
 
-COMMANDS: dict[str, list[Command[Any]]] = {
-    "train-lm": [train_lm.COMMAND],
-    "train-seq2seq": [train_seq2seq.COMMAND],
-    "train-transformer": list(train_transformer.COMMANDS.values()),
-    "train-features": [train_features.COMMAND],
-    "gan-train": [gan_train.COMMAND],
-}
 LOOP = "--steps 5 --eval-every 2 --save-every 3 --log-every 1 --warmup 1 --lr 0.01 --threads 1 --precision fp32"
 LM = f"train-lm text.txt --embed-size 4 --hidden-size 6 --batch-size 4 --bptt 10 {LOOP}"
 PAIRS = f"train-seq2seq pairs.tsv --embed-size 4 --hidden-size 6 --batch-size 8 --vocab-size 286 {LOOP}"
@@ -193,16 +185,11 @@ HOW = {
 CLOCKS = {"seconds", "units_per_second"}
 KEPT = ("model.safetensors", "tokenizer.json", "tokenizer.model", "source.model", "target.model")
 
-GROUP = typer.main.get_command(app)
 Left = tuple[Any, ...]
 
 
 def command_of(kind: str) -> str:
     return KINDS[kind].split()[0]
-
-
-def parameters(command: str) -> list[str]:
-    return [str(parameter.name) for parameter in GROUP.commands[command].params]  # type: ignore[attr-defined]
 
 
 def cases() -> Iterator[Any]:
@@ -264,25 +251,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def write_idx(path: Path, values: Any) -> None:
     sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
     path.write_bytes(bytes((0, 0, 8, values.ndim)) + sizes + values.astype(np.uint8).tobytes())
-
-
-def asked(words: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
-    """What a command would train, with which settings, where, and how."""
-    found: list[Any] = []
-
-    def train(command: Command[Any], settings: Settings, folder: Path, terminal: Terminal, **how: bool) -> None:
-        found.extend((command, settings, folder, terminal.quiet, terminal.verbose, how))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Command, "train", train)
-        patch.setattr(distributed, "launch", lambda processes, words: found.append(processes))
-        GROUP.main(words, standalone_mode=False)
-    return tuple(found)
-
-
-def settled(words: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[Command[Any], Settings]:
-    command, settings, *_ = asked(words, monkeypatch)
-    return command, settings
 
 
 def left_behind(command: Command[Any], settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Left:
