@@ -106,7 +106,7 @@ def evaluate(
         Path | None, typer.Option(help="Weights file of --features inception.", rich_help_panel=IMAGES)
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=0, help="Images a GAN makes; 0: as many as are real.", rich_help_panel=IMAGES)
+        int, typer.Option(min=0, help="Images a GAN makes; 0: half as many as are real.", rich_help_panel=IMAGES)
     ] = 0,
     save_statistics: Annotated[
         Path | None,
@@ -130,12 +130,14 @@ def evaluate(
     loss (nats per token of TARGET), perplexity, sentences, seconds. With --search-errors: a table of greedy, beam and
     exhaustive search (Stahlberg and Byrne 2019); in JSON a list under search_errors.
 
-    A GAN is judged by real images, and a set of images by another, in the features of a network: a Fréchet distance
-    compares only with one of the same network and the same counts, so both are told, with the floor that two real
-    halves have. JSON keys: frechet, floor, floor_images, features, feature_size, real_images, fake_images, kernel,
+    A GAN is judged by real images, and a set of images by another, in the features of a network. A Fréchet distance
+    compares only with one of the same network and the same counts: both are told. n real images stand beside n others,
+    and beside n other real ones for the floor, so n is at most half of the real images. Extrapolated, the distance has
+    no bias of the count (Chong and Forsyth 2020: FID_n = FID_infinity + c / n, a line through several n). JSON keys:
+    frechet, floor, floor_images, frechet_extrapolated, features, feature_size, real_images, fake_images, kernel,
     precision, recall, neighbour_images, different_bins, bins, bin_divergence, right (share as asked), classes (a
     list: name, real, fake, missing, asked, right, frechet, recall). A set may be an npz of --save-statistics or of
-    pytorch-fid. A model of train-features: accuracy, loss, images.
+    pytorch-fid: it has no floor. A model of train-features: accuracy, loss, images.
 
     ```sh
     seqgen evaluate data.txt --tail 0.1 --dynamic 0.03

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from seqgen.tasks.gan import GanModel
     from seqgen.tasks.image_scores import Comparison, Side
 
-# Fakes that a GAN makes when there are more real images than this, or only their statistics.
-SAMPLES = 10_000
+# Fakes that a GAN makes at most unless told, and beside statistics: as many as these are of, within reason.
+SAMPLES, SAMPLES_BESIDE_STATISTICS = 10_000, 50_000
 SEED = 0
 
 
@@ -36,7 +36,7 @@ class Wanted:
     Args:
         features (str): the feature network; empty for the one that suits the images.
         weights (Path | None): its weights, where they are not part of a model.
-        samples (int): how many images a GAN makes; 0 for as many as there are real ones, within reason.
+        samples (int): how many images a GAN makes; 0 for as many as one half of the real ones, within reason.
         save_statistics (Path | None): where the moments of the real images go.
     """
 
@@ -61,13 +61,13 @@ def compare_sets(paths: list[str], wanted: Wanted, place: torch.device, terminal
         sides = [_side(model, images, terminal) for images in sets]
     _save_statistics(wanted, sides[0])
     if len(sides) == 2:
-        _report(compare(model, sides[0], sides[1], SEED), as_json=as_json)
+        _report(compare(model, sides[0], sides[1], SEED), terminal, as_json=as_json)
 
 
 def judge_gan(
     name: str, paths: list[str], wanted: Wanted, place: torch.device, terminal: Terminal, *, as_json: bool
 ) -> None:
-    """Judge what a GAN makes by real images: as many, and of the same classes where these are known."""
+    """Judge what a GAN makes by real images: as many as half of them, and of the same classes where these are known."""
     from seqgen.tasks.gan import GanModel
     from seqgen.tasks.image_scores import compare, look, match_classes
 
@@ -78,11 +78,11 @@ def judge_gan(
         side = _side(model, real, terminal)
         labels = None if isinstance(real, Path) else match_classes(real.classes, gan.classes, real.labels)
     _save_statistics(wanted, side)
-    count = wanted.samples or min(SAMPLES, side.statistics.images or SAMPLES)
+    count = wanted.samples or _fakes_beside(side)
     fakes, asked = _imagine(gan, count, labels, terminal)
     with output.progress(terminal, "looking", count) as advance:
         fake = look(model, fakes, asked, gan.classes, advance)
-    _report(compare(model, side, fake, SEED), as_json=as_json)
+    _report(compare(model, side, fake, SEED), terminal, as_json=as_json)
 
 
 def judge_features(name: str, paths: list[str], place: torch.device, terminal: Terminal, *, as_json: bool) -> None:
@@ -164,10 +164,17 @@ def _side(model: FeatureModel, images: ImageSet | Path, terminal: Terminal) -> S
     return Side(statistics)
 
 
+def _fakes_beside(real: Side) -> int:
+    """How many images a GAN makes when it is not told: what a distance and its floor can use."""
+    if real.seen is not None:
+        return min(SAMPLES, max(2, len(real.seen) // 2))
+    return min(SAMPLES_BESIDE_STATISTICS, real.statistics.images or SAMPLES)
+
+
 def _imagine(
     gan: GanModel, count: int, labels: NDArray[np.int64] | None, terminal: Terminal
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
-    """So many images of a GAN, and the classes that were asked for: those of the real images, in turn."""
+    """So many images of a GAN, and the classes that were asked for: drawn from those of the real images."""
     import numpy as np
 
     from seqgen.seeds import derive
@@ -175,7 +182,7 @@ def _imagine(
 
     imagination, indices = Imagination(gan, SEED), range(count)
     generator = np.random.Generator(np.random.PCG64(derive(SEED, "classes")))
-    classes = [] if labels is None else generator.permutation(labels).tolist()
+    classes = [] if labels is None else generator.permutation(np.sort(labels)).tolist()
     pieces = []
     with output.progress(terminal, "imagining", count) as advance:
         for some in imagination.images(indices, classes):
@@ -193,18 +200,26 @@ def _save_statistics(wanted: Wanted, real: Side) -> None:
         output.write_file(wanted.save_statistics, real.statistics.to_bytes())
 
 
-def _report(comparison: Comparison, *, as_json: bool) -> None:
+def _report(comparison: Comparison, terminal: Terminal, *, as_json: bool) -> None:
+    frechet, images = comparison.frechet, comparison.images
+    sides = [f"{n:,}" if n else "unknown" for n in (frechet.real_images, frechet.fake_images)]
+    if frechet.real_images != frechet.fake_images:
+        terminal.warn(
+            f"the counts of the two sides, {sides[0]} real and {sides[1]} others, are not equal: "
+            "this distance compares only with one of the same two counts"
+        )
     if as_json:
         output.write_json(comparison.to_json())
         return
-    frechet, images = comparison.frechet, comparison.images
-    sides = [f"{n:,}" if n else "unknown" for n in (frechet.real_images, frechet.fake_images)]
     output.show(
         f"Fréchet distance  {frechet.frechet:.4f}   by {frechet.features}, {frechet.feature_size} features; "
         f"{sides[0]} real, {sides[1]} others\n"
     )
     if frechet.floor is not None:
-        output.show(f"its floor         {frechet.floor:.4f}   two real halves of {frechet.floor_images:,}\n")
+        count = frechet.floor_images
+        output.show(f"its floor         {frechet.floor:.4f}   {count:,} real, {count:,} other real\n")
+    if frechet.frechet_extrapolated is not None:
+        output.show(f"extrapolated      {frechet.frechet_extrapolated:.4f}   to infinitely many images\n")
     if images is not None:
         output.show(
             f"kernel distance   {images.kernel:.6f}\n"

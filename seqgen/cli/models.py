@@ -20,10 +20,10 @@ MEASURES = (
     "valid_perplexity",
     "valid_bleu",
     "valid_chrf",
-    "valid_frechet",
-    "valid_recall",
+    "train_frechet",
+    "train_recall",
 )
-RANKS = ("valid_loss", "valid_frechet")  # which of them says that one evaluation was better than another
+RANKS = ("valid_loss", "train_frechet")  # which of them says that one evaluation was better than another
 
 
 def models(

@@ -37,6 +37,10 @@ S = TypeVar("S", bound=Settings)
 class Recipe(Protocol):
     """What one kind of model brings to its training."""
 
+    @property
+    def measured_on(self) -> str:
+        """What the measures of `judge` are named by in the log: `valid`, or `train` where nothing is held out."""
+
     def prepare(self, folder: Path) -> None:
         """Make the data in a folder, or reopen what stands there."""
 
@@ -239,7 +243,8 @@ class Command(Generic[S]):
                 exit_code=stop.exit_code,
             )
         if measures:
-            log.evaluated({"step": step, **{f"valid_{k}": v for k, v in measures.items()}, "final": True}, best=True)
+            named = {f"{recipe.measured_on}_{name}": value for name, value in measures.items()}
+            log.evaluated({"step": step, **named, "final": True}, best=True)
         log.flush()
         made = Made(
             name=directory.resolve().name,

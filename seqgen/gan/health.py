@@ -9,10 +9,14 @@ The losses do not tell: both networks are judged by an opponent that moves. Thes
     precision         share of fakes that look real; recall: share of reals that the fakes reach (Kynkaanniemi 2019)
     different_bins    share of clusters of real images that are filled differently (NDB, Richardson and Weiss 2018)
     missing           share of the classes that a classifier does not see among the fakes
-    frechet, floor    distance of the fakes, and of one half of the reals from the other
+    frechet, floor    distance of fakes, and of as many other reals, from reals (the training images)
     closeness         distance of fakes to the nearest training image / of training images to each other
     change            how far the same latents moved since the last evaluation / distance between two reals
     steps             of the discriminator since the last evaluation
+
+Whether a run moves is a question of steps, not of evaluations. How far the distance should fall depends on how many
+steps lie between, and evaluations that lie close together, as the last of a budget may, are judged as one: what happens
+in four steps says nothing.
 
 Losses with no fixed zero (`wasserstein-gp`, `relativistic`) have a critic, who is meant to tell every pair apart, and
 whose slope is held by penalties: pass an accuracy of not-a-number.
@@ -20,6 +24,7 @@ whose slope is held by penalties: pass an accuracy of not-a-number.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -43,10 +48,12 @@ LOOKS_REAL, REACHES_LITTLE, REACHES_NOTHING = 0.4, 0.12, 0.02
 FELL_BY, ROSE_BY = 0.4, 4.0
 COPIES = 0.5
 ABSENT = 0.34
-# A run whose Frechet distance falls to this share from one evaluation to the next is learning, not collapsing.
-LEARNS = 0.5
-# A larger share means that it stands still; so far above the floor it has then left out a part of what is real.
-STANDS, FAR = 0.95, 40.0
+# A run whose Frechet distance falls to LEARNS times what it was is learning, not collapsing; one where more than STANDS
+# times that is left stands still. Both over `STRIDE` steps, or as many more as lie between two evaluations; over fewer,
+# in proportion. So far above the floor a run that stands still has left out a part of what is real.
+LEARNS, STANDS, STRIDE, FAR = 0.5, 0.95, 500.0, 40.0
+# Evaluations are joined until they span so many steps, and this share of the steps between the farthest two.
+SPAN, SHARE = 100.0, 0.5
 # Samples of the first steps are grey or blurred, all alike and near to much that is real: they have not collapsed yet.
 YOUNG = 200
 
@@ -110,10 +117,34 @@ def diagnose(history: Sequence[Signals]) -> Diagnosis:
     """
     if len(history) < 2:
         return Diagnosis("healthy")
+    history = _spaced(history)
     young = sum(signals.steps for signals in history) < YOUNG
-    learns = history[-1].frechet < LEARNS * history[-2].frechet
+    learns = _fell(history, LEARNS)
     checks = (_diverged, _vanishing) if learns else (_diverged, _vanishing, _overpowered) if young else _ALL
     return next((found for check in checks if (found := check(history))), Diagnosis("healthy"))
+
+
+def _spaced(history: Sequence[Signals]) -> list[Signals]:
+    """The evaluations, those that lie close together joined, from the last one back; the first is before all steps."""
+    enough = max(SPAN, SHARE * max(signals.steps for signals in history))
+    spaced = [history[-1]]
+    for signals in reversed(history[1:-1]):
+        if spaced[-1].steps < enough:
+            spaced[-1] = _joined(signals, spaced[-1])
+        else:
+            spaced.append(signals)
+    return [history[0], *reversed(spaced)]
+
+
+def _joined(one: Signals, next_one: Signals) -> Signals:
+    """Two evaluations as one: what was watched is the mean over all steps, what was measured is the later measure."""
+    steps = one.steps + next_one.steps
+    share = next_one.steps / steps if steps else 0.0
+    means = {
+        name: (1.0 - share) * getattr(one, name) + share * getattr(next_one, name)
+        for name in ("accuracy", "sign", "image_gradient")
+    }
+    return dataclasses.replace(next_one, **means, change=one.change + next_one.change, steps=steps)
 
 
 def _diverged(history: Sequence[Signals]) -> Diagnosis | None:
@@ -147,7 +178,13 @@ def _narrow(history: Sequence[Signals], reached: float) -> bool:
 
 
 def _stands(history: Sequence[Signals]) -> bool:
-    return history[-1].frechet > STANDS * history[-2].frechet
+    return not _fell(history, STANDS)
+
+
+def _fell(history: Sequence[Signals], share: float) -> bool:
+    """The Fréchet distance fell below that share of what it was, reckoned for the steps since then."""
+    now, before = history[-1], history[-2]
+    return bool(now.frechet < share ** min(1.0, now.steps / STRIDE) * before.frechet)
 
 
 def _vanishing(history: Sequence[Signals]) -> Diagnosis | None:

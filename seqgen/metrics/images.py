@@ -2,10 +2,8 @@
 
 Every function takes features `(n, size)`, one row for an image, and none of them sees a network: a figure means
 something only together with the network that made the features (`seqgen.tasks.features`) and the number of images on
-each side. The Fréchet distance is biased upwards by few images, so it is read beside its floor, the distance that two
-real halves have. Which kinds of image are missing or too many is counted in `seqgen.metrics.bins`.
-
-All sums are float64: at float32 a covariance of 10,000 images is wrong in its fourth digit.
+each side. The Fréchet distance is in `seqgen.metrics.frechet`; which kinds of image are missing or too many is counted
+in `seqgen.metrics.bins`.
 """
 
 from __future__ import annotations
@@ -39,70 +37,9 @@ def as_float64(features: Features) -> Array:
     return array.astype(np.float64)
 
 
-# The Fréchet distance -----------------------------------------------------------------------------------------
-
-
-def moments(features: Features) -> tuple[Array, Array]:
-    """Mean `(size,)` and unbiased covariance `(size, size)` of features.
-
-    Raises:
-        ValueError: there are fewer than two.
-    """
-    array = as_float64(features)
-    if len(array) < 2:
-        raise ValueError(f"a covariance needs two images at least, not {len(array)}")
-    return array.mean(axis=0), np.atleast_2d(np.cov(array, rowvar=False))
-
-
-def frechet_distance(mean_1: Array, covariance_1: Array, mean_2: Array, covariance_2: Array) -> float:
-    """The squared Fréchet distance of two Gaussians (Dowson and Landau 1982; Heusel et al. 2017, eq. 6).
-
-    `|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))`. The trace of the root is taken from the symmetric
-    `S1^(1/2) S2 S1^(1/2)`, which has the same eigenvalues as `S1 S2` and, unlike it, only real ones.
-
-    Args:
-        mean_1 (Array): `(size,)`.
-        covariance_1 (Array): `(size, size)`, symmetric; it may be singular.
-        mean_2 (Array): `(size,)`.
-        covariance_2 (Array): `(size, size)`, likewise.
-
-    Returns:
-        float: at least 0; rounding may take a distance of nothing below it.
-    """
-    values, vectors = np.linalg.eigh(covariance_1)
-    root = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
-    eigenvalues = np.linalg.eigvalsh(root @ covariance_2 @ root)
-    trace_of_root = np.sqrt(np.clip(eigenvalues, 0.0, None)).sum()
-    difference = mean_1 - mean_2
-    distance = difference @ difference + np.trace(covariance_1) + np.trace(covariance_2) - 2.0 * trace_of_root
-    return max(0.0, float(distance))
-
-
-def frechet_of(one: Features, two: Features) -> float:
-    """The Fréchet distance of two sets of features."""
-    return frechet_distance(*moments(one), *moments(two))
-
-
-def frechet_floor(real: Features, size: int, *, seed: int = 0, splits: int = 4) -> float:
-    """What the Fréchet distance says of two sets that differ by chance alone.
-
-    Args:
-        real (Features): `(n, size)`.
-        size (int): how many images each half has, at most n / 2.
-        seed (int): of the splits.
-        splits (int): how many random splits are averaged.
-
-    Raises:
-        ValueError: a half would have fewer than two images, or more than there are.
-    """
-    array = as_float64(real)
-    if not 2 <= size <= len(array) // 2:
-        raise ValueError(f"{len(array)} images have no two halves of {size}")
-    distances = []
-    for split in range(splits):
-        order = _generator(seed, "floor", split).permutation(len(array))
-        distances.append(frechet_of(array[order[:size]], array[order[size : 2 * size]]))
-    return float(np.mean(distances))
+def generator_of(seed: int, *path: str | int) -> np.random.Generator:
+    """Random numbers of one purpose."""
+    return np.random.Generator(np.random.PCG64(derive(seed, *path)))
 
 
 # The kernel distance ------------------------------------------------------------------------------------------
@@ -124,7 +61,7 @@ def kernel_distance(
         return _squared_discrepancy(one, two)
     distances = []
     for subset in range(subsets):
-        generator = _generator(seed, "kernel", subset)
+        generator = generator_of(seed, "kernel", subset)
         chosen = (x[generator.choice(len(x), count, replace=False)] for x in (one, two))
         distances.append(_squared_discrepancy(*chosen))
     return float(np.mean(distances))
@@ -172,7 +109,3 @@ def _distances(one: Tensor, two: Tensor) -> Iterator[Tensor]:
     """Euclidean distances, `(block, len(two))` at a time."""
     for rows in one.split(BLOCK):  # type: ignore[no-untyped-call]
         yield torch.cdist(rows, two)
-
-
-def _generator(seed: int, *path: str | int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(derive(seed, *path)))

@@ -121,15 +121,21 @@ class FeatureModel:
         """Probabilities of the classes, `(n, classes)`."""
         return self.look(pixels).probs
 
-    def look(self, pixels: Pixels, advance: Callable[[int], None] = lambda images: None) -> Seen:
+    def look(
+        self,
+        pixels: Pixels,
+        advance: Callable[[int], None] = lambda images: None,
+        order: NDArray[np.int64] | None = None,
+    ) -> Seen:
         """Features and probabilities in one pass, some images at a time.
 
         Args:
             pixels (Pixels): bytes `(n, channels, height, width)`, of a size of their own.
             advance (Callable[[int], None]): told how many more images were looked at.
+            order (NDArray[np.int64] | None): the places `(n,)` of the images in the order in which they are wanted.
         """
         features, probs = [], []
-        for batch in _batches(pixels):
+        for batch in _batches(pixels, np.arange(len(pixels)) if order is None else order):
             seen = self._look(batch.to(self.device))
             features.append(seen[0])
             probs.append(seen[1])
@@ -143,10 +149,9 @@ class FeatureModel:
         return features.float().cpu().numpy(), probs.float().cpu().numpy()
 
 
-def _batches(pixels: Pixels) -> Iterator[Tensor]:
-    for first in range(0, len(pixels), BATCH):
-        some = pixels[first : first + BATCH]
-        yield some if isinstance(some, Tensor) else torch.from_numpy(np.array(some))
+def _batches(pixels: Pixels, order: NDArray[np.int64]) -> Iterator[Tensor]:
+    for first in range(0, len(order), BATCH):
+        yield torch.as_tensor(pixels[order[first : first + BATCH]])
 
 
 # Model directories --------------------------------------------------------------------------------------------

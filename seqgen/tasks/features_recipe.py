@@ -21,6 +21,7 @@ class FeatureRecipe:
         warn (Callable[[str], None]): told about images that were passed over or changed.
     """
 
+    measured_on = "valid"
     _images: ImageSet
     _network: FeatureNetwork
 

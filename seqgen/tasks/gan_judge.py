@@ -9,15 +9,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seqgen.data.image_order import digests_of, fair_order, first_copies
 from seqgen.data.images import ImageSet
 from seqgen.errors import ModelError
 from seqgen.metrics import bins, images
+from seqgen.metrics.frechet import RealHalves, equal_count
 from seqgen.seeds import derive
 from seqgen.tasks.features import DIGITS, FeatureModel, Seen
+from seqgen.tasks.nearest_images import NearestImages
 from seqgen.tasks.pixel_features import PixelFeatures
 
-# Enough for a Fréchet distance of 64 to 128 features; precision and recall compare all pairs.
+# Two halves are enough for a Fréchet distance of 64 to 128 features; precision and recall compare all pairs.
 REFERENCES, NEIGHBOURS = 5000, 1000
+# Two images in each half.
+FEWEST = 4
 BINS = 50
 # A classifier knows the classes of a set when it says of so many of its images what their labels say.
 KNOWN = 0.9
@@ -29,42 +34,40 @@ Array = NDArray[np.float64]
 
 
 class Judge:
-    """Compares samples with some of the real images, chosen once.
+    """Compares samples with training images, and says whether they are copies of some.
+
+    A part of the images, chosen once, stands for all; their order plays no part in the choice. One half of it is
+    compared with as many samples, and with the other half for the floor.
 
     Args:
-        real (ImageSet): the real images.
+        real (ImageSet): the training images, `FEWEST` at least.
         features (str): a feature network, `pixels`, or `auto` for the digits network where it knows the images.
         seed (int): of the choice.
         device (torch.device): where a network looks at images.
     """
 
     def __init__(self, real: ImageSet, features: str, seed: int, device: torch.device) -> None:
-        order = np.random.Generator(np.random.PCG64(derive(seed, "references"))).permutation(len(real))
-        self.indices = np.sort(order[:REFERENCES])
+        digests = digests_of(real.pixels)
+        order = fair_order(digests, real.labels, derive(seed, "references"))
+        first = first_copies(digests[order])
+        self.indices = order[:REFERENCES]
         self._seed = seed
         pixels = np.asarray(real.pixels[self.indices])
         labels = None if real.labels is None else real.labels[self.indices]
         self.looks = _eyes(features, pixels, labels, real.classes, device)
         self.classes = real.classes
         self._seen = self.looks.look(pixels)
+        self._near = self._seen.features[first[:REFERENCES]][:NEIGHBOURS]
+        self._nearest = NearestImages(real.pixels, order[first], lambda some: self.looks.look(some).features)
 
     @property
     def count(self) -> int:
-        """How many samples are compared: as many as one half of the real images, for the floor."""
-        return max(2, len(self.indices) // 2)
+        """How many samples are compared with as many real images, and for the floor these with as many others."""
+        return equal_count(len(self.indices), len(self.indices))
 
     @cached_property
-    def floor(self) -> float:
-        """The Fréchet distance of one half of the real images from the other."""
-        return images.frechet_floor(self._seen.features, self.count, seed=self._seed)
-
-    @cached_property
-    def _moments(self) -> tuple[Array, Array]:
-        return images.moments(self._seen.features)
-
-    @cached_property
-    def _near(self) -> NDArray[np.float32]:
-        return self._seen.features[:: max(1, len(self._seen) // NEIGHBOURS)][:NEIGHBOURS]
+    def _halves(self) -> RealHalves:
+        return RealHalves(self._seen.features, self.count, seed=self._seed)
 
     @cached_property
     def _centres(self) -> Array:
@@ -74,7 +77,7 @@ class Judge:
         """The measures of samples.
 
         Args:
-            pixels (NDArray[np.uint8]): `(n, channels, height, width)`.
+            pixels (NDArray[np.uint8]): `(n, channels, height, width)`, `count` at least.
             labels (NDArray[np.int64] | None): what was asked for, `(n,)`.
 
         Returns:
@@ -90,13 +93,13 @@ class Judge:
             for x in (self._seen.features, seen.features)
         )
         measures = {
-            "frechet": images.frechet_distance(*self._moments, *images.moments(seen.features)),
-            "floor": self.floor,
+            "frechet": self._halves.distance(seen.features),
+            "floor": self._halves.floor,
             "precision": precision,
             "recall": recall,
             "different_bins": bins.different_bins(real, fake).different / len(self._centres),
             "spread": spread(near) / max(spread(self._near), 1e-12),
-            "closeness": closeness(near, self._seen.features),
+            "closeness": self._nearest.closeness(pixels),
             "missing": 0.0,
         }
         return measures | self._classes(seen, labels)
@@ -115,17 +118,6 @@ class Judge:
 def spread(features: NDArray[np.float32]) -> float:
     """The mean distance of pairs: each with its successor, the last with the first."""
     return float(np.linalg.norm(features - np.roll(features, 1, axis=0), axis=1).mean())
-
-
-def closeness(features: NDArray[np.float32], real: NDArray[np.float32]) -> float:
-    """The median distance of samples to the nearest real image, as a share of that of real images to each other."""
-    some = np.arange(0, len(real), max(1, len(real) // NEIGHBOURS))
-    if len(real) < 3:
-        return 1.0
-    among = torch.cdist(torch.from_numpy(real[some]), torch.from_numpy(real))
-    among[torch.arange(len(some)), torch.from_numpy(some)] = torch.inf
-    own = float(among.min(dim=1).values.median())
-    return float(np.median(images.nearest_distances(features, real))) / max(own, 1e-12)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from seqgen.errors import DataError, UsageError
 from seqgen.seeds import derive
 from seqgen.tasks.card import Made, model_card, table
 from seqgen.tasks.gan import Adversaries, GanModel
-from seqgen.tasks.gan_judge import NO_MODEL, Judge
-from seqgen.tasks.gan_task import GanTask
+from seqgen.tasks.gan_judge import FEWEST, NO_MODEL, Judge
+from seqgen.tasks.gan_task import MEASURED_ON, GanTask
 from seqgen.tasks.imagining import Imagination
 
 
@@ -27,6 +27,7 @@ class GanRecipe:
         warn (Callable[[str], None]): told about images that were passed over.
     """
 
+    measured_on = MEASURED_ON
     _images: ImageSet
     _model: GanModel
     _judge: Judge
@@ -39,8 +40,8 @@ class GanRecipe:
         if (features := self._settings.game.features) not in NO_MODEL:
             modeldir.locate(features)  # before the run begins, not after
         self._images = build_images(self._settings.images, folder, self._warn)
-        if len(self._images) < 2:
-            raise DataError("one image is not enough to train on")
+        if len(self._images) < FEWEST:
+            raise DataError(f"a GAN is trained on {FEWEST} images at least, not on {len(self._images)}")
         if self._settings.network.arch == "cgan" and self._images.labels is None:
             raise DataError(
                 f"a cgan needs labels, and these images have none{self._images.lacking}",
@@ -87,24 +88,24 @@ class GanRecipe:
         )
 
     def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:
-        """The measures of as many samples as one half of the real images that they are compared with."""
+        """The measures of as many samples as real images that they are compared with."""
         if stop():
             return None
         self._model.networks.eval()
         seed, count = self._settings.train.seed, self._judge.count
         made, labels = Imagination(self._model, derive(seed, "final")), None
         if self._model.classes and self._images.labels is not None:
-            # Drawn, for the images may stand in order of their classes.
+            # Drawn from the sorted labels: the order of the images must not matter.
             generator = np.random.Generator(np.random.PCG64(derive(seed, "asked")))
-            labels = generator.choice(self._images.labels[self._judge.indices], count)
+            labels = generator.choice(np.sort(self._images.labels), count)
         pixels = np.concatenate(list(made.images(range(count), [] if labels is None else labels.tolist())))
         return self._judge.judge(pixels, labels)
 
     def summary(self, measures: Mapping[str, float]) -> str:
         """Fréchet distance and what it is worth."""
         return (
-            f"Fréchet distance {measures['frechet']:.3g} on {self._judge.looks.identity} "
-            f"(floor {measures['floor']:.3g}), recall {measures['recall']:.2f}"
+            f"Fréchet distance {measures['frechet']:.3g} from training images on {self._judge.looks.identity} "
+            f"(floor {measures['floor']:.3g}, {self._judge.count:,} images each), recall {measures['recall']:.2f}"
         )
 
     def card(self, made: Made, measures: Mapping[str, float]) -> str:
@@ -126,8 +127,9 @@ class GanRecipe:
                 "samples may resemble some of them."
             ),
             measures=(
-                f"{self._judge.count:,} samples against {len(self._judge.indices):,} of the training images, features "
-                f"`{self._judge.looks.identity}`. The floor is the distance of two halves of the latter.\n\n"
+                f"{self._judge.count:,} samples against as many of the training images, features "
+                f"`{self._judge.looks.identity}`. The floor is the distance of the latter from as many other training "
+                "images.\n\n"
                 f"{_measured(measures)}"
             ),
         )

@@ -33,6 +33,8 @@ STATISTICS_BATCHES, STATISTICS_IMAGES = 16, 256
 SHOWN = 6
 WATCHED = ("accuracy", "sign", "image_gradient")
 JUDGED = ("spread", "precision", "recall", "different_bins", "missing", "frechet", "floor", "closeness")
+# What the measures are named by: nothing is held out, the real images are those that are trained on.
+MEASURED_ON = "train"
 # Losses that compare logits, which have no zero of their own.
 CRITICS: tuple[GanLoss, ...] = ("relativistic", "wasserstein-gp")
 # Stands for not-a-number in a checkpoint, which holds finite values only.
@@ -53,7 +55,7 @@ class GanTask:
         seed (int): the run's.
     """
 
-    criterion = "valid_frechet"
+    criterion = f"{MEASURED_ON}_frechet"
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class GanTask:
         self._epoch, self._order = -1, np.empty(0, np.int64)
         self._real = self._fake = torch.empty(0)
         self._labels: Tensor | None = None
+        self._asked = None if images.labels is None else np.sort(images.labels)  # in whatever order they came
         self._watched = torch.zeros(1, len(WATCHED) + 1)
         self._accuracy = 0.0
         self._last = torch.empty(0)
@@ -187,7 +190,7 @@ class GanTask:
             )
         return (
             _named(signals)
-            | {f"valid_{name}": value for name, value in measures.items()}
+            | {f"{MEASURED_ON}_{name}": value for name, value in measures.items()}
             | {"health": self._diagnosis.state}
         )
 
@@ -201,10 +204,10 @@ class GanTask:
         """Latents, and labels as frequent as among the real images."""
         latents = torch.randn(count, self._model.generator.latent_size, generator=generator)
         device = self._model.device
-        if self._images.labels is None or not self._model.classes:
+        if self._asked is None or not self._model.classes:
             return latents.to(device), None
-        chosen = torch.randint(len(self._images), (count,), generator=generator)
-        return latents.to(device), torch.from_numpy(self._images.labels[chosen.numpy()]).to(device)
+        chosen = torch.randint(len(self._asked), (count,), generator=generator)
+        return latents.to(device), torch.from_numpy(self._asked[chosen.numpy()]).to(device)
 
     @torch.no_grad()
     def _samples(self, count: int) -> tuple[NDArray[np.uint8], Indices | None]:
@@ -239,7 +242,7 @@ class GanTask:
         with torch.no_grad():
             images = to_bytes(self._model.generator(*self._drawn(SHOWN, generator)))
         judge = self._judge
-        compared = f"Fréchet distance on {judge.looks.identity}: {judge.count:,} samples, {len(judge.indices):,} real"
+        compared = f"Fréchet distance on {judge.looks.identity}: {judge.count:,} samples, as many training images"
         return f"{self._diagnosis} ({compared})\n{sketch(images)}"
 
     # State ------------------------------------------------------------------------------------------------

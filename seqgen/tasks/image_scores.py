@@ -1,8 +1,12 @@
 """Two sets of images compared through the eyes of a feature network: the measures of `seqgen.metrics` put together.
 
-Reading them: the Fréchet distance says how far the fakes are from the real images, and its floor what is left of it
-between two real halves. The kernel distance says the same without the bias that few images bring. Precision is about
-quality, recall about variety; bins that differ and classes that are missing say what was lost.
+Reading them: the Fréchet distance says how far n fakes are from n real images, and its floor how far n other real
+images are (`seqgen.metrics.frechet`). Extrapolated to infinitely many images it has no bias, and neither has the kernel
+distance. Precision is about quality, recall about variety; bins that differ and classes that are missing say what was
+lost.
+
+Each side is looked at in an order that does not depend on the one it came in (`seqgen.data.image_order`), so that the
+first n images stand for all of them, and a set sorted by class has the figures of a shuffled one.
 """
 
 from __future__ import annotations
@@ -14,22 +18,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen.data.image_order import digests_of, fair_order, first_copies
+from seqgen.errors import DataError
 from seqgen.metrics.bins import class_counts, compare_bins, missing_classes
-from seqgen.metrics.image_statistics import ImageStatistics
-from seqgen.metrics.images import (
+from seqgen.metrics.frechet import (
+    RealHalves,
+    equal_count,
+    extrapolated_frechet,
     frechet_distance,
-    frechet_floor,
     frechet_of,
-    kernel_distance,
     moments,
-    precision_recall,
 )
-from seqgen.seeds import derive
+from seqgen.metrics.image_statistics import ImageStatistics
+from seqgen.metrics.images import kernel_distance, precision_recall
 from seqgen.tasks.features import FeatureModel, Pixels, Seen
 
 # Neighbours take the square of the number of images.
 MAX_NEIGHBOURS = 10_000
 NEIGHBOURS = 3
+# Of the order in which a set is looked at. The same for both sides, so that a set is at no distance from itself.
+SEED = 0
 
 Indices = NDArray[np.int64]
 
@@ -40,13 +48,21 @@ class Side:
 
     Args:
         statistics (ImageStatistics): its moments.
-        seen (Seen | None): its images, None where only the moments are known.
+        seen (Seen | None): its images in fair order, None where only the moments are known.
         labels (Indices | None): the class of each image, as the network counts classes, where it is known.
+        first (NDArray[np.bool_] | None): which images are no copies of an earlier one; None stands for all.
     """
 
     statistics: ImageStatistics
     seen: Seen | None = None
     labels: Indices | None = None
+    first: NDArray[np.bool_] | None = None
+
+    def distinct(self, some: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """The features of its images, or of some of them, without copies: neighbours are other images."""
+        assert self.seen is not None
+        chosen = np.ones(len(self.seen), np.bool_) if self.first is None else self.first
+        return self.seen.features[chosen if some is None else chosen & some]
 
 
 @dataclass(frozen=True)
@@ -55,17 +71,20 @@ class FrechetScore:
 
     Args:
         frechet (float): the distance.
-        floor (float | None): that of two real halves, where there are real images and not only their statistics.
-        floor_images (int): how many images each of these halves had.
+        floor (float | None): that of as many other real images, where there are images on both sides and not only
+            statistics.
+        floor_images (int): how many real images were on each side of the floor.
+        frechet_extrapolated (float | None): to infinitely many images, where there are enough.
         features (str): the feature network and the hash of its weights.
         feature_size (int): how many features an image has.
-        real_images (int): how many real images; 0 when a statistics file does not say.
-        fake_images (int): how many fakes.
+        real_images (int): how many real images the distance is of; 0 when a statistics file does not say.
+        fake_images (int): how many fakes, likewise.
     """
 
     frechet: float
     floor: float | None
     floor_images: int
+    frechet_extrapolated: float | None
     features: str
     feature_size: int
     real_images: int
@@ -106,7 +125,7 @@ class ClassScores:
         missing (bool): the fakes have less than a fifth of its real share.
         asked (int): fakes that have this label.
         right (float | None): the share of these that are taken for it.
-        frechet (float | None): between them and the real images with this label.
+        frechet (float | None): between them and as many real images with this label.
         recall (float | None): likewise.
     """
 
@@ -159,9 +178,12 @@ def look(
         classes (Sequence[str]): the names that the labels stand for.
         advance (Callable[[int], None]): told how many more images were looked at.
     """
-    seen = model.look(pixels, advance)
+    digests = digests_of(np.asarray(pixels))
+    order = fair_order(digests, labels, SEED)
+    seen = model.look(pixels, advance, order)
     statistics = ImageStatistics(*moments(seen.features), model.identity, len(seen))
-    return Side(statistics, seen, match_classes(classes, model.network.classes, labels))
+    own = match_classes(classes, model.network.classes, None if labels is None else labels[order])
+    return Side(statistics, seen, own, first_copies(digests[order]))
 
 
 def compare(model: FeatureModel, real: Side, fake: Side, seed: int = 0) -> Comparison:
@@ -173,45 +195,61 @@ def compare(model: FeatureModel, real: Side, fake: Side, seed: int = 0) -> Compa
         fake (Side): the others.
         seed (int): of random subsets, splits and bins.
     """
-    frechet = score_frechet(model, real, fake)
-    if real.seen is None or fake.seen is None or min(len(real.seen), len(fake.seen)) <= NEIGHBOURS:
+    frechet = score_frechet(model, real, fake, seed)
+    if real.seen is None or fake.seen is None:
         return Comparison(frechet, None, ())
-    images = score_images(real.seen, fake.seen, seed)
-    return Comparison(frechet, images, score_classes(model.network.classes, real, fake))
+    if min(len(real.distinct()), len(fake.seen)) <= NEIGHBOURS:
+        return Comparison(frechet, None, ())
+    return Comparison(frechet, score_images(real, fake, seed), score_classes(model.network.classes, real, fake))
 
 
-def score_frechet(model: FeatureModel, real: Side, fake: Side) -> FrechetScore:
-    """The Fréchet distance and its floor."""
-    one, two = real.statistics, fake.statistics
-    half, floor = 0, None
-    if real.seen is not None:
-        half = min(len(real.seen) // 2, two.images or len(real.seen))
-        floor = frechet_floor(real.seen.features, half) if half >= 2 else None
-    return FrechetScore(
-        frechet_distance(one.mean, one.covariance, two.mean, two.covariance),
-        floor,
-        half if floor is not None else 0,
-        model.identity,
-        model.network.feature_size,
-        one.images,
-        two.images,
-    )
+def score_frechet(model: FeatureModel, real: Side, fake: Side, seed: int = 0) -> FrechetScore:
+    """The Fréchet distance at equal counts, with its floor; of a side of which only the moments are known, as it is.
+
+    Raises:
+        DataError: there are too few images for a distance and its floor.
+    """
+    network = model.identity, model.network.feature_size
+    if real.seen is None or fake.seen is None:
+        sides = [_moments_like(side, other) for side, other in ((real, fake), (fake, real))]
+        distance = frechet_distance(*(moment for side in sides for moment in (side.mean, side.covariance)))
+        return FrechetScore(distance, None, 0, None, *network, *(side.images for side in sides))
+    count = equal_count(len(real.seen), len(fake.seen))
+    if count < 2:
+        raise DataError(
+            f"{len(real.seen)} real images and {len(fake.seen)} others are too few to compare",
+            hint="a Fréchet distance and its floor need four real images and two others",
+        )
+    one, two = real.seen.features, fake.seen.features
+    halves = RealHalves(one, count, seed=seed)
+    extrapolated = extrapolated_frechet(one, two, seed=seed)
+    return FrechetScore(halves.distance(two), halves.floor, count, extrapolated, *network, count, count)
 
 
-def score_images(real: Seen, fake: Seen, seed: int = 0) -> ImageScores:
+def _moments_like(side: Side, other: Side) -> ImageStatistics:
+    """The moments of a side, of no more images than those of the other side are of."""
+    if side.seen is None or not 2 <= other.statistics.images < len(side.seen):
+        return side.statistics
+    count = other.statistics.images
+    return ImageStatistics(*moments(side.seen.features[:count]), side.statistics.features, count)
+
+
+def score_images(real: Side, fake: Side, seed: int = 0) -> ImageScores:
     """Everything else that two sets of images tell.
 
     Args:
-        real (Seen): four images at least.
-        fake (Seen): likewise.
+        real (Side): four different images at least.
+        fake (Side): four images at least.
         seed (int): of subsets and bins.
     """
-    count = min(len(real), len(fake), MAX_NEIGHBOURS)
-    some = [_drawn(x, count, derive(seed, "neighbours", i)) for i, x in enumerate((real.features, fake.features))]
-    precision, recall = precision_recall(some[0], some[1], NEIGHBOURS)
-    bins = compare_bins(real.features, fake.features, seed=seed)
+    assert real.seen is not None
+    assert fake.seen is not None
+    one, two = real.distinct(), fake.seen.features
+    count = min(len(one), len(two), MAX_NEIGHBOURS)
+    precision, recall = precision_recall(one[:count], two[:count], NEIGHBOURS)
+    bins = compare_bins(real.seen.features, two, seed=seed)
     return ImageScores(
-        kernel_distance(real.features, fake.features, seed=seed),
+        kernel_distance(real.seen.features, two, seed=seed),
         precision,
         recall,
         count,
@@ -244,10 +282,12 @@ def _asked_for(real: Side, fake: Side, index: int) -> tuple[int, float | None, f
     if real.labels is None or real.seen is None:
         return int(asked.sum()), right, None, None
     one, two = real.seen.features[real.labels == index], fake.seen.features[asked]
-    count = min(len(one), len(two))
-    if count <= NEIGHBOURS:
+    near = real.distinct(real.labels == index)
+    count, neighbours = min(len(one), len(two)), min(len(near), len(two))
+    if neighbours <= NEIGHBOURS:
         return int(asked.sum()), right, None, None
-    return int(asked.sum()), right, frechet_of(one, two), precision_recall(one[:count], two[:count], NEIGHBOURS)[1]
+    recall = precision_recall(near[:neighbours], two[:neighbours], NEIGHBOURS)[1]
+    return int(asked.sum()), right, frechet_of(one[:count], two[:count]), recall
 
 
 def match_classes(classes: Sequence[str], known: Sequence[str], labels: Indices | None) -> Indices | None:
@@ -255,10 +295,3 @@ def match_classes(classes: Sequence[str], known: Sequence[str], labels: Indices 
     if labels is None or not set(classes) <= set(known):
         return None
     return np.array([known.index(name) for name in classes], dtype=np.int64)[labels]
-
-
-def _drawn(features: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
-    """So many rows, in order where they are all."""
-    if count == len(features):
-        return features
-    return features[np.random.Generator(np.random.PCG64(seed)).choice(len(features), count, replace=False)]

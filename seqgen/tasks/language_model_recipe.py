@@ -24,6 +24,7 @@ class LanguageModelRecipe:
         warn (Callable[[str], None]): told about text that was passed over, and gradients that vanish.
     """
 
+    measured_on = "valid"
     _corpus: Corpus
     _network: LanguageNetwork
 

@@ -23,6 +23,7 @@ class TranslationRecipe:
         warn (Callable[[str], None]): told about pairs that were passed over.
     """
 
+    measured_on = "valid"
     _corpus: ParallelCorpus
     _model: TranslationModel
 

@@ -55,7 +55,7 @@ class _Unjudged(GanTask):
     """The task without its evaluations, which the peer has not."""
 
     def evaluate(self, stop: Callable[[], bool]) -> dict[str, Any]:
-        return {"valid_frechet": 0.0}
+        return {"train_frechet": 0.0}
 
     def sample(self, seed: int) -> None:
         return None

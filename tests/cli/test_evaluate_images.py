@@ -14,12 +14,14 @@ from running import Call, TinyModel, seqgen, snapshot
 
 from seqgen import modeldir
 from seqgen.config import GanConfig, GanNetworks, ImageFormat
+from seqgen.metrics.frechet import frechet_distance
 from seqgen.tasks.gan import GanModel
 
 KEYS = [
     "frechet",
     "floor",
     "floor_images",
+    "frechet_extrapolated",
     "features",
     "feature_size",
     "real_images",
@@ -84,10 +86,11 @@ def test_json_and_text_say_the_same(words: list[str], call: Call) -> None:
     told = json.loads(ended.out)
     assert list(told) == KEYS
     assert [list(score) for score in told["classes"]] == [CLASS_KEYS, CLASS_KEYS]
-    assert (told["real_images"], told["fake_images"], told["floor_images"]) == (60, 40, 30)
+    assert (told["real_images"], told["fake_images"], told["floor_images"]) == (30, 30, 30)
     text = call(*words).text
-    assert f"Fréchet distance  {told['frechet']:.4f}   by {told['features']}, 6 features; 60 real, 40 others\n" in text
-    assert f"its floor         {told['floor']:.4f}   two real halves of 30\n" in text
+    assert f"Fréchet distance  {told['frechet']:.4f}   by {told['features']}, 6 features; 30 real, 30 others\n" in text
+    assert f"its floor         {told['floor']:.4f}   30 real, 30 other real\n" in text
+    assert f"extrapolated      {told['frechet_extrapolated']:.4f}   to infinitely many images\n" in text
     assert text.splitlines()[-2].split()[:4] == ["0", "30", "20", "100.0%"]
 
 
@@ -137,13 +140,20 @@ def test_colour_images_need_a_network_that_knows_colours(folder: Path, call: Cal
 
 
 def test_statistics_stand_for_the_images(words: list[str], folder: Path, call: Call) -> None:
-    whole = json.loads(call(*words, "--json").out)
-    saved = call(*words[:2], *words[3:], "--save-statistics", "real-statistics.npz")
-    assert (saved.code, saved.out, saved.err) == (0, b"", "")
-    told = json.loads(call("evaluate", "real-statistics.npz", *words[2:], "--json").out)
-    assert told["frechet"] == pytest.approx(whole["frechet"])
-    assert told["floor"] is None
-    assert told["real_images"] == 60
+    for i, name in ((1, "real-statistics.npz"), (2, "fake-statistics.npz")):
+        saved = call("evaluate", words[i], *words[3:], "--save-statistics", name)
+        assert (saved.code, saved.out, saved.err) == (0, b"", "")
+    ended = call("evaluate", "real-statistics.npz", *words[2:], "--json")
+    told = json.loads(ended.out)
+    with np.load("real-statistics.npz") as real, np.load("fake-statistics.npz") as fake:
+        right = frechet_distance(real["mu"], real["sigma"], fake["mu"], fake["sigma"])
+    assert told["frechet"] == pytest.approx(right)
+    assert (told["floor"], told["frechet_extrapolated"]) == (None, None)
+    assert (told["real_images"], told["fake_images"]) == (60, 40)
+    assert "60 real and 40 others, are not equal" in ended.err
+    equal = call("evaluate", "fake-statistics.npz", words[1], *words[3:], "--json")
+    told = json.loads(equal.out)
+    assert (told["real_images"], told["fake_images"], equal.err) == (40, 40, "")
     with np.load("real-statistics.npz") as file:
         np.savez("theirs.npz", mu=file["mu"], sigma=file["sigma"])
     assert "unknown real, 40 others" in call("evaluate", "theirs.npz", *words[2:]).text
@@ -177,12 +187,25 @@ def test_a_gan_is_judged_by_as_many_images_of_the_same_classes(gan: str, words: 
     assert (ended.code, ended.err) == (0, "")
     told = json.loads(ended.out)
     assert list(told) == KEYS
-    assert (told["real_images"], told["fake_images"]) == (60, 60)
-    assert [score["asked"] for score in told["classes"]] == [30, 30]
+    assert (told["real_images"], told["fake_images"], told["floor_images"]) == (30, 30, 30)
+    assert sum(score["asked"] for score in told["classes"]) == 30
     again = call("evaluate", "-m", gan, words[1], *words[3:], "--json")
     assert again.out == ended.out
     fewer = json.loads(call("evaluate", "-m", gan, words[1], *words[3:], "--samples", "20", "--json").out)
-    assert (fewer["fake_images"], fewer["floor_images"]) == (20, 20)
+    assert (fewer["real_images"], fewer["fake_images"], fewer["floor_images"]) == (20, 20, 20)
+    call("evaluate", words[1], *words[3:], "--save-statistics", "real-statistics.npz")
+    ended = call("evaluate", "-m", gan, "real-statistics.npz", *words[3:], "--json")
+    told = json.loads(ended.out)
+    assert (told["real_images"], told["fake_images"], ended.err) == (60, 60, "")
+
+
+def test_the_order_of_the_images_does_not_matter(gan: str, words: list[str], folder: Path, call: Call) -> None:
+    pixels, labels = draw(60, 2)
+    order = np.argsort(labels, kind="stable")
+    np.savez("sorted.npz", images=pixels[order], labels=labels[order])
+    for before, after in ((["-m", gan], []), ([], words[2:3])):
+        one, other = (call("evaluate", *before, real, *after, *words[3:]) for real in (words[1], "sorted.npz"))
+        assert (one.code, one.out) == (0, other.out)
 
 
 def test_a_feature_network_is_judged_by_labels(tiny_features: TinyModel, folder: Path, call: Call) -> None:

@@ -69,6 +69,42 @@ def test_states(history: list[Signals], state: State) -> None:
     assert diagnose([UNTRAINED, WELL, *history]).state == state
 
 
+def test_four_steps_after_an_evaluation_are_no_time_to_stand_still() -> None:
+    """MNIST, `--steps 304 --eval-every 100` (measured): the last evaluation said that the discriminator overpowers."""
+    run = [UNTRAINED] + [
+        but(accuracy=accuracy, frechet=frechet, steps=100.0)
+        for accuracy, frechet in ((0.95, 12.0), (0.96, 6.0), (0.97, 4.0))
+    ]
+    soon = but(accuracy=0.995, frechet=3.99, change=0.001, image_gradient=1e-6, steps=4.0)
+    assert diagnose(run).state == "healthy"
+    assert diagnose([*run, soon]).state == "healthy"
+    assert diagnose([*run, but(spread=0.1, frechet=6.0, steps=4.0)]).state == "collapsed"  # what is seen needs no time
+    after = dataclasses.replace(soon, steps=100.0)
+    assert diagnose([*run, after]).state == "generator vanishing"
+    again = but(accuracy=0.995, frechet=3.99, steps=96.0)  # a resumed run goes on from there
+    assert diagnose([*run, soon, again]).state == "discriminator overpowers"
+
+
+@pytest.mark.parametrize("every", [10, 50, 100, 250, 500])
+def test_a_run_is_the_same_however_often_it_is_evaluated(every: int) -> None:
+    """One that loses a tenth of its distance in 500 steps moves, one that loses a hundredth stands still."""
+
+    def run(share: float, steps: int = 2000) -> State:
+        ends = range(every, steps + 1, every)
+        frechet = (50.0 * share ** (end / 500) for end in ends)
+        watched = [but(accuracy=0.988, frechet=value, steps=float(every)) for value in frechet]
+        return diagnose([dataclasses.replace(UNTRAINED, frechet=60.0), *watched]).state
+
+    assert run(0.9) != "discriminator overpowers"
+    assert run(0.99) == "discriminator overpowers"
+
+
+def test_evaluations_that_lie_close_together_are_judged_as_one() -> None:
+    """Ten steps in which the discriminator is always right, among a hundred in which it mostly is, mean nothing."""
+    often = [but(accuracy=0.9, frechet=1.0 - 0.001 * i, steps=10.0) for i in range(30)]
+    assert diagnose([UNTRAINED, *often, but(accuracy=1.0, frechet=1.0, steps=10.0)]).state == "healthy"
+
+
 def test_the_worst_state_counts() -> None:
     assert diagnose([UNTRAINED, but(accuracy=0.99, frechet=30.0, spread=0.1, closeness=0.1)]).state == "collapsed"
 
