@@ -122,9 +122,9 @@ def evaluate(
 
     A language model reads text in one sequential pass, the state carried from the first token to the last; a
     Transformer sees its context only, and predicts each token from at least half of one. JSON keys:
-    loss (nats per token), bits_per_char, perplexity, tokens, chars. With --dynamic it goes on learning: a part of the
-    text is predicted, and then learnt from (Krause et al. 2018). That is another figure than one without, to be
-    reported as such; the model on disk stays as it is.
+    loss (nats per token), bits_per_char, perplexity, tokens, chars (of the text), unknown (tokens). With --dynamic it
+    goes on learning: a part of the text is predicted, and then learnt from (Krause et al. 2018). That is another figure
+    than one without, to be reported as such; the model on disk stays as it is.
 
     A translation model translates SOURCE by beam search. JSON keys: bleu, chrf (with bleu_signature, chrf_signature),
     loss (nats per token of TARGET), perplexity, sentences, seconds. With --search-errors: a table of greedy, beam and
@@ -190,7 +190,7 @@ def _text(
 ) -> None:
     from seqgen.data.corpus import open_text
     from seqgen.tasks.language_model import LanguageModel
-    from seqgen.tasks.language_model_judging import evaluate, evaluate_dynamically
+    from seqgen.tasks.language_model_judging import evaluate, evaluate_dynamically, unknown_warning
 
     loaded = LanguageModel.load(model, place)
     with tempfile.TemporaryDirectory() as directory:
@@ -201,7 +201,11 @@ def _text(
                 if dynamic
                 else evaluate(loaded.network, span, advance=advance)
             )
+        unknown = span.count(loaded.tokenizer.unk_id)
     assert measures is not None  # nothing asks this pass to stop
+    measures |= {"unknown": unknown}
+    if unknown:
+        terminal.warn(unknown_warning(unknown, len(span) - 1))
     if as_json:
         output.write_json(measures)
         return
@@ -211,6 +215,7 @@ def _text(
         f"perplexity     {measures['perplexity']:.4f} per token\n"
         f"tokens         {measures['tokens']:.0f}\n"
         f"characters     {measures['chars']:.0f}\n"
+        f"unknown        {unknown} tokens\n"
     )
 
 

@@ -162,7 +162,7 @@ def spool(path: str, copy: Path) -> str:
 def _tokenizer_for(config: TextConfig, files: list[str], warn: Callable[[str], None]) -> Tokenizer:
     if config.tokens == "char":
         return CharTokenizer(growing=True, rule="text")
-    total = sum(Path(path).stat().st_size for path in files)
+    total = sum(len(part.encode()) for part in _text(files, "text"))
     keep = int(total * (1 - (config.valid_fraction or 0.0)))
     sample = _sample(files, keep)
     if config.tokens == "word":
@@ -285,6 +285,7 @@ def open_text(
     with _TokenWriter(directory) as writer:
         writer.write_text(files, tokenizer)
     span = writer.span(int(writer.num_tokens * (1 - tail)), writer.num_tokens)
+    writer.forget_lengths()
     if len(span) < 2:
         raise DataError(f"{', '.join(paths)}: {len(span)} tokens, at least 2 are needed to predict one")
     return span

@@ -6,6 +6,7 @@ drawn beside it (up to rounding in the last bit of a probability, which larger m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Generic
 
@@ -74,16 +75,24 @@ class Sampler(Generic[State]):
         state (State): the network's state there.
         config (SamplingConfig): how to draw; a temperature of zero takes the most probable token.
         seeds (Sequence[int]): one per sequence.
+        banned (Sequence[int]): tokens that are never drawn; their probability goes to the others.
     """
 
     def __init__(
-        self, step: Step[State], log_probs: Tensor, state: State, config: SamplingConfig, seeds: Sequence[int]
+        self,
+        step: Step[State],
+        log_probs: Tensor,
+        state: State,
+        config: SamplingConfig,
+        seeds: Sequence[int],
+        banned: Sequence[int] = (),
     ) -> None:
         self._step, self._log_probs, self._state, self._config = step, checked(log_probs), state, config
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._uniform = torch.empty(0, len(seeds))
         self._drawn = 0
         self._tokens: Tensor | None = None
+        self._banned = torch.tensor(banned, dtype=torch.long, device=log_probs.device) if banned else None
 
     @torch.inference_mode()
     def advance(self) -> tuple[Tensor, Tensor]:
@@ -95,12 +104,18 @@ class Sampler(Generic[State]):
         """
         if self._tokens is not None:
             self._log_probs, self._state = advance(self._step, self._tokens, self._state)
+        allowed = self._allowed()
         if self._config.temperature == 0.0:
-            self._tokens = self._log_probs.argmax(dim=-1)
+            self._tokens = allowed.argmax(dim=-1)
         else:
-            probs = restrict(self._log_probs, self._config)
-            self._tokens = draw(probs, self._numbers())
+            self._tokens = draw(restrict(allowed, self._config), self._numbers())
         return self._tokens, self._log_probs.gather(-1, self._tokens[:, None])[:, 0]
+
+    def _allowed(self) -> Tensor:
+        if self._banned is None:
+            return self._log_probs
+        rest = self._log_probs.index_fill(-1, self._banned, -math.inf)
+        return rest - rest.amax(dim=-1, keepdim=True)  # or what is left could round to nothing
 
     def keep(self, index: Tensor) -> None:
         """Go on with the sequences `index`, `(new_batch,)`, only."""

@@ -33,6 +33,15 @@ WINDOWS_AT_ONCE = 16
 # Tokens that a recurrent network reads at once, and between two steps of dynamic evaluation.
 PASS_TOKENS, LANE_TOKENS, DYNAMIC_TOKENS = 1024, 256, 20
 
+
+def unknown_warning(unknown: int, tokens: int) -> str:
+    """What the loss of a text with so many unknown tokens does not say."""
+    return (
+        f"{unknown} of {tokens} tokens are unknown to the model, which only says that they are unknown, not what they "
+        "are: do not compare these figures with those of another vocabulary"
+    )
+
+
 Predictions = Iterator[tuple[Tensor, NDArray[np.integer]]]
 """Logits `(rows, time, vocab)`, and the tokens `(rows, time)` that came."""
 

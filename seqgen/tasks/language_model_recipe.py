@@ -11,7 +11,7 @@ from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks.card import Made, model_card, table
 from seqgen.tasks.gradient_watch import GradientWatch
 from seqgen.tasks.language_model import model_files, new_network
-from seqgen.tasks.language_model_judging import evaluate
+from seqgen.tasks.language_model_judging import evaluate, unknown_warning
 from seqgen.tasks.language_model_task import LanguageModelTask
 from seqgen.tasks.networks import LanguageConfig, LanguageNetwork
 
@@ -80,11 +80,18 @@ class LanguageModelRecipe:
         )
 
     def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:
-        """One pass over the whole validation part."""
-        if self._corpus.valid is None:
+        """One pass over the whole validation part, in which unknown tokens are counted."""
+        valid = self._corpus.valid
+        if valid is None:
             return {}
         note("judging the best weights: one pass over the whole validation part")
-        return evaluate(self._network.eval(), self._corpus.valid, stop=stop)
+        measures = evaluate(self._network.eval(), valid, stop=stop)
+        if measures is None:
+            return None
+        unknown = valid.count(self._corpus.tokenizer.unk_id)
+        if unknown:
+            self._warn(unknown_warning(unknown, len(valid) - 1))
+        return measures | {"unknown": unknown}
 
     def summary(self, measures: Mapping[str, float]) -> str:
         """Nats and bits."""
@@ -129,6 +136,7 @@ def _measured(measures: Mapping[str, float], config: LanguageConfig) -> str:
         "bits per character": f"{measures['bits_per_char']:.4f}",
         "perplexity per token": f"{measures['perplexity']:.3f}",
         "tokens": f"{measures['tokens']:,}",
+        "unknown tokens": f"{measures['unknown']:,}",
     }
     how = "state carried throughout"
     if not isinstance(config, RecurrentConfig):

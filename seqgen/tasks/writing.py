@@ -73,7 +73,8 @@ class Writer:
     ) -> Iterator[tuple[int, str]]:
         log_probs, state = step.start(self._prompt_tokens(prompt))
         rows = torch.zeros(len(seeds), dtype=torch.long, device=log_probs.device)
-        sampler = Sampler(step, log_probs[rows], step.reorder(state, rows), self.sampling, list(seeds.values()))
+        drawn = list(seeds.values())
+        sampler = Sampler(step, log_probs[rows], step.reorder(state, rows), self.sampling, drawn, self._never_drawn())
         live = list(seeds)
         texts = {i: (Utf8Stream(self.tokenizer), StopText(self.stop)) for i in live}
         self.finished |= {i: Written() for i in live}
@@ -104,6 +105,12 @@ class Writer:
         tokens = self.tokenizer.encode(prompt)
         brings_space = len(tokens) > 0 and self.tokenizer.token_bytes[tokens[-1]].endswith(b" ")
         return " " if brings_space and not prompt[-1].isspace() else ""
+
+    def _never_drawn(self) -> tuple[int, ...]:
+        """The unknown token, unless the training text had it: nothing taught the network its probability."""
+        tokenizer = self.tokenizer
+        known = vocab_size(tokenizer) > 1 and not tokenizer.unknown_in_training
+        return (tokenizer.unk_id,) if known else ()
 
     def _prompt_tokens(self, prompt: str) -> Tensor:
         """Token ids `(1, time)`; an empty prompt becomes a line feed, or what the text of the model begins with."""

@@ -19,7 +19,7 @@ from seqgen import modeldir
 from seqgen.cli import app
 from seqgen.modeldir import finding
 
-EVALUATE_KEYS = ["loss", "bits_per_char", "perplexity", "tokens", "chars"]
+EVALUATE_KEYS = ["loss", "bits_per_char", "perplexity", "tokens", "chars", "unknown"]
 MODEL_KEYS = ["name", "path", "task", "architecture", "parameters", "bytes", "measures", "shipped"]
 SMALL_TRANSFORMER = "--embed-size 16 --heads 2 --layers 1 --ffn-size 16 --threads 1".split()
 SHORTER = ["--steps", "3", "--hidden-size", "8", "--threads", "1"]

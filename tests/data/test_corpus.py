@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from seqgen.config import TextConfig, Tokens
 from seqgen.data import text
 from seqgen.data.corpus import Corpus, TokenSpan, build_corpus, open_text
 from seqgen.data.tokenizers import CharTokenizer, WordTokenizer
-from seqgen.data.tokens import decode
+from seqgen.data.tokens import TokenIds, decode
 from seqgen.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
@@ -259,3 +260,127 @@ def test_one_token_is_too_short_to_judge_by(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", b"a")
     with pytest.raises(DataError, match=r"a\.txt: 1 tokens"):
         open_text([path], CharTokenizer("ab"), tmp_path, warn=no_warning)
+
+
+# Normalised, joined, counted ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tokens", ["char", "word", "sentencepiece"])
+def test_a_text_is_read_alike_however_its_lines_end_and_its_letters_are_written(tmp_path: Path, tokens: Tokens) -> None:
+    content = "die M\u00e4nner rennen\ndie Hunde spielen\n" * 40
+    nfd = unicodedata.normalize("NFD", content)
+    variants = (content, nfd, content.replace("\n", "\r\n"), nfd.replace("\n", "\r"), "\ufeff" + content)
+    corpora = []
+    for i, variant in enumerate(variants):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        corpora.append(corpus_of(folder, variant, lambda message: None, tokens=tokens))
+    first, *others = corpora
+    for other in others:
+        assert other.tokenizer.to_bytes() == first.tokenizer.to_bytes()
+        assert other.train.read(0, len(other.train)).tolist() == first.train.read(0, len(first.train)).tolist()
+    judged = [
+        open_text([str(tmp_path / f"{i}/source.txt")], first.tokenizer, tmp_path, warn=no_warning)
+        for i in range(len(variants))
+    ]
+    assert len({(len(span), span.chars_per_token) for span in judged}) == 1
+
+
+def test_a_corpus_in_decomposed_letters_does_not_depend_on_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = unicodedata.normalize("NFD", "Vi\u1ec7t Nam \ud55c\uad6d\uc5b4 M\u00e4nner\r\n") * 5
+    monkeypatch.setattr(text, "BLOCK", 1)
+    corpus = corpus_of(tmp_path, content, valid="0")
+    assert content_of(corpus, corpus.train) == "Vi\u1ec7t Nam \ud55c\uad6d\uc5b4 M\u00e4nner\n" * 5
+
+
+@pytest.mark.parametrize("tokens", ["char", "word", "sentencepiece"])
+def test_the_end_of_a_file_is_the_end_of_a_line(tmp_path: Path, tokens: Tokens) -> None:
+    contents = (b"alpha beta", b"gamma delta\n", b"", b"epsilon\r\n", b"zeta\r", b"\xef\xbb\xbfeta theta")
+    paths = tuple(write(tmp_path / f"{i}.txt", content) for i, content in enumerate(contents))
+    config = TextConfig(paths=paths, valid="0", tokens=tokens)
+    corpus = build_corpus(config, tmp_path / "data", lambda message: None)
+    joined = "alpha beta\ngamma delta\nepsilon\nzeta\neta theta"
+    wanted = joined if tokens != "word" else "alpha beta \ngamma delta \nepsilon \nzeta \neta theta "
+    assert content_of(corpus, corpus.train) == wanted
+    span = open_text(paths, corpus.tokenizer, tmp_path, warn=no_warning)
+    assert span.read(0, len(span)).tolist() == corpus.train.read(0, len(corpus.train)).tolist()
+
+
+def test_the_characters_of_words_are_those_of_the_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "Zebras munch   gr\u00e4ss.\n".encode())
+    words = WordTokenizer(["the", "munch"], rule="text")
+    span = open_text([path], words, tmp_path, warn=no_warning)
+    # Zebras is given; " munch", "   gr\u00e4ss." and "\n" are predicted: 6 + 9 + 1 characters of 3 tokens, 1 unknown.
+    assert span.read(0, 4).tolist() == [0, 3, 0, 1]
+    assert span.chars_per_token * (len(span) - 1) == pytest.approx(16)
+    assert span.count(words.unk_id) == 1
+    assert not (tmp_path / "lengths.bin").exists()
+
+
+def test_a_tail_counts_its_own_characters(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", b"a\n" * 8 + b"longer words\n")
+    words = WordTokenizer(["a"], rule="text")
+    # The last 4 of 19 tokens: "\n", then "longer", " words", "\n".
+    span = open_text([path], words, tmp_path, warn=no_warning, tail=4 / 19)
+    assert len(span) == 4
+    assert span.chars_per_token * 3 == pytest.approx(13)
+
+
+def test_a_smaller_vocabulary_counts_the_same_characters(tmp_path: Path) -> None:
+    content = "the cat sat on the mat and looked at the door of the house\n" * 30
+    for size in (3, 8, 100):
+        folder = tmp_path / str(size)
+        path = write(folder / "a.txt", content.encode())
+        config = TextConfig(paths=(path,), valid="0", tokens="word", vocab_size=size)
+        corpus = build_corpus(config, folder / "data", lambda message: None)
+        assert corpus.train.chars_per_token * (len(corpus.train) - 1) == pytest.approx(len(content) - 3)
+        again = build_corpus(config, folder / "data", no_warning)
+        assert again.train == corpus.train
+
+
+@pytest.mark.parametrize(
+    ("tokens", "content", "size", "unknown"),
+    [
+        ("char", "abc " * 30, 0, False),
+        ("char", "ab\ufffdc " * 30, 0, True),
+        ("word", "a b c " * 30, 0, False),
+        ("word", "a a a b b c " * 30, 4, True),
+        ("word", "a <unk> " * 30, 0, True),
+        ("sentencepiece", "some \ufffd words " * 30, 280, False),
+    ],
+)
+def test_the_tokenizer_says_whether_the_training_text_had_unknown_tokens(
+    tmp_path: Path, tokens: Tokens, content: str, size: int, unknown: bool
+) -> None:
+    path = write(tmp_path / "a.txt", content.encode())
+    config = TextConfig(paths=(path,), valid="0", tokens=tokens, vocab_size=size)
+    corpus = build_corpus(config, tmp_path / "data", lambda message: None)
+    assert corpus.tokenizer.unknown_in_training == unknown
+
+
+def test_more_words_than_there_are_become_those_there_are_with_a_warning(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", b"one two two\n" * 20)
+    warnings: list[str] = []
+    config = TextConfig(paths=(path,), valid="0", tokens="word", vocab_size=50)
+    corpus = build_corpus(config, tmp_path / "data", warnings.append)
+    assert len(corpus.tokenizer.token_bytes) == 4
+    assert warnings == ["this text has at most 4 words, not 50: the vocabulary has 4"]
+
+
+def test_a_line_without_end_is_not_held_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqgen.data.corpus.BLOCK", 64)
+    monkeypatch.setattr(text, "BLOCK", 64)
+    seen: list[int] = []
+    lengths = WordTokenizer.lengths
+
+    def spy(tokenizer: WordTokenizer, part: str, token_ids: TokenIds) -> NDArray[np.int64]:
+        seen.append(len(part))
+        return lengths(tokenizer, part, token_ids)
+
+    monkeypatch.setattr(WordTokenizer, "lengths", spy)
+    path = write(tmp_path / "a.txt", b"word and word " * 500)
+    corpus = build_corpus(TextConfig(paths=(path,), valid="0", tokens="word"), tmp_path / "data", no_warning)
+    assert content_of(corpus, corpus.train) == "word and word " * 500
+    assert max(seen) <= 64

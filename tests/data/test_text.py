@@ -8,7 +8,7 @@ import pytest
 from seqgen.config import TextConfig
 from seqgen.data import text
 from seqgen.data.corpus import build_corpus
-from seqgen.data.text import read_lines, read_text, text_files
+from seqgen.data.text import join_files, parts, read_lines, read_text, text_files
 from seqgen.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
@@ -160,3 +160,28 @@ def test_a_named_file_that_is_not_text_is_an_error_not_a_warning(tmp_path: Path)
     path = write(tmp_path / "b.png", b"\x89PNG")
     with pytest.raises(DataError, match=r"b\.png, line 1"):
         build_corpus(TextConfig(paths=(path,)), tmp_path / "data", no_warning)
+
+
+# Parts and files ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("most", [1, 4, 7, 1000])
+def test_parts_are_the_text_and_cut_no_word_that_fits(size: int, most: int) -> None:
+    content = "one two\n\nthree\u3000four  incomprehensible a b"
+    blocks = [content[i : i + size] for i in range(0, len(content), size)]
+    made = list(parts(blocks, most))
+    assert "".join(made) == content
+    assert max(map(len, made)) <= most
+    if most == 7:
+        assert [word for part in made for word in part.split()] == "one two three four incomp rehensi ble a b".split()
+
+
+def test_nothing_has_no_parts() -> None:
+    assert list(parts([], 5)) == list(parts(["", ""], 5)) == []
+    assert list(join_files([])) == list(join_files([[""], []])) == []
+
+
+def test_files_are_joined_by_a_line_feed_where_there_is_none() -> None:
+    files = [["a", "b"], ["c\n"], [], ["", "d"], ["\n"], ["e"]]
+    assert "".join(join_files(files)) == "ab\nc\nd\n\ne"

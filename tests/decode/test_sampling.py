@@ -233,3 +233,21 @@ def test_streams_may_leave_before_the_first_token() -> None:
     drawing = sampler(PLAIN, [10, 11, 12])
     drawing.keep(torch.tensor([2, 1]))
     assert torch.equal(tokens_of(drawing, 20), whole[[2, 1]])
+
+
+# Banned tokens ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [PLAIN, GREEDY, SamplingConfig(temperature=0.5), SamplingConfig(top_k=2)])
+def test_a_banned_token_is_never_drawn_and_the_log_probabilities_stay_the_models(config: SamplingConfig) -> None:
+    # Tokens 1 and 4 have most of the probability, and so little is left that exp rounds it to zero.
+    first = torch.tensor([[-200.0, -0.5, -201.0, -202.0, -1.0]]).log_softmax(dim=-1).repeat(300, 1)
+    state = torch.empty(300, 0, dtype=torch.long)
+    drawing = Sampler(Ledger(), first, state, config, list(range(300)), banned=(1, 4))
+    tokens, log_probs = drawing.advance()
+    assert set(tokens.tolist()) <= {0, 2, 3}
+    assert torch.equal(log_probs, first.gather(1, tokens[:, None])[:, 0])
+    if config is PLAIN:
+        # e^0, e^-1, e^-2 over their sum: 0.665241, 0.244728, 0.090031 of 300.
+        assert torch.bincount(tokens, minlength=4)[0].item() == pytest.approx(0.665241 * 300, abs=30)
+    assert not set(tokens_of(drawing, 20).flatten().tolist()) & {1, 4}

@@ -9,7 +9,7 @@ import torch
 from seqgen.config import Cell, RecurrentConfig, SamplingConfig, TransformerConfig
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokenizers import CharTokenizer, WordTokenizer
-from seqgen.data.tokens import Tokenizer, vocab_size
+from seqgen.data.tokens import UNKNOWN, Tokenizer, vocab_size
 from seqgen.errors import NonFiniteError
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks import writing
@@ -170,6 +170,14 @@ def test_a_prompt_without_a_token_is_an_empty_prompt_for_a_transformer() -> None
     assert texts(writer, " ", 20, [3]) == texts(writer, "", 20, [3])
 
 
+@pytest.mark.parametrize("config", [PLAIN, GREEDY, SamplingConfig(temperature=0.3, top_p=0.9)])
+def test_the_unknown_token_is_written_only_if_the_training_text_had_it(config: SamplingConfig) -> None:
+    network = chain(LETTERS, dict.fromkeys(range(8), LETTERS.unk_id))
+    assert UNKNOWN not in texts(Writer(network, LETTERS, config), "a", 200, [1])[0]
+    trained = CharTokenizer("\nabcdef", unknown_in_training=True)
+    assert texts(Writer(network, trained, config), "a", 5, [1]) == [UNKNOWN * 5]
+
+
 def test_an_empty_prompt_works_when_only_the_unknown_token_exists() -> None:
     nothing = CharTokenizer("")
     assert texts(Writer(chain(nothing, {0: 0}), nothing, GREEDY), "", 2, [0]) == ["\ufffd\ufffd"]
@@ -197,11 +205,11 @@ def test_a_stop_string_does_not_reach_into_the_prompt() -> None:
 
 
 def test_texts_that_stop_early_leave_the_others_as_they_were() -> None:
-    free = texts(Writer(random_network(), LETTERS, PLAIN), "ab", 60, stream_seeds(2, 6))
+    free = texts(Writer(random_network(), LETTERS, PLAIN), "ab", 60, stream_seeds(3, 9))
     writer = Writer(random_network(), LETTERS, PLAIN, "aa")
-    stopped = texts(writer, "ab", 60, stream_seeds(2, 6))
+    stopped = texts(writer, "ab", 60, stream_seeds(3, 9))
     assert stopped == [text.split("aa")[0] for text in free]
-    ends = [writer.finished[i].stopped_by for i in range(6)]
+    ends = [writer.finished[i].stopped_by for i in range(9)]
     assert ends == ["stop" if "aa" in text else "length" for text in free]
     assert ends.count("stop") > 0
     assert len({len(text) for text in stopped}) > 2
