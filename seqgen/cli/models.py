@@ -30,9 +30,10 @@ def models(
     card: Annotated[str, typer.Argument(metavar="[MODEL]", help="Print the card of this model instead.")] = "",
     as_json: options.Json = False,
 ) -> None:
-    """List the models below ./models and those that are shipped, or print the card of one.
+    """List the models and runs below ./models and the models that are shipped, or print the card of one.
 
-    With --json each model is one object: name, path, task, architecture, parameters, bytes, measures, shipped.
+    With --json each is one object: name, path, task, architecture, parameters, bytes, measures, shipped, finished, and
+    step, which is that of the newest checkpoint of a run that is not finished.
 
     ```sh
     seqgen models
@@ -45,7 +46,7 @@ def models(
     if card:
         path = modeldir.locate(card) / modeldir.CARD
         if not path.is_file():
-            raise ModelError(f"{path.parent} has no card: it is a run that is not finished")
+            raise ModelError(f"{card} has no card: it is a run that is not finished")
         output.show(path.read_text(encoding="utf-8", errors="surrogateescape"))
         return
     rows = [_describe(path) for path in modeldir.find_models()]
@@ -59,9 +60,14 @@ def models(
         measures = " · ".join(f"{name} {value:.4g}" for name, value in row["measures"].items()) or "not judged"
         size = f"{row['bytes'] / 2**20:.1f} MiB"
         where = "shipped" if row["shipped"] else place
+        where += "" if row["finished"] else f", not finished: {_stands(row['step'])}"
         output.show(f"{name:<24} {row['task']:<16} {row['parameters']:>11,} {size:>9}  {measures}  ({where})\n")
     if not rows:
-        output.say("no models here; train one with seqgen train-lm")
+        output.say("no models here; train one, a text for example: seqgen train-lm FILE")
+
+
+def _stands(step: int | None) -> str:
+    return "nothing is saved" if step is None else f"step {step} is saved"
 
 
 def _describe(path: Path) -> dict[str, Any]:
@@ -70,16 +76,21 @@ def _describe(path: Path) -> dict[str, Any]:
 
     row: dict[str, Any] = {"name": path.name, "path": str(path)}
     shipped = modeldir.shipped_directory()
-    whole = (path / modeldir.MANIFEST).is_file()
+    finished = (path / modeldir.MANIFEST).is_file()
+    saved = [] if finished else modeldir.checkpoints(path)
+    place = saved[0] if saved else path
     try:
-        config = modeldir.read_config(path)
+        config = modeldir.read_config(place)
         row |= {"task": config.task, "architecture": config.architecture}
-        row["parameters"] = modeldir.count_parameters(path / modeldir.WEIGHTS) if whole else 0
+        row["parameters"] = modeldir.count_parameters(place / modeldir.WEIGHTS) if finished or saved else 0
     except ModelError as error:
-        row |= {"task": "damaged", "architecture": "", "parameters": 0, "problem": error.message}
-    row["bytes"] = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+        begun = not finished and modeldir.training_command(path)
+        row |= {"task": begun or "damaged", "architecture": "", "parameters": 0}
+        row |= {} if begun else {"problem": error.message}
+    row["bytes"] = sum(file.stat().st_size for file in place.iterdir() if file.is_file())
     row["measures"] = _last_measures(path / "metrics.jsonl")
     row["shipped"] = shipped is not None and path.resolve().parent == shipped.resolve()
+    row |= {"finished": finished, "step": modeldir.step_of(saved[0]) if saved else None}
     return row
 
 

@@ -37,11 +37,13 @@ def plot(
 
     pictures.format_of(out, "--out", pictures.PNG)
     runs = list(dict.fromkeys(runs))
-    logs = {run: modeldir.locate(run) / "metrics.jsonl" for run in runs}
+    logs = {run: modeldir.run_directory(run) / modeldir.METRICS for run in runs}
     curves = [Curve(run, *_logged(path, measure)) for run, path in logs.items()]
     for run, curve in zip(runs, curves, strict=True):
         if not curve.values:
             known = ", ".join(sorted({name for record in _records(logs[run]) for name in record}))
+            if not known:
+                raise UsageError(f"{run} has logged nothing yet")
             raise UsageError(f"{run} has no measure {measure!r}", hint=f"known: {known}")
         if log and min(curve.values) <= 0:
             raise UsageError(f"{measure} of {run} is not always above 0, as a logarithmic scale needs it")
@@ -67,8 +69,11 @@ def _logged(path: Path, measure: str) -> tuple[list[float], list[float]]:
 
 
 def _records(path: Path) -> Iterator[dict[str, float]]:
+    """The lines of a log; the last one may be half written by a run that goes on."""
     try:
         with path.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
-    except (OSError, ValueError) as error:
+            for line in lines:
+                if line.endswith("\n") and isinstance(record := json.loads(line, parse_int=float), dict):
+                    yield record
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from None

@@ -267,12 +267,12 @@ class Command(Generic[S]):
 
 def _open_log(claimed: Claim, config: TrainConfig, checkpoint: Checkpoint | None) -> MetricsLog:
     """`metrics.jsonl` as far as a checkpoint knows it."""
+    from seqgen import modeldir
     from seqgen.train.log import MetricsLog
-    from seqgen.train.run import METRICS
 
     state: Mapping[str, Any] = checkpoint.state if checkpoint else {"log_size": 0, "log_waiting": ""}
     return MetricsLog(
-        claimed.directory / METRICS,
+        claimed.directory / modeldir.METRICS,
         every=config.log_every,
         size=state["log_size"],
         waiting=state["log_waiting"],

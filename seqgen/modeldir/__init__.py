@@ -19,12 +19,22 @@ and there is no pickle anywhere.
 `layout` names the files, `writing`, `reading` and `finding` do what they say. Everybody else says `modeldir.…`.
 """
 
-from seqgen.modeldir.finding import checkpoints, find_models, locate, shipped_directory
+from seqgen.modeldir.finding import (
+    checkpoints,
+    find_models,
+    locate,
+    run_directory,
+    shipped_directory,
+    step_of,
+    training_command,
+)
 from seqgen.modeldir.layout import (
     CARD,
     CONFIG,
     MANIFEST,
     MAX_JSON_BYTES,
+    METRICS,
+    SETTINGS,
     TOKENIZERS,
     WEIGHTS,
     ModelConfig,
@@ -45,6 +55,8 @@ __all__ = [
     "CONFIG",
     "MANIFEST",
     "MAX_JSON_BYTES",
+    "METRICS",
+    "SETTINGS",
     "TOKENIZERS",
     "WEIGHTS",
     "ModelConfig",
@@ -59,8 +71,11 @@ __all__ = [
     "read_tensors",
     "remove_directory",
     "remove_leftovers",
+    "run_directory",
     "shipped_directory",
+    "step_of",
     "tensors_to_bytes",
+    "training_command",
     "verify",
     "write_directory",
     "write_file",

@@ -15,6 +15,8 @@ MANIFEST = "MANIFEST.json"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
+SETTINGS = "training.json"
+METRICS = "metrics.jsonl"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "source.model", "target.model")
 # The name of a directory begins so for the moment in which a new one takes its place.
 ASIDE = ".old-"

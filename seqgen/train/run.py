@@ -15,17 +15,15 @@ from pathlib import Path
 from torch import Tensor
 
 from seqgen import modeldir
-from seqgen.errors import Interrupted, ModelError, OutputError, UsageError
+from seqgen.errors import Interrupted, OutputError, UsageError
 from seqgen.train.checkpoint import RunLock
 
-SETTINGS = "training.json"
-METRICS = "metrics.jsonl"
 DATA = "data"
 TENSORBOARD = "tensorboard"
 # All that a run writes but its settings.
 PARTS = (
     *(modeldir.MANIFEST, modeldir.CONFIG, modeldir.WEIGHTS, modeldir.CARD, *modeldir.TOKENIZERS),
-    *(METRICS, "checkpoints", DATA, TENSORBOARD),
+    *(modeldir.METRICS, "checkpoints", DATA, TENSORBOARD),
 )
 # Where a run waits that another is about to replace.
 REPLACED = ".old-run"
@@ -56,7 +54,7 @@ class Claim:
             prepare(staged)
             self._begun = True
             _set_aside(directory)
-            modeldir.write_file(directory / SETTINGS, settings)  # from here on --resume goes on
+            modeldir.write_file(directory / modeldir.SETTINGS, settings)  # from here on --resume goes on
             staged.rename(directory / DATA)
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
@@ -67,7 +65,7 @@ class Claim:
         if self.finished:
             self._settings = settings
         else:
-            modeldir.write_file(self.directory / SETTINGS, settings)
+            modeldir.write_file(self.directory / modeldir.SETTINGS, settings)
 
     def saved(self, step: int) -> None:
         """A checkpoint was saved: there is something to keep, and it is newer than a finished model that stood here."""
@@ -76,7 +74,7 @@ class Claim:
         if self._settings is not None:
             (self.directory / modeldir.MANIFEST).unlink(missing_ok=True)
             with suppress(OSError):  # a full disk: tried again with the next save
-                modeldir.write_file(self.directory / SETTINGS, self._settings)
+                modeldir.write_file(self.directory / modeldir.SETTINGS, self._settings)
                 self._settings = None
 
     def keep(self) -> None:
@@ -87,7 +85,7 @@ class Claim:
     def undo(self) -> None:
         """Leave all as it was before a run that saved no step."""
         if self._begun:
-            _remove(self.directory, (*PARTS, SETTINGS))
+            _remove(self.directory, (*PARTS, modeldir.SETTINGS))
             _put_back(self.directory)
 
 
@@ -144,7 +142,7 @@ def claim(directory: Path, *, resume: bool, overwrite: bool, note: Callable[[str
 
 def _check(directory: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse a directory that is not what is wanted."""
-    stands, empty = _is_run(directory), not directory.is_dir() or not any(directory.iterdir())
+    stands, empty = bool(modeldir.training_command(directory)), not directory.is_dir() or not any(directory.iterdir())
     if resume and not stands:
         raise UsageError(f"{directory}: there is no run to resume", hint="leave out --resume to start one")
     if not (empty or stands or _is_leftover(directory)):
@@ -165,15 +163,6 @@ def _remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def _is_run(directory: Path) -> bool:
-    """Whether a run of seqgen stands there: somebody else's `training.json` does not make one."""
-    try:
-        data = modeldir.read_json(directory / SETTINGS)
-    except ModelError:
-        return False
-    return "command" in data and "settings" in data
-
-
 def _is_leftover(directory: Path) -> bool:
     """Whether nothing stands there but what a kill left before the run began."""
     return all(path.name == ".lock" or path.name.startswith(".tmp-") for path in directory.iterdir())
@@ -181,9 +170,9 @@ def _is_leftover(directory: Path) -> bool:
 
 def _set_aside(directory: Path) -> None:
     """Move the run that stands in a directory, if there is one, into a folder of its own; its settings go last."""
-    if (directory / SETTINGS).exists():
+    if (directory / modeldir.SETTINGS).exists():
         (directory / REPLACED).mkdir()
-        for name in (*PARTS, SETTINGS):
+        for name in (*PARTS, modeldir.SETTINGS):
             with suppress(FileNotFoundError):
                 (directory / name).rename(directory / REPLACED / name)
 
@@ -191,9 +180,9 @@ def _set_aside(directory: Path) -> None:
 def _put_back(directory: Path) -> None:
     """Undo `_set_aside`, however far it came: once the settings are aside, what stands in their place is not theirs."""
     aside = directory / REPLACED
-    if (aside / SETTINGS).exists():
-        _remove(directory, (*PARTS, SETTINGS))
-    for name in (SETTINGS, *PARTS):
+    if (aside / modeldir.SETTINGS).exists():
+        _remove(directory, (*PARTS, modeldir.SETTINGS))
+    for name in (modeldir.SETTINGS, *PARTS):
         with suppress(FileNotFoundError):
             (aside / name).rename(directory / name)
     with suppress(FileNotFoundError):
@@ -250,8 +239,8 @@ def publish(
     whole = {
         **files,
         modeldir.WEIGHTS: modeldir.tensors_to_bytes(weights),
-        SETTINGS: settings,
-        METRICS: metrics,
+        modeldir.SETTINGS: settings,
+        modeldir.METRICS: metrics,
         modeldir.CARD: card.encode(errors="surrogateescape"),
     }
     try:

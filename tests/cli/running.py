@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -157,3 +158,10 @@ def write_pairs(folder: Path, name: str, pairs: Sequence[tuple[str, str]]) -> No
 def snapshot(directory: Path) -> dict[str, bytes]:
     """Every file below a directory with its content."""
     return {str(p.relative_to(directory)): p.read_bytes() for p in sorted(directory.rglob("*")) if p.is_file()}
+
+
+def unfinished(model: TinyModel, place: Path) -> None:
+    """A copy of a finished run without what only a finished one has."""
+    shutil.copytree(model.path, place)
+    for name in ("MANIFEST.json", "config.json", "model.safetensors", "tokenizer.json", "README.md"):
+        (place / name).unlink()

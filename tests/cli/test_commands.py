@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 from pictures import write_pictures
-from running import SMALL, SMALL_PAIRS, Call, TinyModel, shell, snapshot
+from running import SMALL, SMALL_PAIRS, Call, TinyModel, shell, snapshot, unfinished
 
 from seqgen import modeldir
 from seqgen.cli import app
 from seqgen.modeldir import finding
 
 EVALUATE_KEYS = ["loss", "bits_per_char", "perplexity", "tokens", "chars", "unknown"]
-MODEL_KEYS = ["name", "path", "task", "architecture", "parameters", "bytes", "measures", "shipped"]
+MODEL_KEYS = ["name", "path", "task", "architecture", "parameters", "bytes", "measures", "shipped", "finished", "step"]
 SMALL_TRANSFORMER = "--embed-size 16 --heads 2 --layers 1 --ffn-size 16 --threads 1".split()
 SHORTER = ["--steps", "3", "--hidden-size", "8", "--threads", "1"]
 
@@ -392,7 +392,27 @@ def test_models_says_so_when_there_are_none(folder: Path, call: Call, monkeypatc
     monkeypatch.setattr(finding, "shipped_directory", lambda: None)
     ended = call("models")
     assert (ended.code, ended.out) == (0, b"")
-    assert ended.err == "no models here; train one with seqgen train-lm\n"
+    assert ended.err == "no models here; train one, a text for example: seqgen train-lm FILE\n"
+
+
+def test_models_lists_a_run_that_is_not_finished(tiny: TinyModel, folder: Path, call: Call) -> None:
+    """As it is after Ctrl-C: no manifest, no weights but those of its checkpoints."""
+    unfinished(tiny, Path("models/begun"))
+    row = _listed(call, "begun")
+    assert (row["finished"], row["step"], row["task"]) == (False, 30, "language-model")
+    assert row["parameters"] == _listed_parameters(tiny)
+    (line,) = [line for line in call("models").text.splitlines() if line.startswith("begun ")]
+    assert line.endswith("(models/begun, not finished: step 30 is saved)")
+    shutil.rmtree("models/begun/checkpoints")
+    row = _listed(call, "begun")
+    assert (row["finished"], row["step"], row["task"], row["parameters"]) == (False, None, "train-lm", 0)
+    ended = call("models", "begun")
+    assert ended.code == 2
+    assert ended.hint == "go on with its training: seqgen train-lm --resume --out models/begun"
+
+
+def _listed_parameters(model: TinyModel) -> int:
+    return modeldir.count_parameters(model.path / "model.safetensors")
 
 
 def test_the_shipped_model_answers_without_being_named(folder: Path, call: Call) -> None:

@@ -80,7 +80,51 @@ def test_an_unfinished_run_answers_with_its_newest_whole_checkpoint(home: Path) 
     DAMAGES["missing"](run / "checkpoints" / "step-00000001" / "MANIFEST.json")
     with pytest.raises(ModelError, match="run holds no whole model") as caught:
         modeldir.locate("run")
-    assert "--resume" in caught.value.hint
+    assert caught.value.hint == ""
+
+
+@pytest.mark.parametrize("command", ["train-lm", "train-seq2seq", "train-transformer", "train-features", "gan-train"])
+def test_a_run_without_a_model_is_gone_on_with_by_its_own_command(command: str, home: Path) -> None:
+    run = home / "my run"
+    run.mkdir()
+    (run / "training.json").write_text(f'{{"command": "{command}", "settings": {{}}}}')
+    assert modeldir.training_command(run) == command
+    with pytest.raises(ModelError) as caught:
+        modeldir.locate("my run")
+    assert caught.value.hint == f"go on with its training: seqgen {command} --resume --out 'my run'"
+
+
+@pytest.mark.parametrize(
+    "settings", ["{", "[]", "{}", '{"command": "a; b", "settings": {}}', '{"command": "train-lm"}']
+)
+def test_somebody_elses_settings_make_no_run(settings: str, home: Path) -> None:
+    (home / "models" / "other").mkdir()
+    (home / "models" / "other" / "training.json").write_text(settings)
+    assert modeldir.training_command(home / "models" / "other") == ""
+    assert "other" not in [path.name for path in modeldir.find_models()]
+
+
+def test_runs_are_found_among_the_models(home: Path) -> None:
+    (home / "models" / "run").mkdir()
+    (home / "models" / "run" / "training.json").write_text('{"command": "train-lm", "settings": {}}')
+    assert [path.name for path in modeldir.find_models()] == ["run", "classic"]
+    assert modeldir.run_directory("run") == Path("models/run")
+
+
+def test_checkpoints_are_in_the_order_of_their_steps(home: Path) -> None:
+    for name in (
+        "step-00000009",
+        "step-00000100",
+        "step-100000000",
+        ".old-step-00000100",
+        "step-x",
+        "other",
+        ".tmp-step-1",
+    ):
+        (home / "run" / "checkpoints" / name).mkdir(parents=True)
+    found = modeldir.checkpoints(home / "run")
+    assert [path.name for path in found] == ["step-100000000", "step-00000100", ".old-step-00000100", "step-00000009"]
+    assert [modeldir.step_of(path) for path in found] == [100000000, 100, 100, 9]
 
 
 def test_a_damaged_finished_model_does_not_hide_behind_a_checkpoint(home: Path) -> None:
