@@ -72,10 +72,11 @@ def gru_step(x: Tensor, h: Tensor, weight: Matrix, candidate_bias: Tensor) -> Te
 
 
 def gru_before_step(x: Tensor, h: Tensor, gate_weight: Matrix, candidate_weight: Matrix) -> Tensor:
-    """Gated recurrent unit as first published (Cho et al. 2014, eq. 5 to 8), the reset gate before the product.
+    """Gated recurrent unit as first published, the reset gate before the product (Chung et al. 2014, eq. 4 to 8).
 
     `r, z = sigmoid(W x + U h + b)`; `n = tanh(W x + U (r h) + b)`; `h' = (1 - z) h + z n`. Besides the place of r, z is
-    what PyTorch calls 1 - z: here it opens for what is new. Two products wait for each other in each step.
+    what Cho et al. 2014 (eq. 7) and PyTorch call 1 - z: here it opens for what is new. Two products wait for each other
+    in each step.
 
     Returns:
         Tensor: the new state `(batch, hidden)`.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqgen.nets.cache import Cache
+from seqgen.nets.cache import ROOM, Cache
 
 LAYERS, HEADS, SIZE = 2, 1, 1
 
@@ -98,3 +98,13 @@ def test_no_row_is_left() -> None:
     cache = read(empty(2), torch.tensor([1, 2])).rows(torch.tensor([], dtype=torch.long))
     assert rows_of(cache) == []
     assert cache.groups == 0
+
+
+def test_places_that_no_row_sees_any_more_are_left_behind() -> None:
+    """Two rows, of which one is dropped at each step: a path of n tokens, and n tokens that are dead."""
+    cache = read(empty(1), torch.tensor([0])).rows(torch.tensor([0, 0]))
+    for token in range(1, 200):
+        cache = read(cache, torch.tensor([token, -token])).rows(torch.tensor([0, 0]))
+    assert rows_of(cache) == [list(range(200))] * 2
+    assert cache.places <= 200 + 2 * ROOM
+    assert cache.store.values.shape[2] <= 200 + 2 * ROOM
