@@ -11,7 +11,7 @@ is `rounding`.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 NEAR = 1e-9
 
@@ -31,3 +31,8 @@ def rounding(terms: int, scale: float = 1.0, dtype: torch.dtype = torch.float32)
         dtype (torch.dtype): what they are added in.
     """
     return terms * torch.finfo(dtype).eps * scale
+
+
+def terms_of(network: nn.Module) -> int:
+    """How many terms the sums on the way through a network have, one layer after the other."""
+    return sum(matrix[0].numel() for matrix in network.parameters() if matrix.dim() > 1)

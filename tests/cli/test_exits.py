@@ -10,9 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
 from running import SMALL, Call, TinyModel, command, environment, seqgen, shell, snapshot
-from safetensors.torch import load_file
+from tolerances import rounding
 
 TRAIN = ["train-lm", "data.txt", "--out", "run", *SMALL]
 
@@ -177,12 +176,15 @@ def test_what_is_no_text_in_a_folder_is_passed_over_with_a_warning(texts: Path, 
 
 
 def test_more_parts_than_lanes_are_as_many_as_there_are(texts: Path, call: Call) -> None:
-    ended = call("train-lm", "short.txt", "--out", "run", *SMALL, "--grad-accumulation", "3", "--steps", "1")
+    ended = call(
+        "train-lm", "short.txt", "--out", "run", *SMALL, "--log-every", "1", "--grad-accumulation", "3", "--steps", "1"
+    )
     assert ended.code == 0
-    whole = call("train-lm", "short.txt", "--out", "whole", *SMALL, "--steps", "1")
+    whole = call("train-lm", "short.txt", "--out", "whole", *SMALL, "--log-every", "1", "--steps", "1")
     assert whole.code == 0
-    one, other = (load_file(texts / name / "model.safetensors") for name in ("run", "whole"))
-    assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one)
+    # Losses, not weights: Adam's first step divides a gradient by its own size, also one that is nothing but rounding.
+    one, other = (json.loads((texts / name / "metrics.jsonl").read_text().splitlines()[0]) for name in ("run", "whole"))
+    assert one["loss"] == pytest.approx(other["loss"], abs=rounding(1000))
 
 
 # Directories --------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tolerances import rounding, terms_of
 
 from seqgen.config import FeatureConfig, ImageFormat
 from seqgen.nets.features import FeatureNetwork, stage_sizes, with_channels
@@ -71,7 +72,7 @@ def test_the_company_does_not_count_once_it_is_trained() -> None:
     network.eval()
     images = network.prepare(bytes_of(5, 1, 28, 28))
     alone = torch.cat([network.features(image[None]) for image in images])
-    assert torch.allclose(alone, network.features(images), atol=1e-6)
+    torch.testing.assert_close(alone, network.features(images), rtol=0, atol=rounding(terms_of(network)))
 
 
 def test_weights_are_a_function_of_the_seed_and_keep_the_signal() -> None:

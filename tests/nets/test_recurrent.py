@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 import torch
+from tolerances import assert_near
 from torch import Tensor
 from torch.nn import functional
 
@@ -38,7 +39,7 @@ def network_of(
     variational: bool = False,
     init_scale: float = 1.0,
 ) -> RecurrentNetwork:
-    """A network with random weights everywhere, the output layer included."""
+    """A network with random weights everywhere, the output layer included, in fp64."""
     config = RecurrentConfig(
         cell=cell,
         embed_size=embed_size,
@@ -56,7 +57,7 @@ def network_of(
     network = RecurrentNetwork(config, VOCAB)
     generator = torch.Generator().manual_seed(num_layers)
     for parameter in network.parameters():
-        parameter.data = 0.5 * torch.randn(parameter.shape, generator=generator)
+        parameter.data = 0.5 * torch.randn(parameter.shape, generator=generator).double()
     return network.eval()
 
 
@@ -97,7 +98,7 @@ def test_chunks_with_carried_state_equal_one_long_pass(cell: RecurrentCell, num_
         for piece in torch.split(tokens, chunk, dim=1):
             logits, state = network(piece, state)
             parts.append(logits)
-    torch.testing.assert_close(torch.cat(parts, dim=1), run(network, tokens), rtol=0, atol=1e-6)
+    assert_near(torch.cat(parts, dim=1), run(network, tokens))
 
 
 @every_cell
@@ -106,7 +107,7 @@ def test_a_later_token_never_changes_an_earlier_prediction(cell: RecurrentCell) 
     changed = tokens.clone()
     changed[:, 6] = (changed[:, 6] + 1) % VOCAB
     before, after = run(network, tokens), run(network, changed)
-    torch.testing.assert_close(before[:, :6], after[:, :6], rtol=0, atol=1e-7)
+    assert_near(before[:, :6], after[:, :6])
     assert (before[:, 6:] - after[:, 6:]).abs().amax(dim=-1).min() > 1e-5
 
 
@@ -115,7 +116,7 @@ def test_a_sequence_does_not_depend_on_its_neighbours(cell: RecurrentCell) -> No
     network, tokens = network_of(cell), some_tokens(5, 12)
     together = run(network, tokens)
     for row in range(5):
-        torch.testing.assert_close(run(network, tokens[row : row + 1])[0], together[row], rtol=0, atol=1e-6)
+        assert_near(run(network, tokens[row : row + 1])[0], together[row])
 
 
 def test_dropout_acts_in_training_only() -> None:
@@ -199,7 +200,7 @@ def test_every_recurrent_block_begins_orthogonal(cell: RecurrentCell, num_layers
     ]
     assert len(blocks) == num_layers * GATES[cell]
     for block in blocks:
-        torch.testing.assert_close(block @ block.t(), torch.eye(6), rtol=0, atol=1e-5)
+        assert_near(block @ block.t(), torch.eye(6))
     assert all(not torch.allclose(one, other) for one, other in pairwise(blocks))
 
 
@@ -262,7 +263,7 @@ def by_hand(network: RecurrentNetwork, tokens: Tensor, connections: Connections)
 def test_connections_lead_around_each_layer(connections: Connections, embed_size: int) -> None:
     network, tokens = network_of("lstm", 3, embed_size=embed_size, connections=connections), some_tokens(2, 5)
     with torch.inference_mode():
-        torch.testing.assert_close(run(network, tokens), by_hand(network, tokens, connections), rtol=0, atol=1e-6)
+        assert_near(run(network, tokens), by_hand(network, tokens, connections))
 
 
 def test_layer_norm_makes_the_size_of_what_layers_read_irrelevant() -> None:
@@ -271,7 +272,7 @@ def test_layer_norm_makes_the_size_of_what_layers_read_irrelevant() -> None:
     hidden = network.layers[0](network.embedding(tokens.t()))[0]
     normalised = (hidden - hidden.mean(-1, keepdim=True)) / (hidden.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
     expected = normalised @ network.output_matrix.t() + network.output.bias
-    torch.testing.assert_close(run(network, tokens), expected.transpose(0, 1).detach(), rtol=0, atol=1e-5)
+    assert_near(run(network, tokens), expected.transpose(0, 1).detach())
 
 
 def test_a_tied_network_has_one_matrix_for_both_and_begins_as_well() -> None:
@@ -310,10 +311,10 @@ def test_single_steps_equal_the_network(
     step = PackedStep(network)
     assert (step._table is not None) == table
     log_probs, state = step.start(tokens[:, :1])
-    torch.testing.assert_close(log_probs, expected[:, 0], rtol=0, atol=1e-5)
+    assert_near(log_probs, expected[:, 0])
     for time in range(1, 12):
         log_probs, state = step(tokens[:, time], state)
-        torch.testing.assert_close(log_probs, expected[:, time], rtol=0, atol=1e-5)
+        assert_near(log_probs, expected[:, time])
 
 
 @every_cell
@@ -331,7 +332,7 @@ def test_single_steps_equal_the_network_however_its_layers_are_connected(
     log_probs, state = step.start(tokens[:, :3])
     for time in range(3, 8):
         log_probs, state = step(tokens[:, time], state)
-        torch.testing.assert_close(log_probs, expected[:, time], rtol=0, atol=1e-5)
+        assert_near(log_probs, expected[:, time])
 
 
 @every_cell
@@ -342,11 +343,11 @@ def test_reading_a_prompt_equals_stepping_through_it(cell: RecurrentCell, num_la
     for time in range(1, 9):
         log_probs, state = step(tokens[:, time], state)
     at_once, state_at_once = step.start(tokens)
-    torch.testing.assert_close(at_once, log_probs, rtol=0, atol=1e-5)
+    assert_near(at_once, log_probs)
     for layer, other in zip(state_at_once, state, strict=True):
         assert len(layer) == len(other) == STATE_PARTS[cell]
         for part, same in zip(layer, other, strict=True):
-            torch.testing.assert_close(part, same, rtol=0, atol=1e-5)
+            assert_near(part, same)
 
 
 @every_cell
@@ -354,7 +355,7 @@ def test_a_step_gives_log_probabilities(cell: RecurrentCell) -> None:
     step = PackedStep(network_of(cell))
     log_probs, state = step.start(some_tokens(4, 2))
     log_probs, _ = step(some_tokens(4, 1)[:, 0], state)
-    torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(4), rtol=0, atol=1e-5)
+    assert_near(log_probs.exp().sum(dim=-1), torch.ones(4))
 
 
 @every_cell
@@ -374,7 +375,7 @@ def test_reordering_gathers_sequences(cell: RecurrentCell) -> None:
     ours, _ = step(torch.tensor([1, 3, 5]), step.reorder(state, index))
     _, chosen = step.start(tokens[index])
     theirs, _ = step(torch.tensor([1, 3, 5]), chosen)
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    assert_near(ours, theirs)
 
 
 @every_cell

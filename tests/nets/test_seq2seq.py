@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from tolerances import assert_near, rounding
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,12 +29,12 @@ def config_of(**chosen: Any) -> Seq2SeqConfig:
 
 
 def network_of(**chosen: Any) -> Seq2Seq:
-    """A network with random weights everywhere, larger than at the start of a training."""
+    """A network with random weights everywhere, larger than at the start of a training, in fp64."""
     config = config_of(**chosen)
     network = Seq2Seq(config, VOCAB if config.joint else SOURCE_VOCAB, VOCAB)
     generator = torch.Generator().manual_seed(1)
     for parameter in network.parameters():
-        parameter.data = 0.5 * torch.randn(parameter.shape, generator=generator)
+        parameter.data = 0.5 * torch.randn(parameter.shape, generator=generator).double()
     return network.eval()
 
 
@@ -93,19 +94,30 @@ def test_whole_targets_equal_single_steps(
     source, lengths, target, wanted = batch_of()
     log_probs, looks = stepped(network, source, lengths, target)
     whole = log_probs_of(network, source, lengths, target, wanted)
-    torch.testing.assert_close(log_probs[wanted], whole, rtol=0, atol=1e-5)
+    assert_near(log_probs[wanted], whole)
     for look in looks:
         assert (look is None) == (attention == "none")
         if look is not None:
-            torch.testing.assert_close(look.sum(dim=1), torch.ones(3))
+            assert_near(look.sum(dim=1), torch.ones(3))
             assert not look[torch.arange(5) >= lengths[:, None]].any()
+
+
+@every_cell
+@every_attention
+def test_packed_matrices_step_as_the_network_does(cell: RecurrentCell, attention: Attention) -> None:
+    network, (source, lengths, target, wanted) = network_of(cell=cell, attention=attention).float(), batch_of()
+    log_probs, _ = stepped(network, source, lengths, target)
+    whole = log_probs_of(network, source, lengths, target, wanted)
+    # 5 source and 6 target tokens, each on its way through two layers of sums of at most 17 terms, and the readout.
+    terms = (5 + 6) * 2 * 17 + 12
+    torch.testing.assert_close(log_probs[wanted], whole, rtol=0, atol=rounding(terms, scale=4.0))
 
 
 def test_the_step_without_its_table_of_inputs_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     network, (source, lengths, target, _) = network_of(), batch_of()
     with_table = stepped(network, source, lengths, target)[0]
     monkeypatch.setattr("seqgen.nets.seq2seq.MAX_TABLE", 0)
-    torch.testing.assert_close(stepped(network, source, lengths, target)[0], with_table, rtol=0, atol=1e-6)
+    assert_near(stepped(network, source, lengths, target)[0], with_table)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
@@ -121,12 +133,12 @@ def test_the_encoder_is_that_of_torch(cell: RecurrentCell, bidirectional: bool) 
         for name in names:
             getattr(stack, name.replace("l0", f"l{depth}")).data = layer.get_parameter(name).data
     values, ends = stack(network.source_embedding(source) * 2.0)  # sqrt(embed_size) = 2
-    torch.testing.assert_close(memory.values, values, rtol=0, atol=1e-6)
+    assert_near(memory.values, values)
     assert memory.mask.all()
     for part, end in enumerate(ends if isinstance(ends, tuple) else (ends,)):
         for depth in range(2):
             per_layer = end.view(2, -1, 1, end.shape[-1])[depth].transpose(0, 1).flatten(1)
-            torch.testing.assert_close(state[depth][part], per_layer, rtol=0, atol=1e-6)
+            assert_near(state[depth][part], per_layer)
 
 
 # What may matter, and what may not ------------------------------------------------------------------------------
@@ -144,7 +156,7 @@ def test_a_pair_does_not_depend_on_its_neighbours(
     together = log_probs_of(network, source, lengths, target, wanted).split(WANTED.tolist())  # type: ignore[no-untyped-call]
     for row, here in enumerate(together):
         own = alone(network, source[row, : lengths[row]], target[row, : WANTED[row]])
-        torch.testing.assert_close(here, own, rtol=0, atol=1e-6)
+        assert_near(here, own)
 
 
 @every_attention
@@ -155,7 +167,7 @@ def test_more_padding_changes_nothing(attention: Attention, width: tuple[int, in
     before = log_probs_of(network, source, lengths, target, wanted)
     wider = (functional.pad(source, (0, width[0] - 5), value=3), functional.pad(target, (0, width[1] - 6), value=2))
     after = log_probs_of(network, wider[0], lengths, wider[1], functional.pad(wanted, (0, width[1] - 6)))
-    torch.testing.assert_close(after, before, rtol=0, atol=1e-6)
+    assert_near(after, before)
 
 
 @every_cell
@@ -169,7 +181,7 @@ def test_a_later_token_never_changes_an_earlier_prediction(
     changed = target.clone()
     changed[4] = (changed[4] + 1) % VOCAB
     before, after = alone(network, source, target), alone(network, source, changed)
-    torch.testing.assert_close(after[:4], before[:4], rtol=0, atol=1e-7)
+    assert_near(after[:4], before[:4])
     assert (after[4:] - before[4:]).abs().amax(dim=-1).min() > 1e-6
 
 
@@ -220,7 +232,7 @@ def test_only_wanted_positions_come_back_in_row_major_order() -> None:
     some[0, 2] = some[2, 0] = some[2, 5] = True
     found = log_probs_of(network, source, lengths, target, some)
     expected = torch.stack([everything[0, 2], everything[2, 0], everything[2, 5]])
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert_near(found, expected)
 
 
 # Learning -------------------------------------------------------------------------------------------------------
@@ -315,7 +327,7 @@ def test_gradients_are_finite_differences(cell: RecurrentCell, attention: Attent
 @every_attention
 @pytest.mark.parametrize("input_feeding", [False, True])
 def test_bf16_trains_and_stays_near_fp32(cell: RecurrentCell, attention: Attention, input_feeding: bool) -> None:
-    network, batch = network_of(cell=cell, attention=attention, input_feeding=input_feeding), batch_of()
+    network, batch = network_of(cell=cell, attention=attention, input_feeding=input_feeding).float(), batch_of()
     exact = mean_loss(network, batch).item()
     with torch.autocast("cpu", torch.bfloat16):
         loss = mean_loss(network, batch)
@@ -363,7 +375,7 @@ def started(**chosen: Any) -> tuple[Seq2SeqStep, DecoderState, Tensor]:
 
 
 def assert_same_rows(one: Tensor, other: Tensor) -> None:
-    torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+    assert_near(one, other)
 
 
 @every_cell
@@ -410,7 +422,7 @@ def test_two_ways_on_from_one_state_do_not_disturb_each_other() -> None:
 def test_log_probs_are_normalised() -> None:
     step, state, target = started()
     log_probs, _ = step(target[:, 1], state)
-    torch.testing.assert_close(log_probs.exp().sum(dim=-1), torch.ones(3))
+    assert_near(log_probs.exp().sum(dim=-1), torch.ones(3))
 
 
 def test_later_training_does_not_show_in_the_weights_that_a_step_copied() -> None:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tolerances import assert_near
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,7 +23,7 @@ def network_of(
     layer_norm: bool = False,
     tied: bool = False,
 ) -> WindowNetwork:
-    """A network with random weights everywhere."""
+    """A network with random weights everywhere, in fp64."""
     config = RecurrentConfig(
         cell="window",
         window=size,
@@ -37,7 +38,7 @@ def network_of(
     network = WindowNetwork(config, VOCAB)
     generator = torch.Generator().manual_seed(num_layers)
     for parameter in network.parameters():
-        parameter.data = 0.5 * torch.randn(parameter.shape, generator=generator)
+        parameter.data = 0.5 * torch.randn(parameter.shape, generator=generator).double()
     return network.eval()
 
 
@@ -57,7 +58,7 @@ def test_it_is_a_function_of_the_vectors_side_by_side() -> None:
     assert network.first.bias is not None
     hidden = functional.gelu(weight @ side_by_side + network.first.bias)
     expected = network.output_matrix @ hidden + network.output.bias
-    torch.testing.assert_close(run(network, tokens)[0, -1], expected, rtol=0, atol=1e-6)
+    assert_near(run(network, tokens)[0, -1], expected)
 
 
 @pytest.mark.parametrize("size", [1, 2, WINDOW])
@@ -80,7 +81,7 @@ def test_chunks_with_carried_state_equal_one_long_pass(chunk: int) -> None:
         for piece in torch.split(tokens, chunk, dim=1):
             logits, state = network(piece, state)
             parts.append(logits)
-    torch.testing.assert_close(torch.cat(parts, dim=1), run(network, tokens), rtol=0, atol=1e-6)
+    assert_near(torch.cat(parts, dim=1), run(network, tokens))
 
 
 @pytest.mark.parametrize("table", [True, False])
@@ -100,10 +101,10 @@ def test_single_steps_equal_the_network(
     step = WindowStep(network)
     assert (step._table is not None) == table
     log_probs, state = step.start(tokens[:, :prompt])
-    torch.testing.assert_close(log_probs, expected[:, prompt - 1], rtol=0, atol=1e-5)
+    assert_near(log_probs, expected[:, prompt - 1])
     for time in range(prompt, 15):
         log_probs, state = step(tokens[:, time], state)
-        torch.testing.assert_close(log_probs, expected[:, time], rtol=0, atol=1e-5)
+        assert_near(log_probs, expected[:, time])
 
 
 def test_rings_are_gathered_and_joined() -> None:
@@ -115,8 +116,8 @@ def test_rings_are_gathered_and_joined() -> None:
     theirs, _ = step(torch.tensor([1, 3, 5]), chosen)
     assert torch.equal(ours, theirs)
     both, _ = step(torch.tensor([0] * 8), step.join([state, later]))  # rings that stand at different places
-    torch.testing.assert_close(both[:4], step(torch.tensor([0] * 4), state)[0], rtol=0, atol=1e-6)
-    torch.testing.assert_close(both[4:], step(torch.tensor([0] * 4), later)[0], rtol=0, atol=1e-6)
+    assert_near(both[:4], step(torch.tensor([0] * 4), state)[0])
+    assert_near(both[4:], step(torch.tensor([0] * 4), later)[0])
 
 
 def test_the_loss_begins_near_the_logarithm_of_the_vocabulary() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from labelled_images import CLASSES, SIDE, drawn_pixels, new_small_network, write_model
+from tolerances import rounding, terms_of
 
 from seqgen import modeldir
 from seqgen.errors import ModelError
@@ -42,8 +43,8 @@ def test_it_sees_what_its_network_sees(directory: Path) -> None:
     with torch.inference_mode():
         wanted = network.features(network.prepare(torch.from_numpy(pixels)))
         probs = network.classify(wanted).softmax(dim=1)
-    assert np.allclose(seen.features, wanted.numpy(), atol=1e-6)
-    assert np.allclose(seen.probs, probs.numpy(), atol=1e-6)
+    assert np.allclose(seen.features, wanted.numpy(), rtol=0, atol=rounding(terms_of(new_small_network())))
+    assert np.allclose(seen.probs, probs.numpy(), rtol=0, atol=rounding(terms_of(new_small_network())))
     assert np.array_equal(model.features(pixels), seen.features)
     assert np.array_equal(model.probs(pixels), seen.probs)
     assert len(seen) == 7
@@ -56,7 +57,7 @@ def test_the_batch_does_not_count(directory: Path, monkeypatch: pytest.MonkeyPat
     told: list[int] = []
     monkeypatch.setattr(features, "BATCH", 3)
     in_parts = model.look(pixels, told.append).features
-    assert np.allclose(in_parts, whole, atol=1e-6)
+    assert np.allclose(in_parts, whole, rtol=0, atol=rounding(terms_of(new_small_network())))
     assert told == [3, 3, 1]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from labelled_images import CLASSES, drawn_pixels, image_set, new_small_network
+from tolerances import rounding, terms_of
 from torch.nn import functional
 
 from seqgen.config import LabelledConfig
@@ -62,7 +63,9 @@ def test_parts_add_up_to_the_mean_cross_entropy(images: ImageSet) -> None:
     task._network.eval()  # the statistics of a batch are those of its part
     wanted = functional.cross_entropy(task._network(task._inputs), task._labels).item()
     for parts in (1, 3, 20):
-        assert sum(task.loss("model", i, parts).item() for i in range(parts)) == pytest.approx(wanted, rel=1e-5)
+        assert sum(task.loss("model", i, parts).item() for i in range(parts)) == pytest.approx(
+            wanted, abs=rounding(terms_of(task._network))
+        )
 
 
 def test_an_untrained_network_knows_nothing_and_the_loss_says_so(images: ImageSet) -> None:
@@ -80,7 +83,7 @@ def test_evaluation_in_parts_says_the_same(images: ImageSet, monkeypatch: pytest
     in_parts = evaluate(network, images, np.arange(60), advance=told.append)
     assert whole is not None
     assert in_parts is not None
-    assert list(in_parts.values()) == pytest.approx(list(whole.values()), rel=1e-5)
+    assert list(in_parts.values()) == pytest.approx(list(whole.values()), abs=rounding(terms_of(network)))
     assert told == [25, 25, 10]
     assert evaluate(network, images, np.arange(60), stop=lambda: True) is None
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from translation_models import CPU, config_of, corpus_of, model_of, save, some_pairs
+from translation_models import CPU, LOG_PROB, config_of, corpus_of, model_of, save, some_pairs
 
 from seqgen import modeldir
 from seqgen.config import Seq2SeqConfig
@@ -121,7 +121,7 @@ def test_scores_are_those_of_the_definition(joint: ParallelCorpus, chosen: dict[
         scored = list(force_decode(model, iter(pairs), batch_size))
         assert [(s.source, s.target) for s in scored] == pairs
         for s in scored:
-            assert s.log_probs == pytest.approx(naive_log_probs(model, s.source, s.target), abs=1e-5)
+            assert s.log_probs == pytest.approx(naive_log_probs(model, s.source, s.target), abs=LOG_PROB)
             assert len(s.tokens) == len(s.log_probs)
             assert s.tokens[-1] == "</s>"
 
@@ -147,7 +147,7 @@ def test_the_loss_is_the_mean_over_all_tokens_of_all_pairs(separate: ParallelCor
     lines = zip(separate.valid_source_lines(), separate.valid_target_lines(), strict=True)
     log_probs = [x for source, target in lines for x in naive_log_probs(model, source, target)]
     assert measures is not None
-    assert measures["loss"] == pytest.approx(-sum(log_probs) / len(log_probs), abs=1e-5)
+    assert measures["loss"] == pytest.approx(-sum(log_probs) / len(log_probs), abs=LOG_PROB)
     assert measures["perplexity"] == pytest.approx(math.exp(measures["loss"]))
 
 
@@ -161,7 +161,7 @@ def test_the_loss_does_not_hang_on_which_pairs_stand_together(
         measures = pair_loss(model, joint.valid, go_on)
         assert measures is not None
         losses.append(measures["loss"])
-    assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
+    assert losses == pytest.approx([losses[0]] * 3, abs=LOG_PROB)
 
 
 def test_a_uniform_network_scores_the_logarithm_of_the_vocabulary(joint: ParallelCorpus) -> None:

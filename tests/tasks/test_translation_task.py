@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from translation_models import VOCAB_SIZE, corpus_of, model_of, some_pairs
+from translation_models import LOG_PROB, VOCAB_SIZE, corpus_of, model_of, some_pairs
 
 from seqgen.config import ParallelConfig
 from seqgen.data.parallel import ParallelCorpus
@@ -78,7 +78,7 @@ def test_the_loss_is_the_smoothed_mean_over_all_positions(parts: Parts, smoothin
         tokens = task.prepare(step)
         terms = [x for row in naive_terms(parts, pairs_of(task, parts, step), smoothing) for x in row]
         assert tokens == len(terms)
-        assert task.loss("model", 0, 1).item() == pytest.approx(sum(terms) / len(terms), abs=1e-5)
+        assert task.loss("model", 0, 1).item() == pytest.approx(sum(terms) / len(terms), abs=LOG_PROB)
 
 
 def test_smoothing_on_paper(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_smoothing_on_paper(tmp_path: Path) -> None:
     norm = math.log(math.exp(3.0) + VOCAB_SIZE - 1)
     said = [t for _, target in pairs for t in [*target, parts.model.target_tokenizer.eos_id]]
     true = [0.8 * (norm - 3.0 * (t == 5)) + 0.2 * (norm - 3.0 / VOCAB_SIZE) for t in said]
-    assert whole_loss(task, 0) == pytest.approx(sum(true) / len(true), abs=1e-5)
+    assert whole_loss(task, 0) == pytest.approx(sum(true) / len(true), abs=LOG_PROB)
 
 
 def test_one_random_position_counts(parts: Parts) -> None:
@@ -104,7 +104,7 @@ def test_one_random_position_counts(parts: Parts) -> None:
         assert all(0 <= place <= len(t) for place, (_, t) in zip(places, pairs, strict=True))
         terms = naive_terms(parts, pairs, 0.1)
         chosen = [row[place] for row, place in zip(terms, places, strict=True)]
-        assert task.loss("model", 0, 1).item() == pytest.approx(sum(chosen) / len(chosen), abs=1e-5)
+        assert task.loss("model", 0, 1).item() == pytest.approx(sum(chosen) / len(chosen), abs=LOG_PROB)
 
 
 def test_random_positions_are_uniform_and_the_end_symbol_is_among_them(parts: Parts) -> None:
@@ -149,7 +149,7 @@ def test_sampled_pieces_say_the_same_and_are_counted_as_they_are(parts: Parts, l
             places = task._drawn_positions(step, np.array([len(t) for _, t in pairs])).tolist()
             terms = [[row[place]] for row, place in zip(terms, places, strict=True)]
         counted = [x for row in terms for x in row]
-        assert task.loss("model", 0, 1).item() == pytest.approx(sum(counted) / len(counted), abs=1e-5)
+        assert task.loss("model", 0, 1).item() == pytest.approx(sum(counted) / len(counted), abs=LOG_PROB)
 
 
 def test_sampled_pieces_are_a_function_of_seed_and_step(parts: Parts) -> None:
@@ -170,7 +170,7 @@ def test_the_shares_of_all_parts_add_up(parts: Parts, loss_steps: str, pieces: i
     task = task_of(parts, loss_steps=loss_steps, label_smoothing=0.1)
     task.prepare(1)
     shares = [task.loss("model", part, pieces).item() for part in range(pieces)]
-    assert sum(shares) == pytest.approx(task.loss("model", 0, 1).item(), abs=1e-5)
+    assert sum(shares) == pytest.approx(task.loss("model", 0, 1).item(), abs=LOG_PROB)
 
 
 @pytest.mark.parametrize("chosen", [{}, {"loss_steps": "random"}, {"subword_sampling": 0.001}])
@@ -184,7 +184,7 @@ def test_the_shares_of_all_processes_add_up(parts: Parts, chosen: dict[str, Any]
             return slice(rank * count // processes, (rank + 1) * count // processes)
 
         total += whole_loss(task_of(parts, **chosen, share=share), 2)
-    assert total == pytest.approx(whole, abs=1e-5)
+    assert total == pytest.approx(whole, abs=LOG_PROB)
 
 
 def test_a_process_without_pairs_has_a_loss_of_zero_with_a_gradient(parts: Parts) -> None:
@@ -303,4 +303,4 @@ def test_lines_are_judged_with_what_makes_the_figures_comparable(parts: Parts) -
     ]
     assert measures["sentences"] == sum(advanced) == 11
     log_probs = [x for scored in force_decode(parts.model, pairs, 4) for x in scored.log_probs]
-    assert measures["loss"] == pytest.approx(-sum(log_probs) / len(log_probs), abs=1e-6)
+    assert measures["loss"] == pytest.approx(-sum(log_probs) / len(log_probs), abs=LOG_PROB)

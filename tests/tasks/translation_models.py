@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tolerances import rounding
 
 from seqgen import modeldir
 from seqgen.config import ParallelConfig, Seq2SeqConfig
@@ -16,6 +17,8 @@ from seqgen.tasks.translation import TranslationModel
 CPU = torch.device("cpu")
 WORDS = "ein hund rennt durch den schnee und zwei katzen sehen ihm dabei zu bis es dunkel wird".split()
 VOCAB_SIZE = 300  # of both sides together
+# Two ways to a log-probability of 6 nats, through 20 source and 20 target tokens and sums of 30 terms for each.
+LOG_PROB = rounding((20 + 20) * 30, scale=6.0)
 
 
 def some_pairs(count: int, seed: int = 0) -> list[tuple[str, str]]:
