@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from seqgen.train import launch
 if TYPE_CHECKING:
     from torch import nn
 
+    from seqgen.data.sources import Source
     from seqgen.tasks.card import Made
     from seqgen.train.checkpoint import Checkpoint, CheckpointStore
     from seqgen.train.log import Listener, MetricsLog
@@ -40,6 +41,13 @@ class Recipe(Protocol):
     @property
     def measured_on(self) -> str:
         """What the measures of `judge` are named by in the log: `valid`, or `train` where nothing is held out."""
+
+    @property
+    def index(self) -> str:
+        """The file of the data's folder that is written last."""
+
+    def sources(self) -> list[str]:
+        """The files and folders that the data is made from."""
 
     def prepare(self, folder: Path) -> None:
         """Make the data in a folder, or reopen what stands there."""
@@ -128,17 +136,20 @@ class Command(Generic[S]):
         processes = ["--processes", str(launch.size())] if launch.size() > 1 else []
         return shlex.join(["seqgen", self.name, "--resume", "--out", str(directory), *processes])
 
-    def _described(self, settings: S) -> bytes:
+    def _described(self, settings: S, sources: Iterable[Source]) -> bytes:
         """`training.json`."""
         from seqgen import modeldir
+        from seqgen.data.sources import as_json
 
-        return modeldir.json_bytes({"command": self.name, "settings": to_json(settings)})
+        described = {"command": self.name, "settings": to_json(settings), "sources": as_json(sources)}
+        return modeldir.json_bytes(described)
 
     def train(
         self, settings: S, directory: Path, terminal: Terminal, *, resume: bool, overwrite: bool, tensorboard: bool
     ) -> None:
         """Train with settled settings, as far as a signal or the budget lets it, and publish what is finished."""
         from seqgen.cli.display import display
+        from seqgen.data.sources import Source
         from seqgen.train import distributed, run, runtime
         from seqgen.train.checkpoint import CheckpointStore, newest
         from seqgen.train.log import TensorBoardLog, require_tensorboard
@@ -159,8 +170,11 @@ class Command(Generic[S]):
                 def begin() -> None:
                     claimed = run.claim(directory, resume=resume, overwrite=overwrite, note=terminal.note)
                     claims.append(held.enter_context(claimed))
-                    if not resume:
-                        claims[0].begin(self._described(settings), recipe.prepare)
+                    if resume:
+                        claims[0].reopen(recipe.index, recipe.prepare, terminal.note)
+                    else:
+                        claims[0].sources = [Source.of(path) for path in recipe.sources()]
+                        claims[0].begin(self._described(settings, claims[0].sources), recipe.prepare)
                     recipe.prepare(directory / run.DATA)
 
                 group.agree(begin)
@@ -187,7 +201,7 @@ class Command(Generic[S]):
                 log = None
                 listeners: list[Listener] = []
                 if claimed:
-                    claimed.settle(self._described(settings))
+                    claimed.settle(self._described(settings, claimed.sources))
                     log = held.enter_context(closing(_open_log(claimed, settings.train, checkpoint)))
                     if tensorboard:
                         listeners.append(held.enter_context(closing(TensorBoardLog(directory / run.TENSORBOARD))))
@@ -207,12 +221,12 @@ class Command(Generic[S]):
                     progress = trainer.run()
             if claimed and log is not None:  # by the first alone: the others have left, for it may take long
                 claimed.keep()
-                self._finish(settings, directory, recipe, network, store, log, progress, stop, terminal)
+                self._finish(settings, claimed, recipe, network, store, log, progress, stop, terminal)
 
     def _finish(
         self,
         settings: S,
-        directory: Path,
+        claimed: Claim,
         recipe: Recipe,
         network: nn.Module,
         store: CheckpointStore,
@@ -225,6 +239,7 @@ class Command(Generic[S]):
         from seqgen.tasks.card import Made
         from seqgen.train import run
 
+        directory = claimed.directory
         step = progress.best_step if progress.best_step is not None else progress.step
         try:
             weights = store.weights(step)
@@ -256,7 +271,7 @@ class Command(Generic[S]):
             directory,
             weights,
             recipe.model_files(),
-            settings=self._described(settings),
+            settings=self._described(settings, claimed.sources),
             metrics=log.content(),
             card=recipe.card(made, measures),
         )

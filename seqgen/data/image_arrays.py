@@ -128,7 +128,7 @@ def open_idx(path: str, label_path: str) -> ImageArray:
     with reading(path), _unzipped(path) as file:
         header = _idx_header(path, file)
     labels = None
-    if label_path := label_path or _label_path(path):
+    if label_path := label_path or label_path_of(path):
         with reading(label_path), _unzipped(label_path) as file:
             labels = _read_labels(label_path, file, _idx_header(label_path, file), header.shape[0])
     return ImageArray(path, partial(_unzipped, path), header, labels)
@@ -150,7 +150,7 @@ def _idx_header(path: str, file: IO[bytes]) -> Header:
     return Header(4 + num_bytes, struct.unpack(f">{dimensions}I", file.read(num_bytes)), np.dtype(np.uint8))
 
 
-def _label_path(path: str) -> str:
+def label_path_of(path: str) -> str:
     """`train-labels-idx1-ubyte.gz` for `train-images-idx3-ubyte.gz`, gzipped or not; empty if it is not there."""
     image_path = Path(path)
     name = image_path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")

@@ -25,7 +25,7 @@ from torch import Tensor
 from seqgen import modeldir
 from seqgen.config import Fit, ImageConfig
 from seqgen.config.images import MAX_IMAGE, MIN_IMAGE
-from seqgen.data.image_arrays import first_bytes, open_idx, open_npz
+from seqgen.data.image_arrays import first_bytes, label_path_of, open_idx, open_npz
 from seqgen.data.image_files import Faults, ImageFiles, ImageSource, Picture
 from seqgen.data.image_fit import fitted
 from seqgen.data.image_folders import in_file, in_folder, in_tar, in_zip, is_tar
@@ -115,6 +115,12 @@ def build_images(config: ImageConfig, directory: Path, warn: Callable[[str], Non
 def _some(names: Sequence[str]) -> str:
     """The first few of some names."""
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+
+
+def image_sources(config: ImageConfig) -> list[str]:
+    """The files and folders that images are read from, with the label file that lies beside an idx file."""
+    labels = [config.labels] if config.labels else [label_path_of(path) for path in config.paths]
+    return [*config.paths, *filter(None, labels)]
 
 
 def _reopen(directory: Path) -> ImageSet:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from seqgen.config import FeatureConfig, FeatureSettings, ImageFormat
-from seqgen.data.images import ImageSet, build_images
+from seqgen.data.images import INDEX, ImageSet, build_images, image_sources
 from seqgen.nets.features import FeatureNetwork, stage_sizes
 from seqgen.tasks.card import Made, model_card, table
 from seqgen.tasks.features import model_files, new_network
@@ -21,12 +21,18 @@ class FeatureRecipe:
         warn (Callable[[str], None]): told about images that were passed over or changed.
     """
 
+    index = INDEX
+
     measured_on = "valid"
     _images: ImageSet
     _network: FeatureNetwork
 
     def __init__(self, settings: FeatureSettings, warn: Callable[[str], None]) -> None:
         self._settings, self._warn = settings, warn
+
+    def sources(self) -> list[str]:
+        """The images, and the file of their labels."""
+        return image_sources(self._settings.images)
 
     def prepare(self, folder: Path) -> None:
         """Decode the images, or reopen them."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from seqgen import modeldir
 from seqgen.config import GanNetworks, GanSettings, ImageFormat
-from seqgen.data.images import ImageSet, build_images
+from seqgen.data.images import INDEX, ImageSet, build_images, image_sources
 from seqgen.errors import DataError, UsageError
 from seqgen.seeds import derive
 from seqgen.tasks.card import Made, model_card, table
@@ -27,6 +27,8 @@ class GanRecipe:
         warn (Callable[[str], None]): told about images that were passed over.
     """
 
+    index = INDEX
+
     measured_on = MEASURED_ON
     _images: ImageSet
     _model: GanModel
@@ -34,6 +36,10 @@ class GanRecipe:
 
     def __init__(self, settings: GanSettings, warn: Callable[[str], None]) -> None:
         self._settings, self._warn = settings, warn
+
+    def sources(self) -> list[str]:
+        """The images, and the file of their labels."""
+        return image_sources(self._settings.images)
 
     def prepare(self, folder: Path) -> None:
         """Decode the images, or reopen them."""

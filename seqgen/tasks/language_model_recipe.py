@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from seqgen.config import LanguageModelSettings, RecurrentConfig, TransformerTextSettings
-from seqgen.data.corpus import Corpus, build_corpus
+from seqgen.data.corpus import INDEX, Corpus, build_corpus
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks.card import Made, model_card, table
 from seqgen.tasks.gradient_watch import GradientWatch
@@ -24,6 +24,8 @@ class LanguageModelRecipe:
         warn (Callable[[str], None]): told about text that was passed over, and gradients that vanish.
     """
 
+    index = INDEX
+
     measured_on = "valid"
     _corpus: Corpus
     _network: LanguageNetwork
@@ -32,6 +34,11 @@ class LanguageModelRecipe:
         self._settings, self._warn = settings, warn
         # What a step reads of each lane: as far as the gradient flows back, or all that a Transformer sees.
         self._chunk = settings.text.bptt if isinstance(settings, LanguageModelSettings) else settings.network.context
+
+    def sources(self) -> list[str]:
+        """The text, and that to validate on."""
+        text = self._settings.text
+        return [*text.paths, *([] if text.valid_fraction is not None else [text.valid])]
 
     def prepare(self, folder: Path) -> None:
         """Tokenise the text, or reopen it."""

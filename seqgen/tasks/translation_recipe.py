@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from seqgen.config import Seq2SeqConfig, TransformerPairsSettings, TranslationSettings
-from seqgen.data.parallel import ParallelCorpus, build_parallel
+from seqgen.data.parallel import INDEX, ParallelCorpus, build_parallel
 from seqgen.metrics.text import signatures
 from seqgen.tasks.card import Made, model_card, table
 from seqgen.tasks.networks import TranslationConfig, TranslationNetwork
@@ -23,12 +23,19 @@ class TranslationRecipe:
         warn (Callable[[str], None]): told about pairs that were passed over.
     """
 
+    index = INDEX
+
     measured_on = "valid"
     _corpus: ParallelCorpus
     _model: TranslationModel
 
     def __init__(self, settings: TranslationSettings | TransformerPairsSettings, warn: Callable[[str], None]) -> None:
         self._settings, self._warn = settings, warn
+
+    def sources(self) -> list[str]:
+        """The files of both sides, and those to validate on."""
+        text = self._settings.text
+        return [*text.paths, *text.valid]
 
     def prepare(self, folder: Path) -> None:
         """Tokenise the pairs, or reopen them."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from torch import Tensor
 
 from seqgen import modeldir
+from seqgen.data.sources import Source, from_json, require_unchanged
 from seqgen.errors import Interrupted, OutputError, UsageError
 from seqgen.train.checkpoint import RunLock
 
@@ -39,6 +40,7 @@ class Claim:
 
     def __init__(self, directory: Path, *, finished: bool) -> None:
         self.directory, self.finished = directory, finished
+        self.sources: list[Source] = []
         self._begun = False  # a run without a saved step, which goes if it fails
         self._settings: bytes | None = None
 
@@ -49,13 +51,42 @@ class Claim:
             settings (bytes): `training.json`.
             prepare (Callable[[Path], object]): makes the data in a new folder; if it raises, all is as before.
         """
-        directory, staged = self.directory, self.directory / f".tmp-new-{os.getpid()}"
+        with self._made(prepare) as made:
+            self._begun = True
+            _set_aside(self.directory)
+            modeldir.write_file(self.directory / modeldir.SETTINGS, settings)  # from here on --resume goes on
+            made.rename(self.directory / DATA)
+
+    def reopen(self, index: str, prepare: Callable[[Path], object], note: Callable[[str], None]) -> None:
+        """See to the data of a run that goes on: what is whole is kept, what is lost is made of the same or not at all.
+
+        Args:
+            index (str): the file that is there when the data is whole.
+            prepare (Callable[[Path], object]): makes the data in a new folder.
+            note (Callable[[str], None]): told which sources have changed, where that does not matter.
+
+        Raises:
+            DataError: the data is lost, and what it was made from has changed.
+        """
+        folder = self.directory / DATA
+        self.sources = from_json(modeldir.read_json(self.directory / modeldir.SETTINGS))
+        if (folder / index).is_file():
+            for source in self.sources:
+                if source.exists and source.changed:
+                    note(f"{source.path} has changed; the run goes on with what it read at its beginning")
+            return
+        require_unchanged(self.sources, folder)
+        with self._made(prepare) as made:
+            shutil.rmtree(folder, ignore_errors=True)
+            made.rename(folder)
+
+    @contextmanager
+    def _made(self, prepare: Callable[[Path], object]) -> Iterator[Path]:
+        """Data in a temporary folder, which goes if they do not become those of the run."""
+        staged = self.directory / f".tmp-new-{os.getpid()}"
         try:
             prepare(staged)
-            self._begun = True
-            _set_aside(directory)
-            modeldir.write_file(directory / modeldir.SETTINGS, settings)  # from here on --resume goes on
-            staged.rename(directory / DATA)
+            yield staged
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
             raise

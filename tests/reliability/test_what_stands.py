@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import signal
 import sys
@@ -15,7 +16,17 @@ from typing import Any
 import pytest
 import torch
 from test_kill import killed_at
-from tiny_runs import Run, SignalAt, checkpoint_paths, leftovers, quick_settings, records, sizes, write_text
+from tiny_runs import (
+    Run,
+    SignalAt,
+    assert_same_run,
+    checkpoint_paths,
+    leftovers,
+    quick_settings,
+    records,
+    sizes,
+    write_text,
+)
 
 from seqgen import cli, modeldir
 from seqgen.errors import DataError, Interrupted, NonFiniteError, OutputError, SeqgenError, UsageError
@@ -182,6 +193,60 @@ def check_kill(change: int, finished: Run, whole: Run, folder: Path, monkeypatch
     assert (run.directory / "model.safetensors").read_bytes() == (whole.directory / "model.safetensors").read_bytes()
     modeldir.verify(run.directory)
     return True
+
+
+# Sources that change under a run ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Three of six steps on a text of its own."""
+    text = write_text(tmp_path, words=300)
+    run = Run(quick_settings(text, steps=6, save_every=2, eval_every=3), tmp_path / "run")
+    with pytest.raises(Interrupted):
+        run.go(monkeypatch, listener=SignalAt(3))
+    run.said.clear()
+    return run
+
+
+def test_lost_data_is_made_again_from_the_same_text(begun: Run, finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(begun.directory / "data")
+    begun.go(monkeypatch, resume=True)
+    assert_same_run(begun.directory, finished.directory)
+
+
+def test_lost_data_is_not_made_from_another_text(begun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path(begun.settings.text.paths[0])
+    whole = text.read_text()
+    text.write_text(whole.replace("cat", "cow"))
+    shutil.rmtree(begun.directory / "data")
+    before = contents(begun.directory)
+    for _ in range(2):  # what was refused is not there the second time
+        with pytest.raises(
+            DataError, match=r"data of this run is gone .*text\.txt is not what it was made from"
+        ) as caught:
+            begun.go(monkeypatch, resume=True)
+        assert "--overwrite" in caught.value.hint
+        assert contents(begun.directory) == before
+    text.write_text(whole)
+    begun.go(monkeypatch, resume=True)
+    modeldir.verify(begun.directory)
+
+
+def test_an_edited_text_does_not_matter_while_the_data_is_whole(
+    begun: Run, finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path(begun.settings.text.paths[0])
+    text.write_text(text.read_text().replace("cat", "cow"))
+    begun.go(monkeypatch, resume=True)
+    assert f"{text} has changed; the run goes on with what it read at its beginning" in begun.said
+    assert_same_run(begun.directory, finished.directory)
+
+
+def test_a_text_that_is_as_it_was_is_not_spoken_of(begun: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.utime(begun.settings.text.paths[0], (1, 1))
+    begun.go(monkeypatch, resume=True)
+    assert "has changed" not in begun.text
 
 
 # A run that another is to replace -----------------------------------------------------------------------------
