@@ -16,6 +16,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -262,6 +263,16 @@ def typed(text: str, what: str) -> str:
         return os.fsencode(text).decode("utf-8").removeprefix("\N{BYTE ORDER MARK}")
     except UnicodeError:
         raise UsageError(f"{what} is not UTF-8") from None
+
+
+def refuse_file(text: str, command: str) -> None:
+    """Refuse the name of a file where a text is expected.
+
+    Raises:
+        UsageError: there is a file of this name.
+    """
+    if Path(text).is_file():
+        raise UsageError(f"{text} is a file, but a text is expected", hint=f"{command} < {shlex.quote(text)}")
 
 
 def read_prompt() -> str:

@@ -24,7 +24,7 @@ SAMPLING = SamplingConfig()
 def sample(
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     prompt: Annotated[
-        str | None, typer.Option("--prompt", "-p", help="What the text begins with; else standard input, if piped.")
+        str | None, typer.Option("--prompt", "-p", help="What the text begins with; else standard input (-).")
     ] = None,
     length: Annotated[int, typer.Option("--length", "-l", min=0, help="Tokens (characters) to write.")] = 500,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many texts.")] = 1,
@@ -59,7 +59,11 @@ def sample(
     if greedy and (temperature != SAMPLING.temperature or top_k or top_p != SAMPLING.top_p):
         raise UsageError("--greedy leaves nothing to --temperature, --top-k or --top-p")
     config = SamplingConfig(temperature=0.0 if greedy else temperature, top_k=top_k, top_p=top_p)
-    begin = output.typed(prompt, "the prompt") if prompt is not None else output.read_prompt()
+    if prompt not in (None, "-"):
+        output.refuse_file(prompt, "seqgen sample")
+        begin = output.typed(prompt, "the prompt")
+    else:
+        begin = output.read_prompt()
     stop = output.typed(stop, "the string to stop at")
 
     from seqgen.data.unseen import Unseen

@@ -34,7 +34,8 @@ def score(
     r"""Score given translations: log P(target | source) in nats, end symbol included, one line for each pair.
 
     Columns are separated by tabs: log-probability, tokens, and with --tokens each token as piece=log-probability. With
-    --json each line is one object: source, target, log_prob, tokens, log_probs.
+    --json each line is one object: source, target, log_prob, tokens, log_probs, unknown (characters of both that the
+    model has never seen).
 
     ```sh
     seqgen score test.de test.en
@@ -44,6 +45,7 @@ def score(
     """
     from seqgen.data.pair_files import read_pairs
     from seqgen.data.tables import Keys
+    from seqgen.data.unseen import Unseen
     from seqgen.tasks.translation import TranslationModel, force_decode
     from seqgen.train import runtime
 
@@ -57,7 +59,9 @@ def score(
     if live:
         terminal.note("source TAB target, one pair a line; Ctrl-D ends")
     pairs = read_pairs(tuple(paths or ["-"]), Keys(source_key, target_key))
+    unseen = Unseen()
     for scored in force_decode(loaded, pairs, 1 if live else batch_size):
+        unseen.add(scored.unseen)
         if as_json:
             output.write_json(
                 {
@@ -66,6 +70,7 @@ def score(
                     "log_prob": round(sum(scored.log_probs), 6),
                     "tokens": list(scored.tokens),
                     "log_probs": [round(log_prob, 6) for log_prob in scored.log_probs],
+                    "unknown": list(dict.fromkeys(scored.unseen)),
                 }
             )
         else:
@@ -75,3 +80,5 @@ def score(
                 columns.append(" ".join(f"{token}={log_prob:.4f}" for token, log_prob in cells))
             output.write("\t".join(columns) + "\n")
         output.flush()
+    if unseen.count:
+        terminal.warn(str(unseen))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgen.cli import options, output, pictures
+from seqgen.cli import options, output, pictures, translated
 from seqgen.cli.output import Terminal
 from seqgen.config import SamplingConfig, SearchConfig
 from seqgen.errors import UsageError
 
 if TYPE_CHECKING:
-    from seqgen.tasks.translating import Method, Output, Translation
+    from seqgen.tasks.translating import Method, Translation
     from seqgen.tasks.translation import TranslationModel
 
     Show = Callable[[Translation, int, int, TranslationModel], Iterator[str]]
@@ -27,7 +27,7 @@ METHOD, WANTED, SHOWN = "How to search", "Which output", "What to show"
 
 def translate(
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="SENTENCE", help="One sentence each; else lines of stdin.")
+        list[str] | None, typer.Argument(metavar="SENTENCE", help="One sentence each; else lines of stdin (-).")
     ] = None,
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     ensemble: Annotated[
@@ -77,7 +77,9 @@ def translate(
     no_repeat_ngram: Annotated[
         int, typer.Option(metavar="N", help="No N tokens in a row twice; 0: any.", rich_help_panel=WANTED)
     ] = SEARCH.no_repeat_ngram,
-    prefix: Annotated[str, typer.Option(help="What each output begins with.", rich_help_panel=WANTED)] = "",
+    prefix: Annotated[
+        str, typer.Option(help="What each output begins with; a space at its end ends a word.", rich_help_panel=WANTED)
+    ] = "",
     n_best: Annotated[
         int, typer.Option(metavar="N", help="The best N outputs, after the line's number.", rich_help_panel=SHOWN)
     ] = SEARCH.n_best,
@@ -118,7 +120,8 @@ def translate(
     """Translate: n lines in, n lines out, in order; an empty line stays empty.
 
     Columns are separated by tabs. With --json each line is one object: source, text, score and log_prob (nats), tokens
-    with log_probs, hypotheses with --n-best, alignment, and of --exhaustive: optimal, gap, nodes.
+    with log_probs, hypotheses with --n-best, alignment, unknown (characters of the source that the model has never
+    seen), and of --exhaustive: optimal, gap, nodes.
 
     ```sh
     seqgen translate --beam 5 < in.de > out.en
@@ -147,6 +150,7 @@ def translate(
     if as_json and (scores or alignments):
         raise UsageError("--scores and --alignments are columns; --json shows both anyway")
 
+    from seqgen.data.unseen import Unseen
     from seqgen.seeds import fresh
     from seqgen.tasks.translating import Translator
     from seqgen.tasks.translation import TranslationModel
@@ -161,6 +165,7 @@ def translate(
         seed = fresh()
         if method == "sample":
             terminal.note(f"seed {seed}")
+    texts = [] if texts in (None, ["-"]) else texts
     live = not texts and output.stdin_is_a_person()
     translator = Translator(
         models,
@@ -181,20 +186,40 @@ def translate(
         raise UsageError(f"there is no attention to show: {why}")
     if live:
         terminal.note("one sentence a line; Ctrl-D ends")
-    lines = [output.typed(text, "the sentence") for text in texts] if texts else output.read_lines()
+    lines = _lines(texts)
     if not threads:
         lines = _noticing_many(lines, lambda: terminal.detail(f"{runtime.set_threads(0, place)} threads"))
-    show = _json if as_json else _columns(scores=scores, alignments=alignments)
+    unseen = Unseen()
+    unseen.add(models[0].target_tokenizer.unseen(translator.prefix))
+    show = translated.as_json if as_json else translated.columns(scores=scores, alignments=alignments)
     for number, translation in enumerate(translator.stream(lines), 1):
         if translation.cut:
             terminal.warn(f"line {number} is too long: only its beginning was translated")
         if show_beams and translation.outputs:
-            _draw_tree(translation, models[0])
+            translated.draw_tree(translation, models[0])
         if number == 1 and (beam_svg or attention_png):
-            _draw_pictures(translation, models[0], beam_svg, attention_png)
+            translated.draw_pictures(translation, models[0], beam_svg, attention_png)
+        unseen.add(translation.unseen)
         for row in show(translation, number, n_best, models[0]):
             output.write(row + "\n")
         output.flush()
+    if unseen.count:
+        terminal.warn(str(unseen))
+
+
+def _lines(texts: list[str]) -> Iterable[str]:
+    """The sentences that were typed, or the lines of standard input.
+
+    Raises:
+        UsageError: a name was typed for a sentence.
+    """
+    if not texts:
+        return output.read_lines()
+    for text in texts:
+        if text == "-":
+            raise UsageError("- stands for standard input: it goes with no sentence beside it")
+        output.refuse_file(text, "seqgen translate")
+    return [output.typed(text, "the sentence") for text in texts]
 
 
 def _noticing_many(lines: Iterable[str], notice: Callable[[], None]) -> Iterator[str]:
@@ -236,82 +261,3 @@ def _check(method: Method, search: SearchConfig, sampling: SamplingConfig, seed:
         raise UsageError("--max-hypotheses belongs to --beam")
     if search.n_best > search.beam_size and method == "beam":
         raise UsageError(f"a beam of {search.beam_size} has no {search.n_best} best", hint="use a larger --beam")
-
-
-def _columns(*, scores: bool, alignments: bool) -> Show:
-    def show(translation: Translation, number: int, n_best: int, model: TranslationModel) -> Iterator[str]:
-        for result in translation.outputs:
-            columns = [str(number)] if n_best > 1 else []
-            columns.append(result.text)
-            if scores:
-                columns.append(f"{result.hypothesis.score:.4f}")
-            if alignments:
-                columns.append(" ".join(f"{s}-{t}" for s, t in _alignment(translation, result, model)))
-            yield "\t".join(columns)
-        if not translation.outputs:
-            yield "\t".join(([str(number)] if n_best > 1 else []) + [""] * (1 + scores + alignments))
-
-    return show
-
-
-def _json(translation: Translation, number: int, n_best: int, model: TranslationModel) -> Iterator[str]:
-    """One line; numbers are rounded to what fp32 holds."""
-    import json
-
-    value: dict[str, Any] = {"source": translation.source, "source_tokens": list(translation.source_tokens)}
-    results = [_described(translation, result, model) for result in translation.outputs]
-    value |= results[0] if results else {"text": "", "score": 0.0, "log_prob": 0.0, "tokens": [], "log_probs": []}
-    if n_best > 1:
-        value["hypotheses"] = results
-    if (proof := translation.proof) is not None:
-        value |= {"optimal": proof.optimal, "gap": round(proof.gap, 6), "nodes": proof.nodes}
-    yield json.dumps(value, ensure_ascii=False)
-
-
-def _described(translation: Translation, result: Output, model: TranslationModel) -> dict[str, Any]:
-    hypothesis = result.hypothesis
-    value = {
-        "text": result.text,
-        "score": round(hypothesis.score, 6),
-        "log_prob": round(hypothesis.log_prob, 6),
-        "tokens": list(result.tokens),
-        "log_probs": [round(log_prob, 6) for log_prob in hypothesis.log_probs],
-    }
-    if hypothesis.attention is not None:
-        value["alignment"] = _alignment(translation, result, model)
-    return value
-
-
-def _alignment(translation: Translation, result: Output, model: TranslationModel) -> list[tuple[int, int]]:
-    """For each target token the source token that it looked at most, both counted from 0 and without end symbols."""
-    assert result.hypothesis.attention is not None
-    words = len(translation.source_tokens) - 1
-    looked = result.hypothesis.attention[:-1, :words].argmax(dim=1).tolist()
-    backwards = model.reverse_source
-    return [(words - 1 - s if backwards else s, t) for t, s in enumerate(looked)]
-
-
-def _draw_tree(translation: Translation, model: TranslationModel) -> None:
-    from seqgen.figures.beam_tree import beam_tree
-
-    best = translation.outputs[0].hypothesis
-    piece = model.target_tokenizer.piece
-    output.console().print(beam_tree(translation.tree, piece, best=best, title=translation.source))
-
-
-def _draw_pictures(
-    translation: Translation, model: TranslationModel, beam_svg: Path | None, attention_png: Path | None
-) -> None:
-    from seqgen.figures import attention_png as matrix
-    from seqgen.figures import beam_svg as tree
-
-    if not translation.outputs:
-        raise UsageError("the first line is empty: there is nothing to draw")
-    best = translation.outputs[0]
-    if beam_svg:
-        piece, ids, score = model.target_tokenizer.piece, best.hypothesis.token_ids, best.hypothesis.score
-        svg = tree.beam_svg(translation.tree, piece, winner=ids, source=translation.source, score=score)
-        output.write_file(beam_svg, svg.encode())
-    if attention_png and best.hypothesis.attention is not None:
-        weights = best.hypothesis.attention.tolist()
-        output.write_file(attention_png, matrix.attention_png(weights, translation.source_tokens, best.tokens))

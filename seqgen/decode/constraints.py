@@ -23,8 +23,8 @@ class Constraints:
     """The rules of one search. Where two of them meet, the one named first holds.
 
     The prefix is as given. At the greatest length only the end symbol is allowed. A banned token is not produced.
-    Before `min_length` there is no end symbol, unless nothing else is allowed. No `no_repeat_ngram` tokens occur twice
-    in the same order.
+    No `no_repeat_ngram` tokens occur twice in the same order. Right after a prefix comes a token of `after_prefix`, and
+    before `min_length` there is no end symbol; in both cases it comes all the same when nothing else is allowed.
 
     Args:
         problem (Problem[State]): its prefixes, greatest lengths and banned tokens.
@@ -40,6 +40,9 @@ class Constraints:
         self._forced = torch.full((len(problem), longest + 1), _FREE)
         for sentence, prefix in enumerate(problem.prefixes):
             self._forced[sentence, : len(prefix)] = torch.tensor(prefix, dtype=torch.long)
+        self._after_prefix = problem.after_prefix
+        # No row is ever -1 tokens long: nothing comes after a prefix that is none.
+        self._prefix_lengths = torch.tensor([len(prefix) or -1 for prefix in problem.prefixes] or [-1] * len(problem))
 
     @property
     def read_history(self) -> bool:
@@ -65,8 +68,7 @@ class Constraints:
             log_probs.index_fill_(1, self._banned, -math.inf)
         if self._ngram:
             self._forbid_repeats(log_probs, history)
-        if self._min_length:
-            self._delay_end(log_probs, lengths)
+        self._delay_end(log_probs, sentences, lengths)
         if len(narrow):
             log_probs[rows] = -math.inf
             log_probs[rows, tokens] = wanted
@@ -77,13 +79,20 @@ class Constraints:
         only = self._forced[sentences, lengths.clamp(max=beyond)]
         return only.masked_fill_(lengths + 1 >= self._limits[sentences], self._eos_id)
 
-    def _delay_end(self, log_probs: Tensor, lengths: Tensor) -> None:
-        early = (lengths < self._min_length).nonzero()[:, 0].to(log_probs.device)
-        if len(early):
-            end = log_probs[early, self._eos_id]
-            log_probs[early, self._eos_id] = -math.inf
-            stuck = log_probs.amax(dim=-1)[early] == -math.inf
-            log_probs[early[stuck], self._eos_id] = end[stuck]
+    def _delay_end(self, log_probs: Tensor, sentences: Tensor, lengths: Tensor) -> None:
+        after = lengths == self._prefix_lengths[sentences]
+        if self._after_prefix is None:
+            after = torch.zeros_like(after)
+        rows = (after | (lengths < self._min_length)).nonzero()[:, 0].to(log_probs.device)
+        if not len(rows):
+            return
+        end = log_probs[rows, self._eos_id]
+        log_probs[rows, self._eos_id] = -math.inf
+        if self._after_prefix is not None:
+            opening = after.nonzero()[:, 0].to(log_probs.device)
+            log_probs[opening] = log_probs[opening].masked_fill(~self._after_prefix, -math.inf)
+        stuck = log_probs.amax(dim=-1)[rows] == -math.inf
+        log_probs[rows[stuck], self._eos_id] = end[stuck]
 
     def _forbid_repeats(self, log_probs: Tensor, history: Sequence[Sequence[int]]) -> None:
         rows_and_tokens = [(row, t) for row, tokens in enumerate(history) for t in repeating(tokens, self._ngram)]

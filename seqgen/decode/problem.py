@@ -26,6 +26,8 @@ class Problem(Generic[State]):
         eos_id (int): the end symbol.
         max_lengths (Sequence[int]): the most tokens that the output of each sentence may have.
         prefixes (Sequence[tuple[int, ...]]): what each output begins with; empty if that is free for all.
+        after_prefix (Tensor | None): true for the tokens of which one comes right after a prefix, `(vocab,)`, on the
+            network's device; None if any may.
         banned (Sequence[int]): tokens that no output has, unless its prefix does; the end symbol is never one.
         source_lengths (Sequence[int]): how many source tokens each sentence has; empty if all have as many as the
             attention is wide.
@@ -37,6 +39,7 @@ class Problem(Generic[State]):
     eos_id: int
     max_lengths: Sequence[int]
     prefixes: Sequence[tuple[int, ...]] = ()
+    after_prefix: Tensor | None = None
     banned: Sequence[int] = ()
     source_lengths: Sequence[int] = ()
 

@@ -59,6 +59,7 @@ class Translation:
         outputs (tuple[Output, ...]): best first; none for an empty line.
         proof (Certified | None): what an exhaustive search found out.
         tree (tuple[Branch, ...]): what a beam search considered, if that was asked for.
+        unseen (tuple[str, ...]): its characters that the model has never seen, as often as they stand there.
         cut (bool): whether the line was too long and only its beginning was translated.
     """
 
@@ -67,6 +68,7 @@ class Translation:
     outputs: tuple[Output, ...] = ()
     proof: Certified | None = None
     tree: tuple[Branch, ...] = ()
+    unseen: tuple[str, ...] = ()
     cut: bool = False
 
     @property
@@ -98,7 +100,7 @@ class Translator:
         search (SearchConfig): which output is wanted.
         sampling (SamplingConfig): how `sample` draws.
         seed (int): of `sample`; line i draws the same numbers whatever is translated beside it.
-        prefix (str): what every translation begins with.
+        prefix (str): what every translation begins with; white space at its end means that a word ends there.
         max_length (int): the most tokens of an output, the end symbol included; 0: twice the source's and ten more.
         batch_size (int): sentences that go through the network together, at most; fewer when the beam is very wide.
         batch_tokens (int): source tokens, padding included, that do; 0: no limit. One sentence always does.
@@ -134,6 +136,8 @@ class Translator:
             raise ModelError("no coverage can be penalised without attention to one source")
         width = self.search.beam_size if self.method in ("beam", "exhaustive") else 1
         self._most = max(1, min(self.batch_size, MOST_ROWS // width))
+        begins_word = [token.startswith(b" ") for token in self._first.target_tokenizer.token_bytes]
+        self._begins_word = torch.tensor(begins_word, device=self._first.network.device)
         self._steps = [model.network.step(self.dtype) for model in self.models]
 
     @property
@@ -207,6 +211,7 @@ class Translator:
                 tuple(map(self._output, found[i])),
                 proofs[i] if proofs else None,
                 tuple(trees[i]) if trees else (),
+                tuple(self._first.source_tokenizer.unseen(sentence.line)),
                 sentence.length > MAX_SOURCE_TOKENS,
             )
             for i, sentence in enumerate(batch)
@@ -222,6 +227,7 @@ class Translator:
         alone = len(self._steps) == 1
         step: Step[Any] = self._steps[0] if alone else EnsembleStep(self._steps, aligned=self.aligned)
         forced = tuple(target.encode(self.prefix).tolist())
+        word_ends = bool(forced) and self.prefix[-1].isspace()
         return Problem(
             step=step,
             state=states[0] if alone else tuple(states),
@@ -229,6 +235,7 @@ class Translator:
             eos_id=target.eos_id,
             max_lengths=[self.max_length or 2 * n + 10 for n in lengths[0]],
             prefixes=[forced] * len(batch) if forced else (),
+            after_prefix=self._begins_word if word_ends else None,
             banned=(target.pad_id, target.unk_id, target.bos_id),
             source_lengths=lengths[0],
         )

@@ -115,6 +115,10 @@ class TranslationModel:
         """Whether the encoder reads the source backwards."""
         return isinstance(self.network.config, Seq2SeqConfig) and self.network.config.reverse_source
 
+    def unseen(self, source: str, target: str) -> list[str]:
+        """The characters of a pair that the model has never seen, in order, as often as they stand there."""
+        return self.source_tokenizer.unseen(source) + self.target_tokenizer.unseen(target)
+
     def source_tensors(self, sources: Sequence[TokenIds]) -> tuple[Tensor, Tensor]:
         """Token ids `(batch, source)` as the encoder reads them, end symbols included, and lengths `(batch,)`."""
         if self.reverse_source:
@@ -190,12 +194,14 @@ class Scored:
         target (str): the line.
         tokens (tuple[str, ...]): the target's pieces, the end symbol last.
         log_probs (tuple[float, ...]): of each, in nats, given the source and those before it.
+        unseen (tuple[str, ...]): characters of both lines that the model has never seen, as often as they stand there.
     """
 
     source: str
     target: str
     tokens: tuple[str, ...]
     log_probs: tuple[float, ...]
+    unseen: tuple[str, ...]
 
 
 def force_decode(model: TranslationModel, pairs: Iterable[tuple[str, str]], batch_size: int) -> Iterator[Scored]:
@@ -230,6 +236,12 @@ def _force_batch(model: TranslationModel, batch: list[tuple[str, str]]) -> list[
     log_probs = checked(model.network(*sources, given, where).log_softmax(dim=-1))
     chosen = torch.split(log_probs.gather(1, said[where][:, None])[:, 0], where.sum(dim=1).tolist())
     return [
-        Scored(*texts, tuple(map(target.piece, [*ids.tolist(), target.eos_id])), tuple(values.tolist()))
+        Scored(
+            source=texts[0],
+            target=texts[1],
+            tokens=tuple(map(target.piece, [*ids.tolist(), target.eos_id])),
+            log_probs=tuple(values.tolist()),
+            unseen=tuple(model.unseen(*texts)),
+        )
         for texts, ids, values in zip(batch, targets, chosen, strict=True)
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from running import Call, TinyModel, shell
 
-KEYS = ["source", "target", "log_prob", "tokens", "log_probs"]
+KEYS = ["source", "target", "log_prob", "tokens", "log_probs", "unknown"]
 
 
 @pytest.fixture
@@ -100,6 +100,13 @@ def test_columns_of_a_table_are_named(words: list[str], folder: Path, call: Call
     assert call(*words, "pairs.csv", "--source-key", "de", "--target-key", "en").out == wanted
     ended = call(*words, "pairs.csv")
     assert ended.error == "pairs.csv, line 1: 3 columns, not 2 ('id', 'en', 'de')"
+
+
+def test_characters_never_seen_are_told_once_and_counted(words: list[str], piped: Call) -> None:
+    lines = "eins 猫\tone\nzwei\ttwo 犬猫\n".encode()
+    ended = piped(lines, *words, "--json")
+    assert [json.loads(line)["unknown"] for line in ended.text.splitlines()] == [["猫"], ["犬", "猫"]]
+    assert ended.err == "warning: the model has never seen '猫', '犬', 3 times in all\n"
 
 
 def test_files_of_unequal_length_are_named(words: list[str], folder: Path, call: Call) -> None:

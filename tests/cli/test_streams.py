@@ -62,6 +62,17 @@ def test_a_prompt_comes_from_a_pipe_and_stands_before_the_text(tiny: TinyModel, 
     assert len(ended.text) in (len(PROMPT) + 21, len(PROMPT) + 22)
 
 
+def test_a_file_is_no_prompt_and_a_dash_is_standard_input(
+    tiny: TinyModel, folder: Path, call: Call, piped: Call
+) -> None:
+    words = ["sample", "-m", tiny.name, "--seed", "1", "--length", "5", "--prompt"]
+    Path("prompt.txt").write_text("ab")
+    ended = call(*words, "prompt.txt")
+    assert (ended.code, ended.error) == (2, "prompt.txt is a file, but a text is expected")
+    assert ended.hint == "seqgen sample < prompt.txt"
+    assert piped(b"ab", *words, "-").out == call(*words, "ab").out
+
+
 def test_quiet_says_nothing_but_errors(tiny: TinyModel, folder: Path, call: Call) -> None:
     shutil.copy(tiny.data, "data.txt")
     for words in (

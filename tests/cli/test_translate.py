@@ -13,7 +13,7 @@ from running import Call, TinyModel, command, environment, seqgen, shell
 
 from seqgen.train import runtime
 
-JSON_KEYS = ["source", "source_tokens", "text", "score", "log_prob", "tokens", "log_probs"]
+JSON_KEYS = ["source", "source_tokens", "unknown", "text", "score", "log_prob", "tokens", "log_probs"]
 
 
 def lines_of(tiny: TinyModel) -> list[str]:
@@ -215,6 +215,38 @@ def test_a_prefix_begins_each_output(model: list[str], piped: Call) -> None:
     assert first.startswith("seven eight")
     assert second == ""
     assert third.startswith("seven eight")
+
+
+@pytest.mark.parametrize("method", ["--greedy", "--beam 3", "--exhaustive --max-nodes 50", "--sample --seed 1"])
+@pytest.mark.parametrize("spaces", [" ", "   ", "\u00a0"])
+def test_a_space_behind_a_prefix_ends_its_word(method: str, spaces: str, model: list[str], piped: Call) -> None:
+    ended = piped(b"sieben\nnull eins\n", "translate", *model, *method.split(), "--prefix", f"se{spaces}", "--json")
+    for line in ended.text.splitlines():
+        words = json.loads(line)["text"].split(" ")
+        assert words[0] == "se"
+        assert len(words) > 1
+    assert len(piped(b"sieben\n", "translate", *model, "--prefix", "se").text.split()[0]) > len("se")
+    short = piped(b"sieben\n", "translate", *model, *method.split(), "--prefix", f"se{spaces}", "--max-length", "1")
+    assert short.text == "se\n"
+
+
+def test_characters_never_seen_are_told_once_and_counted(model: list[str], piped: Call, call: Call) -> None:
+    ended = piped("eins 猫\nzwei\n猫犬\n".encode(), "translate", *model, "--json")
+    assert [json.loads(line)["unknown"] for line in ended.text.splitlines()] == [["猫"], [], ["猫", "犬"]]
+    assert ended.err == "warning: the model has never seen '猫', '犬', 3 times in all\n"
+    assert piped(b"eins\n", "translate", *model, "--prefix", "猫").err == "warning: the model has never seen '猫'\n"
+    assert piped("猫\n".encode(), "translate", *model, "-q").err == ""
+
+
+def test_a_dash_is_standard_input_and_a_file_is_no_sentence(model: list[str], piped: Call, folder: Path) -> None:
+    plain = piped(b"eins\nzwei\n", "translate", *model)
+    assert piped(b"eins\nzwei\n", "translate", *model, "-").out == plain.out
+    Path("in put.de").write_text("eins\n")
+    ended = piped(b"", "translate", *model, "in put.de")
+    assert (ended.code, ended.out) == (2, b"")
+    assert ended.error == "in put.de is a file, but a text is expected"
+    assert ended.hint == "seqgen translate < 'in put.de'"
+    assert piped(b"", "translate", *model, "-", "eins").code == 2
 
 
 def test_a_seed_repeats_a_sample_and_one_that_was_drawn_is_told(model: list[str], piped: Call) -> None:

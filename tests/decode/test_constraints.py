@@ -77,6 +77,17 @@ def test_a_prefix_comes_before_all_other_rules() -> None:
     assert problem.limits.tolist() == [4, 3, 5]
 
 
+def test_right_after_a_prefix_come_some_tokens_only_and_the_end_when_none_of_them_can() -> None:
+    may = [True, False, True, False, True]
+    problem = toy_problem(
+        Toy(VOCAB), [0, 1, 2], [9, 9, 3], prefixes=[(1, 3), (), (1, 3)], after_prefix=may, banned=(4,)
+    )
+    found = left(problem, SearchConfig(), [(1, 3), (1, 3, 2), (), (1, 3), (1, 3)], [0, 0, 1, 1, 2])
+    assert found == [{2}, {0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2, 3}, {EOS}]
+    none = toy_problem(Toy(VOCAB), [0], [9], prefixes=[(1,)], after_prefix=[False] * VOCAB)
+    assert left(none, SearchConfig(min_length=4), [(1,), (1, 2)], [0, 0]) == [{EOS}, {1, 2, 3, 4}]
+
+
 def test_rows_may_have_different_lengths_and_any_order_of_sentences() -> None:
     problem = toy_problem(Toy(VOCAB), [0, 1], [2, 4], prefixes=[(), (3,)])
     found = left(problem, SearchConfig(), [(1,), (), (3, 1, 1), (), (3,)], [0, 1, 1, 0, 1])

@@ -78,6 +78,7 @@ def toy_problem(
     max_lengths: Sequence[int],
     *,
     prefixes: Sequence[tuple[int, ...]] = (),
+    after_prefix: Sequence[bool] = (),
     banned: Sequence[int] = (),
 ) -> Problem[Tensor]:
     """One sentence for each seed; their sources are 1, 2, ... tokens long, at most as many as the attention is wide."""
@@ -89,6 +90,7 @@ def toy_problem(
         eos_id=EOS,
         max_lengths=max_lengths,
         prefixes=prefixes,
+        after_prefix=torch.tensor(after_prefix) if after_prefix else None,
         banned=banned,
         source_lengths=sources,
     )
@@ -129,7 +131,10 @@ def allowed(
     if size := config.no_repeat_ngram:
         seen = {tokens[i : i + size] for i in range(len(tokens) - size + 1)}
         free = {token for token in free if (*tokens, token)[-size:] not in seen or len(tokens) + 1 < size}
-    return free | {EOS} if len(tokens) >= config.min_length or not free else free
+    after = problem.after_prefix is not None and len(tokens) == len(prefix) > 0
+    if after:
+        free = {token for token in free if problem.after_prefix[token]}  # type: ignore[index]
+    return free | {EOS} if (len(tokens) >= config.min_length and not after) or not free else free
 
 
 def extensions(
@@ -187,7 +192,8 @@ def problems(draw: st.DrawFn, longest: int = 4) -> Problem[Tensor]:
     words = st.integers(1, step.vocab_size - 1)
     prefixes = [tuple(draw(st.lists(words, max_size=2))) for _ in seeds] if draw(st.booleans()) else ()
     banned = draw(st.sampled_from([(), (1,), (step.vocab_size - 1,)]))
-    return toy_problem(step, seeds, lengths, prefixes=prefixes, banned=banned)
+    after = draw(st.one_of(st.just([]), st.lists(st.booleans(), min_size=step.vocab_size, max_size=step.vocab_size)))
+    return toy_problem(step, seeds, lengths, prefixes=prefixes, after_prefix=after, banned=banned)
 
 
 configs = st.builds(
