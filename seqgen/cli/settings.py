@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from seqgen.cli.options import refuse_idle
 from seqgen.config import Settings, TrainConfig, WatchConfig, as_typed, from_json, option, shown, to_json
-from seqgen.errors import ConfigError, UsageError
+from seqgen.errors import ConfigError, ModelError, UsageError
 
 S = TypeVar("S", bound=Settings)
 
@@ -112,13 +112,13 @@ def command_line(command: str, settings: Settings, defaults: Settings, paths: Se
 
 
 def _read(path: Path, command: str, kind: type[S]) -> S:
+    from seqgen import modeldir
+
     try:
-        data = json.loads(path.read_bytes().decode(errors="surrogateescape"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise ConfigError(f"{path} is not JSON") from None
-    if not isinstance(data, dict) or data.get("command") != command:
+        data = modeldir.read_json(path)
+    except ModelError as error:
+        raise ConfigError(error.message) from None
+    if data.get("command") != command:
         raise ConfigError(f"{path} does not hold the settings of seqgen {command}")
     return from_json(kind, data.get("settings"), where=str(path))
 

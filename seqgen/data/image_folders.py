@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import IO, NamedTuple
 
 from PIL import UnidentifiedImageError
@@ -31,9 +32,9 @@ MAX_NAME = 255
 UTF8_NAME = 0x800
 
 # What readers of damaged archives raise; RuntimeError is that of a zip that is encrypted, or compressed in a way that
-# nobody here knows.
+# nobody here knows, SyntaxError and TokenError are those of the header of an npy array, which is written in Python.
 DAMAGE = (
-    *(OSError, EOFError, ValueError, RuntimeError, struct.error),
+    *(OSError, EOFError, ValueError, RuntimeError, struct.error, SyntaxError, TokenError),
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import tarfile
 import zlib
@@ -30,7 +31,10 @@ def is_image_file(path: Path) -> bool:
         return True
     if begin.startswith(GZIP) and HOLDER.match(_unzipped(begin)):
         return True
-    return tarfile.is_tarfile(path)
+    try:
+        return tarfile.is_tarfile(path)
+    except (EOFError, ValueError, zlib.error, lzma.LZMAError):  # compressed, and not to its end
+        return False
 
 
 def _unzipped(begin: bytes) -> bytes:

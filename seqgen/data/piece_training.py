@@ -38,7 +38,7 @@ def train_model(texts: Iterable[str], vocab_size: int, *, sentences: bool, warn:
         warn (Callable[[str], None]): told about what the model will not tell apart.
 
     Raises:
-        DataError: there is no text.
+        DataError: there is no text, or sentencepiece finds nothing in it.
     """
     lines = list(_lines(texts, sentences=sentences))
     if not lines:
@@ -46,14 +46,18 @@ def train_model(texts: Iterable[str], vocab_size: int, *, sentences: bool, warn:
     if any(SPACE in line for line in lines):
         warn("U+2581 in the text is read as a space: sentencepiece writes spaces so")
     kind = SENTENCES if sentences else RUNNING_TEXT
-    try:
-        return _train(lines, max(vocab_size, _SMALLEST), kind)
-    except RuntimeError as error:
+    size, reason = max(vocab_size, _SMALLEST), ""
+    for _ in range(2):
+        try:
+            return _train(lines, size, kind)
+        except RuntimeError as error:
+            reason = str(error).rsplit("] ", 1)[-1].strip()
         # "Vocabulary size is smaller than required_chars. 100 vs 339. Increase ...": bytes, special tokens, characters
-        needed = re.search(r"required_chars\. \d+ vs (\d+)", str(error))
-        if needed is None:
-            raise
-    return _train(lines, int(needed[1]), kind)
+        if (needed := re.search(r"required_chars\. \d+ vs (\d+)", reason)) is None:
+            break
+        size = int(needed[1])
+    # Such as "INTERNAL: no pieces are loaded", of a text that is one character again and again.
+    raise DataError(f"sentencepiece finds no pieces in this text: {reason}", hint="--tokens char takes any text")
 
 
 def _train(lines: list[str], vocab_size: int, kind: dict[str, Any]) -> bytes:

@@ -60,7 +60,8 @@ class SentencePieceTokenizer:
         try:
             self._processor = SentencePieceProcessor()
             self._processor.LoadFromSerializedProto(model)
-        except (RuntimeError, ValueError):
+            self._bytes = [self._piece_bytes(i) for i in range(self._processor.get_piece_size())]
+        except (RuntimeError, ValueError):  # the latter also of a piece that is no UTF-8
             raise ModelError(f"{self.file_name} is not a sentencepiece model") from None
         self.unk_id: int = self._processor.unk_id()
         self.pad_id: int = self._processor.pad_id()
@@ -68,7 +69,6 @@ class SentencePieceTokenizer:
         self.eos_id: int = self._processor.eos_id()
         # The setting lies in a part of the file that needs protobuf to read; a letter shows it as well.
         self.begins_with_space: bool = self._processor.encode("a", out_type=str)[0].startswith(SPACE)
-        self._bytes = [self._piece_bytes(i) for i in range(self._processor.get_piece_size())]
         self._has_piece: dict[str, bool] = {}
         self._lengths = np.array([sum(byte & 0xC0 != 0x80 for byte in piece) for piece in self._bytes], dtype=np.int64)
         self.rule: Rule = next((rule for rule in _RULES if model.endswith(_mark(rule))), "none")
@@ -80,7 +80,7 @@ class SentencePieceTokenizer:
             return bytes([int(piece[3:5], 16)])
         if self._processor.is_control(i):
             return b""
-        if i == self.unk_id:
+        if i == self._processor.unk_id():
             return UNKNOWN.encode()
         return bytes(piece.replace(SPACE, " ").encode())
 

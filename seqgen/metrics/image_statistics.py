@@ -8,16 +8,26 @@ their number.
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
 from seqgen.errors import DataError
 from seqgen.metrics.images import Array
+from seqgen.names import on_one_line
 
 MAX_SIZE = 8192
+
+# What NumPy raises over a damaged file; SyntaxError and TokenError are those of an array's header, written in Python.
+DAMAGE = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError, SyntaxError, TokenError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,11 @@ def is_statistics(path: Path) -> bool:
         return False
 
 
+def _in_short(error: Exception) -> str:
+    """What went wrong in a few words: a damaged file decides what the message holds, and how much."""
+    return on_one_line(str(error))[:120] or type(error).__name__
+
+
 def read_statistics(path: Path) -> ImageStatistics:
     """Moments from a file of ours or of pytorch-fid.
 
@@ -67,8 +82,8 @@ def read_statistics(path: Path) -> ImageStatistics:
             mean, covariance = (np.asarray(file[key], dtype=np.float64) for key in ("mu", "sigma"))
             features = str(file["features"]) if "features" in file else ""
             images = int(file["images"]) if "images" in file else 0
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} holds no statistics that can be read ({error})") from None
+    except DAMAGE as error:
+        raise DataError(f"{path} holds no statistics that can be read ({_in_short(error)})") from None
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)) or not 1 <= len(mean) <= MAX_SIZE:
         raise DataError(f"{path}: mu has the shape {mean.shape} and sigma {covariance.shape}, not (n,) and (n, n)")
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
