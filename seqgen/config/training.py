@@ -17,6 +17,8 @@ Weights = Literal["fp32", "fp16"]
 
 # Steps back that a gradient is followed at least: a line through fewer points would mean little.
 LEAST_DISTANCE = 8
+# Runs of this length and more validate as usual.
+FULL_VALIDATION_MINUTES = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,11 @@ class TrainConfig(Config):
     def idle(self) -> Mapping[str, str]:
         """See `Config`."""
         return {} if self.weight_decay else {"decay_recurrent": "with --weight-decay 0"}
+
+    @property
+    def validation_share(self) -> float:
+        """The share of a usual validation that one in training takes: less where the whole run is short."""
+        return 1.0 if self.minutes is None else min(1.0, self.minutes / FULL_VALIDATION_MINUTES)
 
 
 @dataclass(frozen=True, kw_only=True)

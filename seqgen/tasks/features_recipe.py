@@ -11,6 +11,7 @@ from seqgen.nets.features import FeatureNetwork, stage_sizes
 from seqgen.tasks.card import Made, model_card, table
 from seqgen.tasks.features import model_files, new_network
 from seqgen.tasks.features_task import FeatureTask, Indices, evaluate, labels_of, split
+from seqgen.tasks.how_long import HowLong
 
 
 class FeatureRecipe:
@@ -61,6 +62,7 @@ class FeatureRecipe:
             batch_size=train.batch_size,
             seed=train.seed,
             share=share,
+            validation_share=train.validation_share,
         )
 
     def model_files(self) -> dict[str, bytes]:
@@ -79,7 +81,10 @@ class FeatureRecipe:
     def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:
         """Accuracy and loss on the images that are held out."""
         _, valid = self._split()
-        return evaluate(self._network.eval(), self._images, valid, stop=stop) if len(valid) else {}
+        if not len(valid):
+            return {}
+        network, advance = self._network.eval(), HowLong(note, len(valid))
+        return evaluate(network, self._images, valid, stop=stop, advance=advance)
 
     def summary(self, measures: Mapping[str, float]) -> str:
         """Accuracy and nats."""

@@ -17,11 +17,14 @@ from torch.nn import functional
 
 from seqgen.config import LabelledConfig
 from seqgen.data.images import ImageSet
+from seqgen.data.spread import spread
 from seqgen.errors import DataError
 from seqgen.nets.features import FeatureNetwork
 from seqgen.seeds import derive
 
 VALIDATION_IMAGES = 500
+# In training, so many images at most are validated on, and in short runs fewer.
+MOST_VALIDATED, LEAST_VALIDATED = 5000, 500
 
 Indices = NDArray[np.int64]
 
@@ -112,6 +115,7 @@ class FeatureTask:
         batch_size (int): images per step.
         seed (int): the run's.
         share (Callable[[int], slice]): which of so many images are computed here.
+        validation_share (float): of the usual number of images to validate on.
     """
 
     def __init__(
@@ -123,11 +127,13 @@ class FeatureTask:
         batch_size: int,
         seed: int,
         share: Callable[[int], slice] = slice,
+        validation_share: float = 1.0,
     ) -> None:
         self.players: Mapping[str, nn.Module] = {"model": network}
         self._network, self._images, self._config = network, images, config
         self._seed, self._share = seed, share
-        self._train, self._valid = split(len(images), config.valid, seed)
+        self._train, held_out = split(len(images), config.valid, seed)
+        self._valid = held_out[spread(len(held_out), max(LEAST_VALIDATED, round(MOST_VALIDATED * validation_share)))]
         self._batch_size = min(batch_size, len(self._train))
         self.steps_per_epoch = len(self._train) // self._batch_size
         self.criterion = "valid_loss" if len(self._valid) else None
@@ -167,7 +173,7 @@ class FeatureTask:
         return {"loss": losses["model"]}
 
     def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
-        """Loss and accuracy on the images that are held out; empty without any."""
+        """Loss and accuracy on an even share of the images that are held out; empty without any."""
         if not len(self._valid):
             return {}
         measures = evaluate(self._network, self._images, self._valid, stop=stop)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.data.corpus import TokenSpan
+from seqgen.data.spread import spread
 from seqgen.decode.step import no_probabilities
 from seqgen.errors import NonFiniteError
 from seqgen.nets.recurrent import RecurrentNetwork
@@ -52,6 +53,7 @@ def evaluate(
     span: TokenSpan,
     *,
     lanes: int = 1,
+    most: int | None = None,
     stop: Callable[[], bool] = lambda: False,
     advance: Callable[[int], None] = lambda tokens: None,
 ) -> dict[str, float] | None:
@@ -66,6 +68,8 @@ def evaluate(
         network (LanguageNetwork): in evaluation mode.
         span (TokenSpan): at least two tokens; the first is given, not predicted.
         lanes (int): in how many parallel parts a recurrent network reads the text.
+        most (int | None): about how many tokens to predict, evenly spread over the text: the beginning of each lane, or
+            some windows of a Transformer; None for all.
         stop (Callable[[], bool]): looked at now and then; true ends the pass.
         advance (Callable[[int], None]): told how many more tokens were predicted.
 
@@ -78,7 +82,9 @@ def evaluate(
     """
     lanes = max(1, min(lanes, len(span) // (2 * WARM_UP_TOKENS)))
     width = PASS_TOKENS if lanes == 1 else LANE_TOKENS
-    return _judged(_predictions(network, span, lanes, width, WINDOWS_AT_ONCE), span, stop, advance)
+    few = most is not None and most < len(span) - 1
+    predictions = _predictions(network, span, lanes, width, WINDOWS_AT_ONCE, most if few else None)
+    return _judged(predictions, span, stop, advance)
 
 
 def evaluate_dynamically(
@@ -155,18 +161,23 @@ def _judged(
     }
 
 
-def _predictions(network: LanguageNetwork, span: TokenSpan, lanes: int, width: int, windows: int) -> Predictions:
+def _predictions(
+    network: LanguageNetwork, span: TokenSpan, lanes: int, width: int, windows: int, most: int | None = None
+) -> Predictions:
     if isinstance(network, TransformerNetwork):
-        return _windowed(network, span, windows)
-    return _carried(network, span, lanes, width)
+        return _windowed(network, span, windows) if most is None else _some_windows(network, span, windows, most)
+    return _carried(network, span, lanes, width, most)
 
 
-def _carried(network: RecurrentNetwork | WindowNetwork, span: TokenSpan, lanes: int, width: int) -> Predictions:
-    """Read with carried state, in parallel lanes, so many tokens at once."""
+def _carried(
+    network: RecurrentNetwork | WindowNetwork, span: TokenSpan, lanes: int, width: int, most: int | None
+) -> Predictions:
+    """Read with carried state, in parallel lanes, so many tokens at once; of each lane only its share of `most`."""
     warm, length = WARM_UP_TOKENS if lanes > 1 else 0, (len(span) - 1) // lanes
     state = network.initial_state(lanes)
-    for begin in range(-warm, length, width):
-        size = min(width, length - begin)
+    end = length if most is None else min(length, max(1, most // lanes))
+    for begin in range(-warm, end, width):
+        size = min(width, end - begin)
         tokens = span.read_circular((lane * length + begin for lane in range(lanes)), size + 1)
         logits, state = network(torch.from_numpy(tokens[:, :-1]).to(network.device), state.detach())
         skip = max(0, -begin)
@@ -185,6 +196,16 @@ def _windowed(network: TransformerNetwork, span: TokenSpan, at_once: int) -> Pre
         yield _window(network, span, whole[first : first + at_once], context, seen)
     for begin in begins[len(whole) :]:
         yield _window(network, span, [begin], end - begin, seen)
+
+
+def _some_windows(network: TransformerNetwork, span: TokenSpan, at_once: int, most: int) -> Predictions:
+    """Some of these windows, evenly spread, all of one length and each asked for its latter half."""
+    context = min(network.context, len(span) - 1)
+    new = max(1, context // 2)
+    begins = np.arange(0, len(span) - context, new)
+    chosen = begins[spread(len(begins), max(1, most // new))].tolist()
+    for first in range(0, len(chosen), at_once):
+        yield _window(network, span, chosen[first : first + at_once], context, context - new)
 
 
 def _window(

@@ -10,6 +10,7 @@ from seqgen.data.corpus import INDEX, Corpus, build_corpus
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks.card import Made, model_card, table
 from seqgen.tasks.gradient_watch import GradientWatch
+from seqgen.tasks.how_long import HowLong
 from seqgen.tasks.language_model import model_files, new_network
 from seqgen.tasks.language_model_judging import evaluate, unknown_warning
 from seqgen.tasks.language_model_task import LanguageModelTask
@@ -62,6 +63,7 @@ class LanguageModelRecipe:
             seed=train.seed,
             share=share,
             watch=self._watch(),
+            validation_share=train.validation_share,
         )
 
     def _watch(self) -> GradientWatch | None:
@@ -91,8 +93,8 @@ class LanguageModelRecipe:
         valid = self._corpus.valid
         if valid is None:
             return {}
-        note("judging the best weights: one pass over the whole validation part")
-        measures = evaluate(self._network.eval(), valid, stop=stop)
+        note(f"judging the best weights: one pass over the whole validation part, {len(valid):,} tokens")
+        measures = evaluate(self._network.eval(), valid, stop=stop, advance=HowLong(note, len(valid)))
         if measures is None:
             return None
         unknown = valid.count(self._corpus.tokenizer.unk_id)

@@ -22,8 +22,8 @@ from seqgen.tasks.language_model_judging import evaluate
 from seqgen.tasks.networks import LanguageNetwork
 from seqgen.tasks.writing import Writer
 
-# In training, validation runs in parallel lanes.
-VALIDATION_LANES = 32
+# In training, validation runs in parallel lanes, over so many tokens at most, and in short runs over fewer.
+VALIDATION_LANES, MOST_VALIDATED, LEAST_VALIDATED = 32, 2**17, 2**12
 SAMPLE_TOKENS = 160
 
 
@@ -39,6 +39,7 @@ class LanguageModelTask:
         share (Callable[[int], slice]): which of so many lanes are computed here; all of them unless there are more
             processes.
         watch (GradientWatch | None): looks at the gradient through time.
+        validation_share (float): of the usual number of tokens to validate on.
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class LanguageModelTask:
         seed: int,
         share: Callable[[int], slice] = slice,
         watch: GradientWatch | None = None,
+        validation_share: float = 1.0,
     ) -> None:
         self.players: Mapping[str, nn.Module] = {"model": network}
         self._network, self._corpus, self._watch = network, corpus, watch
+        self._most = max(LEAST_VALIDATED, round(MOST_VALIDATED * validation_share))
         self._lanes = Lanes(corpus.train, batch_size, chunk, seed)
         self._rows = share(self._lanes.num_lanes)
         here = len(range(self._lanes.num_lanes)[self._rows])
@@ -99,10 +102,10 @@ class LanguageModelTask:
         return measures | self._watch.look(self._step + 1, self._inputs, self._targets, self._state)
 
     def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
-        """Validate in parallel lanes; an empty result without a validation part."""
+        """Validate in parallel lanes on an even share of the text; an empty result without a validation part."""
         if self._corpus.valid is None:
             return {}
-        measures = evaluate(self._network, self._corpus.valid, lanes=VALIDATION_LANES, stop=stop)
+        measures = evaluate(self._network, self._corpus.valid, lanes=VALIDATION_LANES, most=self._most, stop=stop)
         return (
             None if measures is None else {f"valid_{k}": measures[k] for k in ("loss", "bits_per_char", "perplexity")}
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -160,8 +161,16 @@ def _read_tokenizer(path: Path) -> SentencePieceTokenizer:
 
 
 @torch.inference_mode()
-def pair_loss(model: TranslationModel, pairs: Pairs, stop: Callable[[], bool]) -> dict[str, float] | None:
+def pair_loss(
+    model: TranslationModel, pairs: Pairs, stop: Callable[[], bool], chosen: NDArray[np.int64] | None = None
+) -> dict[str, float] | None:
     """How well a network predicts each token of true targets, end symbols included.
+
+    Args:
+        model (TranslationModel): its network in evaluation mode.
+        pairs (Pairs): sources and targets.
+        stop (Callable[[], bool]): looked at between batches; true ends the pass.
+        chosen (NDArray[np.int64] | None): which pairs; None for all.
 
     Returns:
         dict[str, float] | None: `loss` in nats per token and `perplexity`; None when stopped.
@@ -170,7 +179,8 @@ def pair_loss(model: TranslationModel, pairs: Pairs, stop: Callable[[], bool]) -
         NonFiniteError: the network overflows.
     """
     nats, positions = 0.0, 0
-    order = np.argsort(pairs.target_lengths, kind="stable")
+    chosen = np.arange(len(pairs)) if chosen is None else chosen
+    order = chosen[np.argsort(pairs.target_lengths[chosen], kind="stable")]
     for first in range(0, len(order), VALIDATION_PAIRS):
         if stop():
             return None

@@ -9,6 +9,7 @@ from seqgen.config import Seq2SeqConfig, TransformerPairsSettings, TranslationSe
 from seqgen.data.parallel import INDEX, ParallelCorpus, build_parallel
 from seqgen.metrics.text import signatures
 from seqgen.tasks.card import Made, model_card, table
+from seqgen.tasks.how_long import HowLong
 from seqgen.tasks.networks import TranslationConfig, TranslationNetwork
 from seqgen.tasks.translating import Translator
 from seqgen.tasks.translation import TranslationModel
@@ -57,6 +58,7 @@ class TranslationRecipe:
             batch_size=settings.train.batch_size,
             seed=settings.train.seed,
             share=share,
+            validation_share=settings.train.validation_share,
         )
 
     def model_files(self) -> dict[str, bytes]:
@@ -81,9 +83,11 @@ class TranslationRecipe:
         """Loss, and BLEU and chrF of beam search, over the whole validation part."""
         if self._corpus.valid is None:
             return {}
-        note("judging the best weights: beam search over the validation part")
+        count = len(self._corpus.valid)
+        note(f"judging the best weights: beam search over the whole validation part, {count:,} pairs")
         self._model.network.eval()
-        return judge(self._model, self._corpus, Translator([self._model], "beam"), stop)
+        translator = Translator([self._model], "beam")
+        return judge(self._model, self._corpus, translator, stop, advance=HowLong(note, count))
 
     def summary(self, measures: Mapping[str, float]) -> str:
         """BLEU and loss."""

@@ -19,6 +19,7 @@ from torch.nn import functional
 from seqgen.config import ParallelConfig
 from seqgen.data.buckets import Batches
 from seqgen.data.parallel import ParallelCorpus
+from seqgen.data.spread import spread
 from seqgen.data.subwords import SubwordSampler
 from seqgen.data.tokens import TokenIds
 from seqgen.metrics.text import signatures, text_scores
@@ -27,25 +28,48 @@ from seqgen.seeds import derive
 from seqgen.tasks.translating import Translator
 from seqgen.tasks.translation import VALIDATION_PAIRS, TranslationModel, force_decode, pair_loss
 
+# In training, so many pairs at most are validated on, and in short runs fewer.
+MOST_VALIDATED, LEAST_VALIDATED = 1024, 64
+
 
 def judge(
-    model: TranslationModel, corpus: ParallelCorpus, translator: Translator, stop: Callable[[], bool]
+    model: TranslationModel,
+    corpus: ParallelCorpus,
+    translator: Translator,
+    stop: Callable[[], bool],
+    *,
+    most: int | None = None,
+    advance: Callable[[int], None] = lambda sentences: None,
 ) -> dict[str, float] | None:
     """Loss and perplexity per target token, and BLEU and chrF of what a translator makes of the validation part.
+
+    Args:
+        model (TranslationModel): whose loss is measured.
+        corpus (ParallelCorpus): with a validation part.
+        translator (Translator): whose translations are scored.
+        stop (Callable[[], bool]): looked at now and then; true ends it.
+        most (int | None): how many pairs at most, evenly spread; None for all.
+        advance (Callable[[int], None]): told how many more sentences were translated.
 
     Returns:
         dict[str, float] | None: `loss`, `perplexity`, `bleu`, `chrf`; None when stopped.
     """
     assert corpus.valid is not None
-    measures = pair_loss(model, corpus.valid, stop)
+    count = len(corpus.valid)
+    chosen = spread(count, count if most is None else most)
+    measures = pair_loss(model, corpus.valid, stop, chosen)
     if measures is None:
         return None
+    sources, targets = (
+        [lines[i] for i in chosen] for lines in (corpus.valid_source_lines(), corpus.valid_target_lines())
+    )
     outputs = []
-    for translation in translator.stream(corpus.valid_source_lines()):
+    for translation in translator.stream(sources):
         if stop():
             return None
         outputs.append(translation.text)
-    scores = text_scores(outputs, corpus.valid_target_lines())
+        advance(1)
+    scores = text_scores(outputs, targets)
     return measures | {"bleu": scores.bleu, "chrf": scores.chrf}
 
 
@@ -98,6 +122,7 @@ class TranslationTask:
         batch_size (int): pairs per step, on average.
         seed (int): the run's.
         share (Callable[[int], slice]): which of so many pairs are computed here.
+        validation_share (float): of the usual number of pairs to validate on.
     """
 
     def __init__(
@@ -109,10 +134,12 @@ class TranslationTask:
         batch_size: int,
         seed: int,
         share: Callable[[int], slice] = slice,
+        validation_share: float = 1.0,
     ) -> None:
         self.players: Mapping[str, nn.Module] = {"model": model.network}
         self._model, self._corpus, self._config, self._share = model, corpus, config, share
         self._seed = seed
+        self._most = max(LEAST_VALIDATED, round(MOST_VALIDATED * validation_share))
         train = corpus.train
         self._batches = Batches(train.source_lengths, train.target_lengths, batch_size, config.order, seed)
         self._samplers = [
@@ -188,7 +215,7 @@ class TranslationTask:
         """Validation loss, and BLEU and chrF of greedy translations; empty without a validation part."""
         if self._corpus.valid is None:
             return {}
-        measures = judge(self._model, self._corpus, Translator([self._model], "greedy"), stop)
+        measures = judge(self._model, self._corpus, Translator([self._model], "greedy"), stop, most=self._most)
         return None if measures is None else {f"valid_{name}": value for name, value in measures.items()}
 
     def sample(self, seed: int) -> str | None:

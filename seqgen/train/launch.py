@@ -99,7 +99,7 @@ def _wait(children: list[subprocess.Popen[bytes]], heard: list[int]) -> None:
         for number in heard[handed_on:]:
             handed_on += 1
             for child in children:
-                child.send_signal(number if handed_on <= PATIENT_SIGNALS else signal.SIGKILL)
+                child.send_signal(number if handed_on <= PATIENT_SIGNALS or number == signal.SIGHUP else signal.SIGKILL)
         if deadline is None and any(child.returncode for child in children):
             deadline = time.monotonic() + GRACE_SECONDS
         if deadline is not None and time.monotonic() > deadline:
@@ -120,7 +120,8 @@ def _listening() -> Iterator[list[int]]:
     def hear(number: int, _: FrameType | None) -> None:
         heard.append(number)
 
-    before = {number: signal.signal(number, hear) for number in FORWARDED}
+    heeded = [number for number in FORWARDED if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, hear) for number in heeded}  # nohup's wish is respected
     try:
         yield heard
     finally:

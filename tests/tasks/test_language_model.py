@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -111,6 +111,44 @@ def test_a_short_text_is_judged_in_one_lane(tmp_path: Path) -> None:
     assert measures is not None
     assert measures["tokens"] == 399
     assert measures["loss"] == pytest.approx(one_pass(network, span), abs=NEAR)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "window"])
+def test_a_bounded_judgement_reads_the_beginning_of_each_lane(tmp_path: Path, cell: Cell) -> None:
+    """Against a pass of each lane by itself, from a zero state 128 tokens before it."""
+    network, span = network_of(cell), random_span(tmp_path, 4 * 1000 + 1)
+    measures = evaluate(network, span, lanes=4, most=600)
+    nats = 0.0
+    for lane in range(4):
+        tokens = torch.from_numpy(span.read_circular([1000 * lane - 128], 128 + 150 + 1))
+        logits, _ = network(tokens[:, :-1], network.initial_state(1))
+        nats += functional.cross_entropy(logits[0, 128:], tokens[0, 129:], reduction="sum").item()
+    assert measures is not None
+    assert measures["tokens"] == 600
+    assert measures["loss"] == pytest.approx(nats / 600, rel=1e-5)
+
+
+@every_cell
+def test_a_bound_that_the_text_does_not_reach_changes_nothing(tmp_path: Path, cell: Cell) -> None:
+    network, span = network_of(cell), random_span(tmp_path, 1200)
+    assert evaluate(network, span, lanes=4, most=1199) == evaluate(network, span, lanes=4)
+
+
+@pytest.mark.parametrize(("share", "most"), [(1.0, 2**17), (0.1, 13_107), (0.0, 4096)])
+def test_validation_in_training_is_bounded_and_repeatable(
+    share: float, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def counted(*given: Any, **how: Any) -> dict[str, float] | None:
+        asked.append(how["most"])
+        return evaluate(*given, **how)
+
+    monkeypatch.setattr("seqgen.tasks.language_model_task.evaluate", counted)
+    corpus = corpus_of(tmp_path, valid="0.5")
+    task = LanguageModelTask(network_of("rnn"), corpus, 16, batch_size=4, seed=0, validation_share=share)
+    assert task.evaluate(lambda: False) == task.evaluate(lambda: False)
+    assert asked == [most, most]
 
 
 @every_cell
@@ -370,6 +408,20 @@ def test_a_transformer_predicts_each_token_once_from_half_a_context_or_more(
     assert measures is not None
     assert measures["tokens"] == length - 1
     assert measures["loss"] == pytest.approx(nats / (length - 1), abs=NEAR)
+
+
+def test_a_bounded_judgement_of_a_transformer_takes_windows_evenly_spread(tmp_path: Path) -> None:
+    network, span = transformer_of(8), random_span(tmp_path, 401)
+    measures = evaluate(network, span, most=40)
+    # Windows of 8 begin at 0, 4, ..., 392, and are asked for their latter 4: 10 of these 99 are taken.
+    nats = 0.0
+    for begin in (4 * (i * 99 // 10) for i in range(10)):
+        tokens = torch.from_numpy(span.read(begin, begin + 9))
+        logits, _ = network(tokens[None, :-1], network.initial_state(1))
+        nats += functional.cross_entropy(logits[0, 4:], tokens[5:], reduction="sum").item()
+    assert measures is not None
+    assert measures["tokens"] == 40
+    assert measures["loss"] == pytest.approx(nats / 40, rel=1e-5)
 
 
 def test_a_transformer_trains_on_chunks_and_carries_nothing(tmp_path: Path) -> None:

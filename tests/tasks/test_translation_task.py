@@ -260,6 +260,22 @@ def test_evaluate_is_loss_and_the_scores_of_greedy_translations(parts: Parts) ->
     assert (measures["valid_bleu"], measures["valid_chrf"]) == (scores.bleu, scores.chrf)
 
 
+def test_a_bounded_judgement_takes_pairs_evenly_spread(parts: Parts) -> None:
+    corpus, model = parts
+    assert corpus.valid is not None
+    assert len(corpus.valid) == 20
+    seen: list[int] = []
+    measures = judge(model, corpus, Translator([model], "greedy"), lambda: False, most=6, advance=seen.append)
+    sides = corpus.valid_source_lines(), corpus.valid_target_lines()
+    sources, targets = ([lines[i] for i in (0, 3, 6, 10, 13, 16)] for lines in sides)
+    scores = text_scores([t.text for t in Translator([model], "greedy").stream(sources)], targets)
+    log_probs = [x for s in force_decode(model, zip(sources, targets, strict=True), 4) for x in s.log_probs]
+    assert measures is not None
+    assert (measures["bleu"], measures["chrf"]) == (scores.bleu, scores.chrf)
+    assert measures["loss"] == pytest.approx(-sum(log_probs) / len(log_probs), rel=1e-5)
+    assert seen == [1] * 6
+
+
 @pytest.mark.parametrize("look", [1, 2, 10])
 def test_judging_stops_at_any_look(parts: Parts, look: int) -> None:
     looks = iter(range(1, 1000))

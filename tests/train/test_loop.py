@@ -393,6 +393,43 @@ def test_a_longer_budget_or_another_warm_up_plans_the_warm_up_anew(tmp_path: Pat
     assert rates[10:15] == pytest.approx([0.3 * 11 / 15, 0.3 * 12 / 15, 0.3 * 13 / 15, 0.3 * 14 / 15, 0.3])
 
 
+class Timed(Regression):
+    """By its own clock a step takes a tenth of a second, and an evaluation as long as it is told."""
+
+    def __init__(self, evaluation: float, clock: list[float]) -> None:
+        super().__init__()
+        self.evaluation, self.clock = evaluation, clock
+
+    def prepare(self, step: int) -> int:
+        self.clock[0] += 0.1
+        return super().prepare(step)
+
+    def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
+        self.clock[0] += self.evaluation
+        return super().evaluate(stop)
+
+
+@pytest.mark.parametrize("evaluation", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("save", [0.0, 0.2])
+def test_a_time_budget_counts_evaluations_and_saves_and_is_kept(
+    evaluation: float, save: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("seqgen.train.loop.time.perf_counter", lambda: clock[0])
+    real = CheckpointStore.save
+
+    def slow(*given: Any, **how: Any) -> None:
+        clock[0] += save
+        real(*given, **how)
+
+    monkeypatch.setattr(CheckpointStore, "save", slow)
+    config = toy_config(steps=None, minutes=0.2, eval_every=1000, save_every=25)
+    progress = train(Timed(evaluation, clock), tmp_path, config)
+    assert progress.seconds == pytest.approx(clock[0], abs=2 * save + 1e-6)  # but for what is saved last
+    assert 10.0 < clock[0] <= 12.6
+    assert [line["step"] for line in lines(tmp_path) if "valid_loss" in line] == [0, progress.step]
+
+
 def test_listeners_hear_of_everything(tmp_path: Path) -> None:
     notes = Notes()
     train(Regression(), tmp_path, toy_config(steps=6), notes=notes)
