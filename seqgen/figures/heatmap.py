@@ -54,7 +54,10 @@ class Heatmap:
         self.width, self.height = round(len(columns) * cell), round(len(rows) * cell)
         self.left = max((word.width for word in self._down), default=0) + GAP
         self.above = max((word.height for word in self._across), default=0) + GAP
-        ends = (round(i * self._every * cell) + word.width for i, word in enumerate(self._across))
+        # The middle of a word's beginning stands above the middle of its column.
+        slant = self._lettering.line_height / 2 * math.sin(math.radians(_SLANT))
+        self._begins = [round((i * self._every + 0.5) * cell - slant) for i in range(len(self._across))]
+        ends = (begin + word.width for begin, word in zip(self._begins, self._across, strict=True))
         self.reach = max(self.width, *ends, 0)  # of what stands above, from the left edge of the cells
 
     def draw(self, picture: Image.Image, corner: Corner, weights: Rows, largest: float) -> None:
@@ -66,11 +69,8 @@ class Heatmap:
 
     def name_columns(self, picture: Image.Image, corner: Corner) -> None:
         """Write above the cells that begin at a corner."""
-        for i, word in enumerate(self._across):
-            # The middle of the word's beginning stands above the middle of its column.
-            slant = self._lettering.line_height / 2 * math.sin(math.radians(_SLANT))
-            x = corner[0] + (i * self._every + 0.5) * self._cell - slant
-            picture.paste(INK, (round(x), corner[1] - GAP // 2 - word.height), word)
+        for begin, word in zip(self._begins, self._across, strict=True):
+            picture.paste(INK, (corner[0] + begin, corner[1] - GAP // 2 - word.height), word)
 
     def name_rows(self, picture: Image.Image, corner: Corner) -> None:
         """Write to the left of the cells that begin at a corner."""

@@ -6,6 +6,7 @@ usually have are tried. Where there are none, as in a container, accents are put
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,9 @@ class Lettering:
     def _ink(self, text: str) -> Image.Image:
         from PIL import Image, ImageDraw
 
-        ink = Image.new("L", (max(1, round(self._font.getlength(text))), self.line_height))
+        # The ink of the last letter may reach further than where the next one would begin.
+        width = math.ceil(max(1.0, self._font.getlength(text), self._font.getbbox(text)[2]))
+        ink = Image.new("L", (width, self.line_height))
         ImageDraw.Draw(ink).text((0, 0), text, fill=255, font=self._font)
         return ink
 

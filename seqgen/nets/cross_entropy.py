@@ -23,7 +23,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0)
     Label smoothing asks for the true token with probability `1 - label_smoothing`, and besides for each token with
     `label_smoothing / vocab_size` (Szegedy et al. 2016, section 7).
 
-    Its gradient is computed at once, wanted or not, and can be taken only once.
+    Where a gradient is recorded it is computed at once, and can be taken only once.
 
     Args:
         logits (Tensor): `(positions, vocab_size)`, of any floating type; computed with in fp32 at least.
@@ -33,8 +33,10 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0)
     Returns:
         Tensor: a scalar, in fp32 at least.
     """
-    nats: Tensor = _CrossEntropy.apply(logits, targets, label_smoothing)  # type: ignore[no-untyped-call]
-    return nats
+    if torch.is_grad_enabled() and logits.requires_grad:
+        nats: Tensor = _CrossEntropy.apply(logits, targets, label_smoothing)  # type: ignore[no-untyped-call]
+        return nats
+    return _in_blocks(logits, targets, label_smoothing, None)
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -43,25 +45,10 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
         """Keeps the gradient and nothing else."""
-        rows = max(1, BLOCK // logits.shape[1])
-        everywhere = label_smoothing / logits.shape[1]
-        gradient, nats = torch.empty_like(logits), []
-        blocks = (torch.split(tensor, rows) for tensor in (logits, targets[:, None], gradient))
-        for block, true, out in zip(*blocks, strict=True):
-            high = torch.promote_types(block.dtype, torch.float32)
-            x = block - block.amax(1, keepdim=True).to(high)
-            wanted = (1 - label_smoothing) * x.gather(1, true)
-            if label_smoothing:
-                wanted += label_smoothing * x.mean(1, keepdim=True)
-            total = x.exp_().sum(1, keepdim=True)
-            nats.append(total.log() - wanted)
-            p = x.div_(total)
-            if label_smoothing:
-                p -= everywhere
-            p.scatter_add_(1, true, p.new_full(true.shape, label_smoothing - 1))
-            out.copy_(p)
+        gradient = torch.empty_like(logits)
+        nats = _in_blocks(logits, targets, label_smoothing, gradient)
         ctx.save_for_backward(gradient)
-        return torch.cat(nats).sum()
+        return nats
 
     @staticmethod
     @once_differentiable
@@ -69,3 +56,25 @@ class _CrossEntropy(torch.autograd.Function):
         """In place: a second table would cost as much as all else. Autograd refuses to come here twice then."""
         (gradient,) = ctx.saved_tensors
         return gradient.mul_(d_nats), None, None
+
+
+def _in_blocks(logits: Tensor, targets: Tensor, label_smoothing: float, gradient: Tensor | None) -> Tensor:
+    """The sum of the losses; the gradient, of the shape of the logits, is written where it is wanted."""
+    rows = max(1, BLOCK // logits.shape[1])
+    nats = []
+    for first in range(0, max(1, len(logits)), rows):
+        block, true = logits[first : first + rows], targets[first : first + rows, None]
+        high = torch.promote_types(block.dtype, torch.float32)
+        x = block - block.amax(1, keepdim=True).to(high)
+        wanted = (1 - label_smoothing) * x.gather(1, true)
+        if label_smoothing:
+            wanted += label_smoothing * x.mean(1, keepdim=True)
+        total = x.exp_().sum(1, keepdim=True)
+        nats.append(total.log() - wanted)
+        if gradient is not None:
+            p = x.div_(total)
+            if label_smoothing:
+                p -= label_smoothing / logits.shape[1]
+            p.scatter_add_(1, true, p.new_full(true.shape, label_smoothing - 1))
+            gradient[first : first + rows] = p
+    return torch.cat(nats).sum()

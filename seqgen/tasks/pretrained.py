@@ -1,7 +1,8 @@
 """Feature networks that others trained: opened from files that are already here, never from the network.
 
 Their files are pickles, as PyTorch writes them. They are read by its restricted reader, which makes tensors and plain
-containers and runs no code.
+containers and runs no code. Before PyTorch 2.10 a crafted file could corrupt its memory (CVE-2026-24747), which is why
+seqgen needs that version.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return _steady(torch.device("cuda"))
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -43,6 +43,18 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(f"device {name!r} is unknown", hint="auto, cpu, cuda, cuda:N or mps")
     if not present[device.type]():
         raise UsageError(f"device {name!r} is not in this machine", hint="--device auto takes what is there")
+    return _steady(device)
+
+
+def _steady(device: torch.device) -> torch.device:
+    """Have CUDA's libraries take kernels that add in the same order each time; it must be said before their first use.
+
+    PyTorch's own kernels are left as they are: a few add in any order, and have no other form.
+    """
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
     return device
 
 

@@ -69,6 +69,20 @@ def test_a_matrix_with_more_cells_than_pixels_is_shrunk() -> None:
     assert 3000 < image.height <= LARGEST_SIDE
 
 
+def test_the_last_column_ends_before_the_margin() -> None:
+    image = picture(random_weights(2, 30), ["a"] * 29 + ["W" * 20 + ">"], ["b", "c"])
+    margin = image.crop((image.width - 24, 0, *image.size))
+    assert margin.convert("L").getextrema() == (255, 255)
+
+
+@pytest.mark.parametrize("text", ["</s>", "f", "W", "_jf", "é", "Жf"])
+@pytest.mark.parametrize("size", [9, 12, 15, 16, 20])
+def test_no_ink_is_cut_off_at_the_end_of_a_word(text: str, size: int) -> None:
+    lettering = Lettering(size, text)
+    word, longer = lettering.word(text), lettering.word(text + "   ")
+    assert longer.crop((word.width, 0, *longer.size)).getbbox() is None
+
+
 def test_labels_do_not_make_it_too_large() -> None:
     image = picture(random_weights(90, 90), ["中" * 99] * 90, ["W" * 99] * 90)
     assert max(image.size) <= LARGEST_SIDE

@@ -88,3 +88,22 @@ def test_logits_are_left_as_they_were_and_the_gradient_is_taken_once() -> None:
     assert torch.equal(logits.detach(), before)
     with pytest.raises(RuntimeError, match="inplace"):
         loss.backward()  # type: ignore[no-untyped-call]
+
+
+@both
+@pytest.mark.parametrize("how", ["no grad", "inference", "frozen"])
+def test_no_gradient_is_made_where_none_is_recorded(
+    smoothing: float, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits, targets = drawn()
+    expected = functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
+    logits.requires_grad_(how != "frozen")
+
+    def refused(*_: object, **__: object) -> Tensor:
+        raise AssertionError("a table of gradients")
+
+    monkeypatch.setattr(torch, "empty_like", refused)
+    with {"no grad": torch.no_grad, "inference": torch.inference_mode, "frozen": torch.enable_grad}[how]():
+        loss = cross_entropy(logits, targets, smoothing)
+    torch.testing.assert_close(loss, expected)
+    assert not loss.requires_grad

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.machinery
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def test_inception_comes_from_its_file_only(tmp_path: Path) -> None:
         open_features("inception", None, CPU)
     with pytest.raises(UsageError, match="belongs to inception"):
         open_features("digits", tmp_path / "weights.pth", CPU)
+
+
+def test_pytorch_is_new_enough_for_its_reader_to_be_safe() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    (needed,) = [name for name in project["dependencies"] if name.startswith("torch>=")]
+    assert int(needed.removeprefix("torch>=2.").split(",")[0]) >= 10  # CVE-2026-24747
 
 
 @pytest.mark.slow

@@ -31,6 +31,19 @@ def test_auto_takes_an_accelerator_where_there_is_one(
     assert runtime.choose_device("auto") == torch.device(wanted)
 
 
+@pytest.mark.parametrize("name", ["auto", "cuda", "cuda:0"])
+def test_cuda_is_told_to_be_deterministic(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    runtime.choose_device(name)
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+
+
 def test_a_device_is_taken_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, cuda=2, mps=True)
     for name in ("cpu", "cuda", "cuda:0", "cuda:1", "mps"):
