@@ -191,6 +191,7 @@ def _text(
     from seqgen.data.corpus import open_text
     from seqgen.tasks.language_model import LanguageModel
     from seqgen.tasks.language_model_judging import evaluate, evaluate_dynamically, unknown_warning
+    from seqgen.tasks.networks import leak_of
 
     loaded = LanguageModel.load(model, place)
     with tempfile.TemporaryDirectory() as directory:
@@ -206,6 +207,8 @@ def _text(
     measures |= {"unknown": unknown}
     if unknown:
         terminal.warn(unknown_warning(unknown, len(span) - 1))
+    if leak := leak_of(loaded.network.config):
+        terminal.warn(leak)
     if as_json:
         output.write_json(measures)
         return
@@ -238,6 +241,7 @@ def _pairs(
     search_errors: bool,
     as_json: bool,
 ) -> None:
+    from seqgen.tasks.networks import leak_of
     from seqgen.tasks.translating import Translator
     from seqgen.tasks.translation import TranslationModel
     from seqgen.tasks.translation_task import judge_lines
@@ -248,6 +252,8 @@ def _pairs(
         return
     with output.progress(terminal, "translating", len(pairs)) as advance:
         measures = judge_lines(loaded, pairs, Translator([loaded], "beam", search), advance)
+    if leak := leak_of(loaded.network.config):
+        terminal.warn(leak)
     if as_json:
         output.write_json(measures)
         return

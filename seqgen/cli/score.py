@@ -46,6 +46,7 @@ def score(
     from seqgen.data.pair_files import read_pairs
     from seqgen.data.tables import Keys
     from seqgen.data.unseen import Unseen
+    from seqgen.tasks.networks import leak_of
     from seqgen.tasks.translation import TranslationModel, force_decode
     from seqgen.train import runtime
 
@@ -53,6 +54,8 @@ def score(
     place = runtime.choose_device(device)
     used = runtime.set_threads(threads, place)
     loaded = TranslationModel.load(model, place)
+    if leak := leak_of(loaded.network.config):
+        terminal.warn(leak)
     terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
 
     live = not paths and output.stdin_is_a_person()

@@ -69,6 +69,8 @@ def export(model: TranslationModel, target: Path) -> None:
     network = model.network
     if not isinstance(network, TransformerSeq2Seq):
         raise ModelError(f"{model.directory} is recurrent, and CTranslate2 knows Transformers only")
+    if not network.config.causal:
+        raise ModelError(f"{model.directory} has no causal mask, and an exported decoder needs one")
     if network.config.activation not in ACTIVATIONS:
         raise ModelError(f"{model.directory} has no nonlinearity, and CTranslate2 knows no Transformer without one")
     require("ctranslate2", extra="ctranslate2")

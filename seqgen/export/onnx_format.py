@@ -134,6 +134,8 @@ def export(model: TranslationModel, target: Path) -> None:
     network = model.network
     if not isinstance(network, TransformerSeq2Seq):
         raise ModelError(f"{model.directory} is recurrent, and only Transformers can be written as ONNX")
+    if not network.config.causal:
+        raise ModelError(f"{model.directory} has no causal mask, and an exported decoder needs one")
     require("onnx", "onnxscript", extra="onnx")
     config = network.config
     layers, shape = len(network.decoder.layers), (config.kv_heads, config.head_size)

@@ -17,6 +17,7 @@ from seqgen import modeldir
 from seqgen.config import SearchConfig, TransformerSeq2SeqConfig
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.errors import ModelError, UsageError
+from seqgen.export import onnx_format
 from seqgen.export.ctranslate2_format import export
 from seqgen.tasks.translating import Translator
 from seqgen.tasks.translation import TranslationModel, force_decode
@@ -115,6 +116,10 @@ def test_the_readme_says_how_it_is_used(
 def test_what_it_cannot_express_is_an_error(numbers_corpus: ParallelCorpus, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no nonlinearity"):
         export(untrained(numbers_corpus, activation="none"), tmp_path / "out")
+    with pytest.raises(ModelError, match="no causal mask"):
+        export(untrained(numbers_corpus, causal=False), tmp_path / "out")
+    with pytest.raises(ModelError, match="no causal mask"):
+        onnx_format.export(untrained(numbers_corpus, causal=False), tmp_path / "out")
     with pytest.raises(UsageError, match="is there already"):
         export(untrained(numbers_corpus), Path(__file__))
     assert list(tmp_path.iterdir()) == []
