@@ -44,20 +44,23 @@ class Judge:
         features (str): a feature network, `pixels`, or `auto` for the digits network where it knows the images.
         seed (int): of the choice.
         device (torch.device): where a network looks at images.
+        references (int): how many of the images at most.
     """
 
-    def __init__(self, real: ImageSet, features: str, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, real: ImageSet, features: str, seed: int, device: torch.device, *, references: int = REFERENCES
+    ) -> None:
         digests = digests_of(real.pixels)
         order = fair_order(digests, real.labels, derive(seed, "references"))
         first = first_copies(digests[order])
-        self.indices = order[:REFERENCES]
+        self.indices = order[:references]
         self._seed = seed
         pixels = np.asarray(real.pixels[self.indices])
         labels = None if real.labels is None else real.labels[self.indices]
         self.looks = _eyes(features, pixels, labels, real.classes, device)
         self.classes = real.classes
         self._seen = self.looks.look(pixels)
-        self._near = self._seen.features[first[:REFERENCES]][:NEIGHBOURS]
+        self._near = self._seen.features[first[:references]][:NEIGHBOURS]
         self._nearest = NearestImages(real.pixels, order[first], lambda some: self.looks.look(some).features)
 
     @property

@@ -14,9 +14,12 @@ from seqgen.errors import DataError, UsageError
 from seqgen.seeds import derive
 from seqgen.tasks.card import Made, model_card, table
 from seqgen.tasks.gan import Adversaries, GanModel
-from seqgen.tasks.gan_judge import FEWEST, NO_MODEL, Judge
+from seqgen.tasks.gan_judge import FEWEST, NO_MODEL, REFERENCES, Judge
 from seqgen.tasks.gan_task import MEASURED_ON, GanTask
 from seqgen.tasks.imagining import Imagination
+
+# With fewer real images a distance says next to nothing, however short the run.
+LEAST_REFERENCES = 500
 
 
 class GanRecipe:
@@ -67,7 +70,7 @@ class GanRecipe:
         if len(range(2)[share(2)]) < 2:
             raise UsageError("batch norm sees a batch as a whole, so a GAN is trained by one process")
         settings, train = self._settings, self._settings.train
-        self._judge = Judge(self._images, settings.game.features, train.seed, self._model.device)
+        self._judge = self._judge_by(max(LEAST_REFERENCES, round(REFERENCES * train.validation_share)))
         return GanTask(
             self._model,
             self._images,
@@ -75,6 +78,13 @@ class GanRecipe:
             settings.game,
             batch_size=train.batch_size,
             seed=train.seed,
+            validation_share=train.validation_share,
+        )
+
+    def _judge_by(self, references: int) -> Judge:
+        settings = self._settings
+        return Judge(
+            self._images, settings.game.features, settings.train.seed, self._model.device, references=references
         )
 
     def model_files(self) -> dict[str, bytes]:
@@ -97,6 +107,8 @@ class GanRecipe:
         """The measures of as many samples as real images that they are compared with."""
         if stop():
             return None
+        if self._settings.train.validation_share < 1.0:  # a short run has looked at fewer
+            self._judge = self._judge_by(REFERENCES)
         self._model.networks.eval()
         seed, count = self._settings.train.seed, self._judge.count
         made, labels = Imagination(self._model, derive(seed, "final")), None

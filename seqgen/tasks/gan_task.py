@@ -29,7 +29,7 @@ from seqgen.tasks.gan import GanModel
 from seqgen.tasks.gan_judge import Judge
 from seqgen.tasks.imagining import to_bytes
 
-STATISTICS_BATCHES, STATISTICS_IMAGES = 16, 256
+STATISTICS_BATCHES, LEAST_STATISTICS_BATCHES, STATISTICS_IMAGES = 16, 4, 256
 SHOWN = 6
 WATCHED = ("accuracy", "sign", "image_gradient")
 JUDGED = ("spread", "precision", "recall", "different_bins", "missing", "frechet", "floor", "closeness")
@@ -53,6 +53,7 @@ class GanTask:
         config (AdversarialConfig): the game.
         batch_size (int): images per step.
         seed (int): the run's.
+        validation_share (float): of the usual number of images to measure batch norm's statistics with.
     """
 
     criterion = f"{MEASURED_ON}_frechet"
@@ -66,10 +67,12 @@ class GanTask:
         *,
         batch_size: int,
         seed: int,
+        validation_share: float = 1.0,
     ) -> None:
         self.players: Mapping[str, nn.Module] = {"discriminator": model.discriminator, "generator": model.generator}
         self._model, self._images, self._judge, self._config = model, images, judge, config
         self._batch_size, self._seed = batch_size, seed
+        self._statistics_batches = max(LEAST_STATISTICS_BATCHES, round(STATISTICS_BATCHES * validation_share))
         self.steps_per_epoch = max(1, len(images) // batch_size)
         self._epoch, self._order = -1, np.empty(0, np.int64)
         self._real = self._fake = torch.empty(0)
@@ -197,7 +200,7 @@ class GanTask:
     def _measure_statistics(self) -> None:
         """Batch norm's statistics of the averaged weights, which no step has measured."""
         generator = torch.Generator().manual_seed(derive(self._seed, "statistics"))
-        batches = (self._drawn(STATISTICS_IMAGES, generator) for _ in range(STATISTICS_BATCHES))
+        batches = (self._drawn(STATISTICS_IMAGES, generator) for _ in range(self._statistics_batches))
         measure_statistics(self._model.generator, batches)
 
     def _drawn(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
