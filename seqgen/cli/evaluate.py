@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli import evaluate_images, options, output
+from seqgen.cli.answering import Judged, answering
 from seqgen.cli.output import Terminal
 from seqgen.config import SearchConfig
 from seqgen.errors import UsageError
@@ -120,6 +121,8 @@ def evaluate(
 ) -> None:
     """Judge a model on data that it was not trained on, or one set of images by another.
 
+    The result names the model, the shipped one where none is named with -m, and the data; JSON keys: model, data.
+
     A language model reads text in one sequential pass, the state carried from the first token to the last; a
     Transformer sees its context only, and predicts each token from at least half of one. JSON keys:
     loss (nats per token), bits_per_char, perplexity, tokens, chars (of the text), unknown (tokens). With --dynamic it
@@ -127,8 +130,8 @@ def evaluate(
     than one without, to be reported as such; the model on disk stays as it is.
 
     A translation model translates SOURCE by beam search. JSON keys: bleu, chrf (with bleu_signature, chrf_signature),
-    loss (nats per token of TARGET), perplexity, sentences, seconds. With --search-errors: a table of greedy, beam and
-    exhaustive search (Stahlberg and Byrne 2019); in JSON a list under search_errors.
+    loss (nats per token of TARGET), perplexity, sentences, seconds, unknown (characters). With --search-errors: a table
+    of greedy, beam and exhaustive search (Stahlberg and Byrne 2019); in JSON a list under search_errors.
 
     A GAN is judged by real images, and a set of images by another, in the features of a network. A Fréchet distance
     compares only with one of the same network and the same counts: both are told. n real images stand beside n others,
@@ -157,6 +160,7 @@ def evaluate(
     chosen = options.given(ctx)
     no_model = "model" not in chosen and (bool(chosen.keys() & COMPARING) or "images" in map(kind_of, paths))
     task = "sets of images" if no_model else modeldir.read_config(modeldir.locate(model)).task
+    judged = Judged(None if no_model else answering(model), paths, as_json)
     terminal.detail(f"{task if no_model else f'{model}: {task}'}; {place}, {used} threads")
     if misplaced := chosen.keys() & (set[str]().union(*OPTIONS.values()) - OPTIONS.get(task, set())):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(misplaced))
@@ -166,11 +170,11 @@ def evaluate(
     wanted = evaluate_images.Wanted(features, weights, samples, save_statistics)
     match task:
         case "sets of images":
-            evaluate_images.compare_sets(paths, wanted, place, terminal, as_json=as_json)
+            evaluate_images.compare_sets(paths, wanted, place, terminal, judged)
         case "images":
-            evaluate_images.judge_gan(model, paths, wanted, place, terminal, as_json=as_json)
+            evaluate_images.judge_gan(model, paths, wanted, place, terminal, judged)
         case "image-features":
-            evaluate_images.judge_features(model, paths, place, terminal, as_json=as_json)
+            evaluate_images.judge_features(model, paths, place, terminal, judged)
         case "translation":
             search = SearchConfig(
                 length_penalty=length_penalty,
@@ -180,13 +184,19 @@ def evaluate(
                 max_seconds=max_seconds,
             )
             pairs = _read_pairs(tuple(paths), Keys(source_key, target_key))
-            _pairs(model, pairs, search, place, terminal, search_errors=search_errors, as_json=as_json)
+            _pairs(model, pairs, search, place, terminal, judged, search_errors=search_errors)
         case _:
-            _text(model, paths, tail, dynamic, place, terminal, as_json=as_json)
+            _text(model, paths, tail, dynamic, place, terminal, judged)
 
 
 def _text(
-    model: str, paths: list[str], tail: float, dynamic: float, place: torch.device, terminal: Terminal, *, as_json: bool
+    model: str,
+    paths: list[str],
+    tail: float,
+    dynamic: float,
+    place: torch.device,
+    terminal: Terminal,
+    judged: Judged,
 ) -> None:
     from seqgen.data.corpus import open_text
     from seqgen.tasks.language_model import LanguageModel
@@ -209,10 +219,11 @@ def _text(
         terminal.warn(unknown_warning(unknown, len(span) - 1))
     if leak := leak_of(loaded.network.config):
         terminal.warn(leak)
-    if as_json:
-        output.write_json(measures)
+    if judged.as_json:
+        judged.write_json(measures)
         return
-    output.write(
+    output.show(
+        f"{judged.heading(15)}"
         f"loss           {measures['loss']:.4f} nats per token\n"
         f"bits per char  {measures['bits_per_char']:.4f}\n"
         f"perplexity     {measures['perplexity']:.4f} per token\n"
@@ -237,27 +248,34 @@ def _pairs(
     search: SearchConfig,
     place: torch.device,
     terminal: Terminal,
+    judged: Judged,
     *,
     search_errors: bool,
-    as_json: bool,
 ) -> None:
+    from seqgen.data.unseen import Unseen
     from seqgen.tasks.networks import leak_of
     from seqgen.tasks.translating import Translator
     from seqgen.tasks.translation import TranslationModel
     from seqgen.tasks.translation_task import judge_lines
 
     loaded = TranslationModel.load(model, place)
+    unseen = Unseen()
+    for pair in pairs:
+        unseen.add(loaded.unseen(*pair))
+    if unseen.count:
+        terminal.warn(str(unseen))
     if search_errors:
-        _search_errors(loaded, pairs, search, terminal, as_json=as_json)
+        _search_errors(loaded, pairs, search, terminal, judged)
         return
     with output.progress(terminal, "translating", len(pairs)) as advance:
         measures = judge_lines(loaded, pairs, Translator([loaded], "beam", search), advance)
     if leak := leak_of(loaded.network.config):
         terminal.warn(leak)
-    if as_json:
-        output.write_json(measures)
+    if judged.as_json:
+        judged.write_json({**measures, "unknown": unseen.count})
         return
-    output.write(
+    output.show(
+        f"{judged.heading(12)}"
         f"BLEU        {measures['bleu']:.2f}   {measures['bleu_signature']}\n"
         f"chrF2       {measures['chrf']:.2f}   {measures['chrf_signature']}\n"
         f"loss        {measures['loss']:.4f} nats per token\n"
@@ -267,15 +285,16 @@ def _pairs(
 
 
 def _search_errors(
-    model: TranslationModel, pairs: list[tuple[str, str]], search: SearchConfig, terminal: Terminal, *, as_json: bool
+    model: TranslationModel, pairs: list[tuple[str, str]], search: SearchConfig, terminal: Terminal, judged: Judged
 ) -> None:
     from seqgen.tasks.search_errors import compare_searches
 
     with output.progress(terminal, "proving", len(pairs)) as advance:
         rows = compare_searches(model, pairs, search, advance)
-    if as_json:
-        output.write_json({"search_errors": [dataclasses.asdict(row) for row in rows]})
+    if judged.as_json:
+        judged.write_json({"search_errors": [dataclasses.asdict(row) for row in rows]})
         return
+    output.show(judged.heading(12))
     output.write("search      BLEU   length  errors   empty  nats/sentence  seconds\n")
     for row in rows:
         errors = f"{row.errors:6.1%}" if row.errors is not None else "     -"

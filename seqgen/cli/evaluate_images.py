@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqgen.cli import output
+from seqgen.cli.answering import Judged
 from seqgen.cli.output import Terminal
 from seqgen.config import ImageConfig, ImageFormat
 from seqgen.errors import DataError, UsageError
@@ -49,7 +50,7 @@ class Wanted:
 # What is judged -----------------------------------------------------------------------------------------------
 
 
-def compare_sets(paths: list[str], wanted: Wanted, place: torch.device, terminal: Terminal, *, as_json: bool) -> None:
+def compare_sets(paths: list[str], wanted: Wanted, place: torch.device, terminal: Terminal, judged: Judged) -> None:
     """Judge the images of the second path by those of the first; either may be a statistics file."""
     from seqgen.tasks.image_scores import compare
 
@@ -61,11 +62,11 @@ def compare_sets(paths: list[str], wanted: Wanted, place: torch.device, terminal
         sides = [_side(model, images, terminal) for images in sets]
     _save_statistics(wanted, sides[0])
     if len(sides) == 2:
-        _report(compare(model, sides[0], sides[1], SEED), terminal, as_json=as_json)
+        _report(compare(model, sides[0], sides[1], SEED), terminal, judged)
 
 
 def judge_gan(
-    name: str, paths: list[str], wanted: Wanted, place: torch.device, terminal: Terminal, *, as_json: bool
+    name: str, paths: list[str], wanted: Wanted, place: torch.device, terminal: Terminal, judged: Judged
 ) -> None:
     """Judge what a GAN makes by real images: as many as half of them, and of the same classes where these are known."""
     from seqgen.tasks.gan import GanModel
@@ -82,10 +83,10 @@ def judge_gan(
     fakes, asked = _imagine(gan, count, labels, terminal)
     with output.progress(terminal, "looking", count) as advance:
         fake = look(model, fakes, asked, gan.classes, advance)
-    _report(compare(model, side, fake, SEED), terminal, as_json=as_json)
+    _report(compare(model, side, fake, SEED), terminal, judged)
 
 
-def judge_features(name: str, paths: list[str], place: torch.device, terminal: Terminal, *, as_json: bool) -> None:
+def judge_features(name: str, paths: list[str], place: torch.device, terminal: Terminal, judged: Judged) -> None:
     """Say how well a feature network tells classes apart."""
     import numpy as np
 
@@ -108,10 +109,11 @@ def judge_features(name: str, paths: list[str], place: torch.device, terminal: T
             numbered = dataclasses.replace(images, labels=labels)
             measures = evaluate(network, numbered, np.arange(len(images)), advance=advance)
     assert measures is not None  # nothing asks this pass to stop
-    if as_json:
-        output.write_json(measures)
+    if judged.as_json:
+        judged.write_json(measures)
         return
     output.show(
+        f"{judged.heading(10)}"
         f"accuracy  {measures['accuracy']:.4f}\n"
         f"loss      {measures['loss']:.4f} nats per image\n"
         f"images    {measures['images']:,}\n"
@@ -200,7 +202,7 @@ def _save_statistics(wanted: Wanted, real: Side) -> None:
         output.write_file(wanted.save_statistics, real.statistics.to_bytes())
 
 
-def _report(comparison: Comparison, terminal: Terminal, *, as_json: bool) -> None:
+def _report(comparison: Comparison, terminal: Terminal, judged: Judged) -> None:
     frechet, images = comparison.frechet, comparison.images
     sides = [f"{n:,}" if n else "unknown" for n in (frechet.real_images, frechet.fake_images)]
     if frechet.real_images != frechet.fake_images:
@@ -208,10 +210,11 @@ def _report(comparison: Comparison, terminal: Terminal, *, as_json: bool) -> Non
             f"the counts of the two sides, {sides[0]} real and {sides[1]} others, are not equal: "
             "this distance compares only with one of the same two counts"
         )
-    if as_json:
-        output.write_json(comparison.to_json())
+    if judged.as_json:
+        judged.write_json(comparison.to_json())
         return
     output.show(
+        f"{judged.heading(18)}"
         f"Fréchet distance  {frechet.frechet:.4f}   by {frechet.features}, {frechet.feature_size} features; "
         f"{sides[0]} real, {sides[1]} others\n"
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli import options, output
+from seqgen.cli.answering import note_shipped
 from seqgen.cli.output import Terminal
 from seqgen.config import SamplingConfig
 from seqgen.errors import UsageError
@@ -22,6 +23,7 @@ SAMPLING = SamplingConfig()
 
 
 def sample(
+    ctx: typer.Context,
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     prompt: Annotated[
         str | None, typer.Option("--prompt", "-p", help="What the text begins with; else standard input (-).")
@@ -74,6 +76,7 @@ def sample(
 
     place = runtime.choose_device(device)
     used = runtime.set_threads(threads, place)
+    note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
     loaded = LanguageModel.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
     unseen = Unseen()

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from seqgen.cli import options, output
+from seqgen.cli.answering import note_shipped
 from seqgen.cli.output import Terminal
 
 DEFAULT = "multi30k-de-en"
 
 
 def score(
+    ctx: typer.Context,
     paths: Annotated[
         list[str] | None,
         typer.Argument(
@@ -53,6 +55,7 @@ def score(
     terminal = Terminal(quiet=quiet, verbose=verbose)
     place = runtime.choose_device(device)
     used = runtime.set_threads(threads, place)
+    note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
     loaded = TranslationModel.load(model, place)
     if leak := leak_of(loaded.network.config):
         terminal.warn(leak)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli import options, output, pictures, translated
+from seqgen.cli.answering import note_shipped
 from seqgen.cli.output import Terminal
 from seqgen.config import SamplingConfig, SearchConfig
 from seqgen.errors import UsageError
@@ -26,6 +27,7 @@ METHOD, WANTED, SHOWN = "How to search", "Which output", "What to show"
 
 
 def translate(
+    ctx: typer.Context,
     texts: Annotated[
         list[str] | None, typer.Argument(metavar="SENTENCE", help="One sentence each; else lines of stdin (-).")
     ] = None,
@@ -159,6 +161,7 @@ def translate(
     place = runtime.choose_device(device)
     runtime.set_threads(threads or 1, place)
     runtime.keep_memory()
+    note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
     models = [TranslationModel.load(name, place) for name in (model, *(ensemble or ()))]
     terminal.detail(f"{', '.join(str(m.directory) for m in models)}; {place}; {models[0].network.config}")
     if seed is None:

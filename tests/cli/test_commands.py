@@ -10,6 +10,7 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pictures import write_pictures
@@ -241,7 +242,7 @@ def test_each_cell_is_trained_written_with_and_judged(options: str, tiny: TinyMo
 def test_the_card_says_how_good_the_model_is_and_evaluate_agrees(tiny: TinyModel, folder: Path, call: Call) -> None:
     card = (tiny.path / "README.md").read_text()
     row = next(line for line in card.splitlines() if re.match(r"\| \d", line))
-    nats, bits, perplexity, _ = (cell.strip() for cell in row.strip("|").split("|"))
+    nats, bits, perplexity, *_ = (cell.strip() for cell in row.strip("|").split("|"))
     ended = call("evaluate", str(tiny.data), "-m", tiny.name, "--tail", "0.1", "--threads", "1")
     assert f"loss           {nats} nats per token\n" in ended.text
     assert f"bits per char  {bits}\n" in ended.text
@@ -257,7 +258,7 @@ def test_evaluate_counts_and_judges_every_token_but_the_first(tiny: TinyModel, f
     ended = call("evaluate", str(tiny.data), "-m", tiny.name, "--json")
     assert (ended.code, ended.err) == (0, "")
     measures = json.loads(ended.out)
-    assert list(measures) == EVALUATE_KEYS
+    assert list(measures) == ["model", "data", *EVALUATE_KEYS]
     assert measures["tokens"] == measures["chars"] == len(tiny.data.read_text()) - 1
     assert measures["perplexity"] == pytest.approx(math.exp(measures["loss"]))
     assert measures["bits_per_char"] == pytest.approx(measures["loss"] / math.log(2))
@@ -271,16 +272,16 @@ def test_a_folder_is_judged_like_its_files_one_after_the_other(tiny: TinyModel, 
     Path("book/1.txt").write_text(text[:middle])
     Path("book/part/2.txt").write_text(text[middle + 1 :])
     Path("book/.notes").write_text("hidden")
-    whole = call("evaluate", str(tiny.data), "-m", tiny.name, "--json")
-    assert call("evaluate", "book", "-m", tiny.name, "--json").out == whole.out
-    assert call("evaluate", "book/1.txt", "book/part", "-m", tiny.name, "--json").out == whole.out
+    whole = _judged(call, str(tiny.data), "-m", tiny.name)
+    assert _judged(call, "book", "-m", tiny.name) == whole
+    assert _judged(call, "book/1.txt", "book/part", "-m", tiny.name) == whole
 
 
 def test_the_tail_is_the_last_part(tiny: TinyModel, folder: Path, call: Call) -> None:
     text = tiny.data.read_text()
     Path("tail.txt").write_text(text[int(len(text) * (1 - 0.25)) :])
-    tail = call("evaluate", str(tiny.data), "-m", tiny.name, "--json", "--tail", "0.25")
-    assert tail.out == call("evaluate", "tail.txt", "-m", tiny.name, "--json").out
+    tail = _judged(call, str(tiny.data), "-m", tiny.name, "--tail", "0.25")
+    assert tail == _judged(call, "tail.txt", "-m", tiny.name)
 
 
 def test_dynamic_evaluation_is_better_where_the_text_repeats_itself(tiny: TinyModel, folder: Path, call: Call) -> None:
@@ -289,6 +290,48 @@ def test_dynamic_evaluation_is_better_where_the_text_repeats_itself(tiny: TinyMo
     assert list(dynamic) == EVALUATE_KEYS
     assert dynamic["tokens"] == still["tokens"]
     assert dynamic["loss"] < still["loss"]
+
+
+def _judged(call: Call, *words: str) -> dict[str, Any]:
+    """The measures of a language model, without what they are of."""
+    measures: dict[str, Any] = json.loads(call("evaluate", *words, "--json").out)
+    return {name: value for name, value in measures.items() if name not in ("model", "data")}
+
+
+def test_a_result_names_the_model_and_the_data(tiny: TinyModel, folder: Path, call: Call) -> None:
+    Path("a b.txt").write_text(tiny.data.read_text()[:500])
+    shutil.copytree(tiny.path, "mine")
+    shown = call("evaluate", "a b.txt", "-m", "mine").text.splitlines()
+    assert shown[:2] == ["model          mine", "data           a b.txt"]
+    told = json.loads(call("evaluate", "a b.txt", "-m", "mine", "--json").out)
+    assert list(told)[:2] == ["model", "data"]
+    assert (told["model"], told["data"]) == ("mine", ["a b.txt"])
+
+
+def test_the_shipped_model_is_not_taken_for_ones_own(tiny: TinyModel, folder: Path, call: Call) -> None:
+    Path("text.txt").write_text("To be, or not to be.\n" * 20)
+    assert call("evaluate", "text.txt").text.startswith("model          shakespeare-lstm (shipped)\n")
+    assert call("sample", "--seed", "1", "--length", "1").err == ""
+    shutil.copytree(tiny.path, "mine")
+    assert (
+        call("sample", "--seed", "1", "--length", "1").err
+        == "the shipped shakespeare-lstm answers; of your own: -m mine\n"
+    )
+    assert call("sample", "--seed", "1", "--length", "1", "-m", "shakespeare-lstm").err == ""
+    assert call("sample", "--seed", "1", "--length", "1", "-q").err == ""
+
+
+def test_aligned_files_are_no_text_for_a_language_model(folder: Path, call: Call) -> None:
+    Path("t.de").write_text("Ein Hund.\nJa.\n")
+    Path("t.en").write_text("A dog.\nYes.\n")
+    for words in (["evaluate"], ["train-lm", "--steps", "1"]):
+        ended = call(*words, "t.de", "t.en")
+        assert (ended.code, ended.out) == (2, b"")
+        assert ended.error == "t.de and t.en look like sentence pairs, but a language model reads one text"
+        assert "cat t.de t.en" in ended.hint
+    ended = call("evaluate", "-m", "multi30k-de-en", "t.de")
+    assert ended.error.startswith("t.de, line 1: 0 tabs")
+    assert "running text is for language models" in ended.hint
 
 
 def test_evaluate_leaves_nothing_behind(tiny: TinyModel, folder: Path, call: Call) -> None:

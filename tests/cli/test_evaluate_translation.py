@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 from running import Call, TinyModel, snapshot
 
-KEYS = ["bleu", "chrf", "bleu_signature", "chrf_signature", "loss", "perplexity", "sentences", "seconds"]
+KEYS = [
+    "model",
+    "data",
+    "bleu",
+    "chrf",
+    "bleu_signature",
+    "chrf_signature",
+    "loss",
+    "perplexity",
+    "sentences",
+    "seconds",
+    "unknown",
+]
 ROW_KEYS = ["search", "bleu", "length_ratio", "errors", "empty", "log_prob", "proved", "seconds"]
 
 
@@ -44,11 +56,11 @@ def test_search_errors(words: list[str], call: Call) -> None:
     chosen = ["--search-errors", "--beam", "2", "--max-nodes", "300"]
     told = json.loads(call(*words, *chosen, "--json").out)
     rows = told.pop("search_errors")
-    assert told == {}
+    assert list(told) == ["model", "data"]
     assert [row["search"] for row in rows] == ["greedy", "beam 2", "beam 4", "exhaustive"]
     assert all(list(row) == ROW_KEYS for row in rows)
     text = call(*words, *chosen).text.splitlines()
-    assert len(text) == 6
+    assert len(text) == 8
     assert text[-1].startswith("proved optimal: ")
 
 
