@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from seqgen.tasks.language_model import LanguageModel
 from seqgen.tasks.language_model_judging import evaluate
 from seqgen.tasks.translating import Method, Translator
 from seqgen.tasks.translation import TranslationModel
+from seqgen.tasks.translation_task import judge_lines
 from seqgen.tasks.writing import Writer
 
 ROOT = Path(__file__).parent.parent
@@ -125,6 +127,17 @@ def test_its_sentences_are_read_by_one_rule(translation_model: TranslationModel)
     )
     assert others == [plain, plain]
     assert translations(Translator([translation_model]), ["\t", "\u00a0\ufeff\u3000"]) == ["", ""]
+
+
+def test_pairs_are_judged_alike_however_they_are_spelt(translation_model: TranslationModel) -> None:
+    pairs = [("Zwei M\u00e4nner rennen.", "Two men run to a caf\u00e9."), ("Ein Hund bellt.", "A dog is barking.")]
+    odd = [
+        (unicodedata.normalize("NFD", s).replace(" ", "\u00a0"), unicodedata.normalize("NFD", t) + "\r")
+        for s, t in pairs
+    ]
+    measures, same = (judge_lines(translation_model, p, Translator([translation_model])) for p in (pairs, odd))
+    for name in ("bleu", "chrf", "loss"):
+        assert same[name] == measures[name]
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def _row(
     best: list[Translation],
     proved: list[int],
 ) -> SearchRow:
-    references = [target for _, target in pairs]
+    references = [model.target_tokenizer.normalize(target) for _, target in pairs]
     tokens = sum(len(t.outputs[0].hypothesis.token_ids) for t in translations if t.outputs)
     wanted = sum(len(model.target_tokenizer.encode(reference)) for reference in references)
     worse = [i for i in proved if _score(translations[i]) < _score(best[i]) - TOLERANCE]

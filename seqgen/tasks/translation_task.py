@@ -96,7 +96,8 @@ def judge_lines(
         outputs.append(translation.text)
         advance(1)
     seconds = time.perf_counter() - begin
-    scores = text_scores(outputs, [target for _, target in pairs])
+    # A model that has only seen composed letters cannot write a reference in decomposed ones.
+    scores = text_scores(outputs, [model.target_tokenizer.normalize(target) for _, target in pairs])
     log_probs = [x for scored in force_decode(model, pairs, VALIDATION_PAIRS) for x in scored.log_probs]
     loss = -sum(log_probs) / len(log_probs)
     bleu_signature, chrf_signature = signatures()
