@@ -89,6 +89,20 @@ def test_the_command_of_the_card_and_training_json_replay_the_run(
     assert weights("run") == weights("again") == weights("third")
 
 
+def test_what_a_network_without_a_mask_makes_of_given_text_is_called_a_leak(
+    text: Path, pairs: Path, call: Call
+) -> None:
+    for paths, options, judge in (
+        (["data.txt"], TEXT, ["evaluate", "data.txt"]),
+        (["train.de", "train.en"], PAIRS, ["score", "val.de", "val.en"]),
+    ):
+        for mask in ("--causal", "--no-causal"):
+            assert call("train-transformer", *paths, *options, mask, "--steps", "1", "--out", mask + judge[0]).code == 0
+            judged = call(*judge, f"--model={mask}{judge[0]}")
+            assert judged.code == 0, judged.err
+            assert ("a leak" in judged.err) == (mask == "--no-causal")
+
+
 def test_a_finished_run_goes_on_when_asked_for_more(text: Path, call: Call) -> None:
     assert call("train-transformer", "data.txt", *TEXT, "--steps", "2", "--out", "run").code == 0
     before = weights("run")
