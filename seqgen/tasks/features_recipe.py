@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from seqgen.config import FeatureConfig, FeatureSettings, ImageFormat
+from seqgen.data.image_order import digests_of
 from seqgen.data.images import INDEX, ImageSet, build_images, image_sources
 from seqgen.nets.features import FeatureNetwork, stage_sizes
 from seqgen.tasks.card import Made, model_card, table
@@ -115,7 +116,7 @@ class FeatureRecipe:
         return sum(p.numel() for p in self._network.parameters())
 
     def _split(self) -> tuple[Indices, Indices]:
-        return split(len(self._images), self._settings.labelled.valid, self._settings.train.seed)
+        return split(digests_of(self._images.pixels), self._settings.labelled.valid, self._settings.train.seed)
 
 
 def _measured(measures: Mapping[str, float]) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import LabelledConfig
+from seqgen.data.image_order import Digests, digests_of
 from seqgen.data.images import ImageSet
 from seqgen.data.spread import spread
 from seqgen.errors import DataError
@@ -44,11 +45,20 @@ def labels_of(images: ImageSet) -> Indices:
     return images.labels
 
 
-def split(count: int, valid: float, seed: int) -> tuple[Indices, Indices]:
-    """Which images are trained on, one at least, and which are held out, drawn at random."""
-    order = np.random.Generator(np.random.PCG64(derive(seed, "held out"))).permutation(count)
-    held_out = min(round(valid * count), count - 1)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
+def split(digests: Digests, valid: float, seed: int) -> tuple[Indices, Indices]:
+    """Which images are trained on, one at least, and which are held out, drawn at random; copies stay together.
+
+    Args:
+        digests (Digests): of the images, `(n,)`; equal for copies.
+        valid (float): the share of different images that is held out.
+        seed (int): of the draw.
+    """
+    _, first, which = np.unique(digests, return_index=True, return_inverse=True)
+    original = first[which]  # the place of the first image that shows the same
+    different = np.unique(original)
+    order = np.random.Generator(np.random.PCG64(derive(seed, "held out"))).permutation(different)
+    held_out = np.isin(original, order[: min(round(valid * len(order)), len(order) - 1)])
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 @torch.inference_mode()
@@ -132,7 +142,7 @@ class FeatureTask:
         self.players: Mapping[str, nn.Module] = {"model": network}
         self._network, self._images, self._config = network, images, config
         self._seed, self._share = seed, share
-        self._train, held_out = split(len(images), config.valid, seed)
+        self._train, held_out = split(digests_of(images.pixels), config.valid, seed)
         self._valid = held_out[spread(len(held_out), max(LEAST_VALIDATED, round(MOST_VALIDATED * validation_share)))]
         self._batch_size = min(batch_size, len(self._train))
         self.steps_per_epoch = len(self._train) // self._batch_size

@@ -27,11 +27,20 @@ def task_of(images: ImageSet, *, batch_size: int = 16, valid: float = 0.2, shift
 
 
 def test_what_is_held_out_is_never_trained_on(images: ImageSet) -> None:
-    train, valid = split(60, 0.2, 0)
+    different = np.arange(60).astype(np.uint64)
+    train, valid = split(different, 0.2, 0)
     assert (len(train), len(valid)) == (48, 12)
     assert sorted([*train, *valid]) == list(range(60))
-    assert not np.array_equal(valid, split(60, 0.2, 1)[1])
-    assert len(split(2, 0.9, 0)[0]) == 1
+    assert not np.array_equal(valid, split(different, 0.2, 1)[1])
+    assert len(split(different[:2], 0.9, 0)[0]) == 1
+
+
+def test_no_copy_of_what_is_held_out_is_trained_on() -> None:
+    """Of images that stand twice, most that were held out had a copy among those that were learned."""
+    digests = np.random.RandomState(0).permutation(np.arange(100).repeat(3)).astype(np.uint64)
+    train, valid = split(digests, 0.2, 0)
+    assert (len(train), len(valid)) == (240, 60)
+    assert not set(digests[train]) & set(digests[valid])
 
 
 def test_an_epoch_sees_every_image_once_and_the_next_in_another_order(images: ImageSet) -> None:
