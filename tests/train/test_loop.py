@@ -755,14 +755,19 @@ def test_another_try_goes_on_after_an_interruption(tmp_path: Path) -> None:
 
 
 def test_a_run_that_collapses_again_and_again_is_given_up(tmp_path: Path) -> None:
+    notes = Notes()
     with pytest.raises(CollapsedError, match="it collapsed"):
-        train(Collapsing(4), tmp_path, toy_config())
+        train(Collapsing(4), tmp_path, toy_config(), notes=notes)
+    assert notes.notes == 3 * ["it collapsed; back to step 6, at half the learning rate"]
 
 
 def test_a_collapsed_run_stops_where_that_is_wanted(tmp_path: Path) -> None:
+    task, notes = Collapsing(1, roll_back=False), Notes()
     with pytest.raises(CollapsedError) as caught:
-        train(Collapsing(1, roll_back=False), tmp_path, toy_config())
-    assert caught.value.exit_code == 1
+        train(task, tmp_path, toy_config(), notes=notes)
+    assert (caught.value.message, caught.value.hint, caught.value.exit_code) == ("it collapsed", "try less", 1)
+    assert notes.notes == []
+    assert [step for step, _ in task.seeds] == list(range(12))  # none was taken again
 
 
 def test_a_rollback_that_cannot_be_saved_says_where_a_resumed_run_would_begin(
