@@ -48,10 +48,11 @@ LOOKS_REAL, REACHES_LITTLE, REACHES_NOTHING = 0.4, 0.12, 0.02
 FELL_BY, ROSE_BY = 0.4, 4.0
 COPIES = 0.5
 ABSENT = 0.34
-# A run whose Frechet distance falls to LEARNS times what it was is learning, not collapsing; one where more than STANDS
-# times that is left stands still. Both over `STRIDE` steps, or as many more as lie between two evaluations; over fewer,
-# in proportion. So far above the floor a run that stands still has left out a part of what is real.
-LEARNS, STANDS, STRIDE, FAR = 0.5, 0.95, 500.0, 40.0
+# A run whose Frechet distance falls to this share from one evaluation to the next is learning, not collapsing.
+LEARNS = 0.5
+# One where a larger share is left after STRIDE steps or more stands still, and in proportion after fewer. So far above
+# the floor it has then left out a part of what is real.
+STANDS, STRIDE, FAR = 0.95, 500.0, 40.0
 # Evaluations are joined until they span so many steps, and this share of the steps between the farthest two.
 SPAN, SHARE = 100.0, 0.5
 # Samples of the first steps are grey or blurred, all alike and near to much that is real: they have not collapsed yet.
@@ -119,7 +120,7 @@ def diagnose(history: Sequence[Signals]) -> Diagnosis:
         return Diagnosis("healthy")
     history = _spaced(history)
     young = sum(signals.steps for signals in history) < YOUNG
-    learns = _fell(history, LEARNS)
+    learns = history[-1].frechet < LEARNS * history[-2].frechet
     checks = (_diverged, _vanishing) if learns else (_diverged, _vanishing, _overpowered) if young else _ALL
     return next((found for check in checks if (found := check(history))), Diagnosis("healthy"))
 
@@ -178,13 +179,9 @@ def _narrow(history: Sequence[Signals], reached: float) -> bool:
 
 
 def _stands(history: Sequence[Signals]) -> bool:
-    return not _fell(history, STANDS)
-
-
-def _fell(history: Sequence[Signals], share: float) -> bool:
-    """The Fréchet distance fell below that share of what it was, reckoned for the steps since then."""
+    """The Fréchet distance fell by less than it should have, reckoned for the steps since then."""
     now, before = history[-1], history[-2]
-    return bool(now.frechet < share ** min(1.0, now.steps / STRIDE) * before.frechet)
+    return bool(now.frechet > STANDS ** min(1.0, now.steps / STRIDE) * before.frechet)
 
 
 def _vanishing(history: Sequence[Signals]) -> Diagnosis | None:

@@ -91,6 +91,6 @@ class NearestImages:
 
 def thumbnails(pixels: Pixels) -> Tensor:
     """Images `(n, channels, height, width)` made small, as bytes `(n, values)`."""
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).float()
+    images = torch.from_numpy(np.array(pixels)).float()
     height, width = (min(SIDE, side) for side in images.shape[2:])
     return functional.adaptive_avg_pool2d(images, (height, width)).round().to(torch.uint8).flatten(1)
