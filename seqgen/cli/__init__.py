@@ -65,15 +65,15 @@ app.command("train-seq2seq", rich_help_panel="Train", cls=options.ValidCommand)(
 app.command("train-transformer", rich_help_panel="Train", cls=options.ValidCommand)(train_transformer.train_transformer)
 app.command("train-features", rich_help_panel="Train")(train_features.train_features)
 app.command("gan-train", rich_help_panel="Train")(gan_train.gan_train)
-app.command("sample", rich_help_panel="Use")(sample.sample)
-app.command("gan-sample", rich_help_panel="Use")(gan_sample.gan_sample)
-app.command("translate", rich_help_panel="Use")(translate.translate)
-app.command("score", rich_help_panel="Judge")(score.score)
-app.command("evaluate", rich_help_panel="Judge")(evaluate.evaluate)
+app.command("sample", rich_help_panel="Use", cls=options.OnceCommand)(sample.sample)
+app.command("gan-sample", rich_help_panel="Use", cls=options.OnceCommand)(gan_sample.gan_sample)
+app.command("translate", rich_help_panel="Use", cls=options.OnceCommand)(translate.translate)
+app.command("score", rich_help_panel="Judge", cls=options.OnceCommand)(score.score)
+app.command("evaluate", rich_help_panel="Judge", cls=options.OnceCommand)(evaluate.evaluate)
 app.command("inspect", rich_help_panel="Judge", cls=options.SpreadCommand)(inspect.inspect)
-app.command("plot", rich_help_panel="Judge")(plot.plot)
-app.command("models", rich_help_panel="Judge")(models.models)
-app.command("export", rich_help_panel="Use")(export.export)
+app.command("plot", rich_help_panel="Judge", cls=options.OnceCommand)(plot.plot)
+app.command("models", rich_help_panel="Judge", cls=options.OnceCommand)(models.models)
+app.command("export", rich_help_panel="Use", cls=options.OnceCommand)(export.export)
 
 
 def main() -> None:

@@ -25,7 +25,13 @@ DEFAULT = "shakespeare-lstm"
 SEARCH = SearchConfig()
 LANGUAGE, TRANSLATION, IMAGES = "Language models", "Translation models", "Images"
 
-# Which options belong to which kind of model; the others belong to all.
+# Which options belong to which kind of model, and how that is called; the others belong to all.
+KINDS = {
+    "language-model": "a language model",
+    "translation": "a translation model",
+    "images": "a GAN",
+    "image-features": "a feature network",
+}
 COMPARING = {"features", "weights", "save_statistics"}
 OPTIONS = {
     "language-model": {"tail", "dynamic"},
@@ -162,11 +168,12 @@ def evaluate(
     task = "sets of images" if no_model else modeldir.read_config(modeldir.locate(model)).task
     judged = Judged(None if no_model else answering(model), paths, as_json)
     terminal.detail(f"{task if no_model else f'{model}: {task}'}; {place}, {used} threads")
-    if misplaced := chosen.keys() & (set[str]().union(*OPTIONS.values()) - OPTIONS.get(task, set())):
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(misplaced))
-        raise UsageError(f"{names} does not apply to {task if no_model else f'a model for {task}'}")
-    if chosen.keys() & {"max_nodes", "max_seconds"} and not search_errors:
-        raise UsageError("--max-nodes and --max-seconds belong to --search-errors")
+    elsewhere = set[str]().union(*OPTIONS.values()) - OPTIONS.get(task, set())
+    options.refuse_idle(
+        ctx,
+        options.idle_unless(search_errors, ("max_nodes", "max_seconds"), "without --search-errors")
+        | dict.fromkeys(elsewhere, f"on {KINDS.get(task, task)}"),
+    )
     wanted = evaluate_images.Wanted(features, weights, samples, save_statistics)
     match task:
         case "sets of images":

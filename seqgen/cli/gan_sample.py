@@ -28,6 +28,7 @@ Format = Literal["grid", "files", "npz"]
 
 
 def gan_sample(
+    ctx: typer.Context,
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="How many images.")] = 64,
     classes: Annotated[
@@ -84,8 +85,13 @@ def gan_sample(
     terminal = Terminal(quiet=quiet, verbose=verbose)
     shape = _shape(grid, n)
     kind = _kind(form, out, moving=interpolate is not None)
-    if overwrite and form != "files":
-        raise UsageError("--overwrite belongs to --format files")
+    animated = interpolate is not None and out is not None and out.suffix.lower() in pictures.MOVING
+    options.refuse_idle(
+        ctx,
+        options.idle_unless(form == "files", ("overwrite",), "without --format files")
+        | options.idle_unless(not animated, ("grid",), f"on an animation ({out})")
+        | options.idle_unless(form == "grid", ("grid",), f"with --format {form}"),
+    )
     place = runtime.choose_device(device)
     runtime.set_threads(threads, place)
     loaded = GanModel.load(model, place)
@@ -105,7 +111,7 @@ def gan_sample(
         _write_files(batches, labels, loaded.classes, out or SAMPLES, terminal)
     elif form == "npz":
         _write_array(batches, labels, out)
-    elif interpolate and out is not None and out.suffix.lower() in pictures.MOVING:
+    elif animated and out is not None:
         _write_animation(batches, out, kind)
     else:
         _write_grid(batches, shape, out, kind, terminal)

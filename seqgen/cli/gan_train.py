@@ -107,7 +107,7 @@ def gan_train(
     chosen = options.given(ctx)
     for other in ("config", "resume"):
         if shared[other]:
-            options.refuse_idle(chosen, {"preset": f"with --{other}, which has all settings"})
+            options.refuse_idle(ctx, {"preset": f"with --{other}, which has all settings"})
     COMMAND.run(ctx, {**PRESETS[preset], **chosen})
 
 

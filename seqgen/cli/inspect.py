@@ -98,11 +98,12 @@ def inspect(
     views = [name for name in ("attention", "positions", "gradients") if name in chosen]
     if len(views) > 1:
         raise UsageError(f"--{views[0]} and --{views[1]}: choose one")
-    for name, view in (("target", "attention"), ("compare", "gradients"), ("max_distance", "gradients")):
-        if name in chosen and view not in views:
-            raise UsageError(f"--{name.replace('_', '-')} belongs to --{view}")
-    if png is not None and not views:
-        raise UsageError("--png draws --attention, --positions or --gradients")
+    options.refuse_idle(
+        ctx,
+        options.idle_unless("attention" in views, ("target",), "without --attention")
+        | options.idle_unless("gradients" in views, ("compare", "max_distance"), "without --gradients")
+        | options.idle_unless(bool(views), ("png",), "without --attention, --positions or --gradients"),
+    )
     pictures.format_of(png, "--png", pictures.PNG)
 
     from seqgen.tasks import inspecting

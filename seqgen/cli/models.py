@@ -27,6 +27,7 @@ RANKS = ("valid_loss", "train_frechet")  # which of them says that one evaluatio
 
 
 def models(
+    ctx: typer.Context,
     card: Annotated[str, typer.Argument(metavar="[MODEL]", help="Print the card of this model instead.")] = "",
     as_json: options.Json = False,
 ) -> None:
@@ -43,6 +44,7 @@ def models(
     """
     from seqgen import modeldir
 
+    options.refuse_idle(ctx, options.idle_unless(not card, ("as_json",), "with MODEL, whose card is printed"))
     if card:
         path = modeldir.locate(card) / modeldir.CARD
         if not path.is_file():

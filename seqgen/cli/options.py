@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from seqgen.config import NumberFormat, PeepholeKind, Precision, option
+from seqgen.config import NumberFormat, PeepholeKind, Precision
 from seqgen.errors import UsageError
 
 DATA, MODEL, TRAINING, SAVING, MACHINE = "Data", "Model", "Training", "Saving", "Machine"
@@ -83,7 +83,28 @@ class ValidCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-class SpreadCommand(TyperCommand):
+class OnceCommand(TyperCommand):
+    """A command that takes no option twice, unless the option takes several values: the first would be forgotten.
+
+    For commands that use a model, where two values look as if both were asked for. In training the last one wins, so
+    that a person can add to a line of the README or of a card.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse a repeated option.
+
+        Raises:
+            UsageError: there is one.
+        """
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in order:
+            several = parameter.multiple or getattr(parameter, "is_flag", False)
+            if parameter.param_type_name == "option" and not several and order.count(parameter) > 1:
+                raise UsageError(f"{flag(parameter)} is given twice, but takes one value")
+        return super().parse_args(ctx, args)
+
+
+class SpreadCommand(OnceCommand):
     """A command without arguments, some of whose options take any number of values: `--compare A B C`."""
 
     spread = frozenset({"--compare", "--gradients"})
@@ -111,16 +132,29 @@ def given(ctx: typer.Context) -> dict[str, Any]:
     }
 
 
-def refuse_idle(chosen: Iterable[str], idle: Mapping[str, str]) -> None:
-    """Refuse an option that nothing would read: whoever typed it would wait for its effect.
+def refuse_idle(ctx: typer.Context, idle: Mapping[str, str]) -> None:
+    """Refuse an option that was typed and that nothing would read: whoever typed it would wait for its effect.
 
     Args:
-        chosen (Iterable[str]): the parameters that were typed.
-        idle (Mapping[str, str]): those without effect, each with the choice that it is: `with --greedy`.
+        ctx (typer.Context): all that was typed.
+        idle (Mapping[str, str]): the parameters without effect, each with the choice that it is: `with --greedy`.
 
     Raises:
         UsageError: there is one.
     """
-    for name in chosen:
-        if name in idle:
-            raise UsageError(f"--{option(name)} has no effect {idle[name]}", hint="leave it out, or choose otherwise")
+    typed = given(ctx)
+    for parameter in ctx.command.params:
+        if parameter.name in typed and parameter.name in idle:
+            message = f"{flag(parameter)} has no effect {idle[parameter.name]}"
+            raise UsageError(message, hint="leave it out, or choose otherwise")
+
+
+def flag(parameter: Any) -> str:
+    """A parameter as it is typed: its longest option."""
+    longest: str = max(parameter.opts, key=len)
+    return longest
+
+
+def idle_unless(condition: bool, names: Iterable[str], why: str) -> dict[str, str]:
+    """What `refuse_idle` takes: these parameters do nothing, unless the condition holds."""
+    return {} if condition else dict.fromkeys(names, why)

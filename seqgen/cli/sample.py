@@ -10,7 +10,6 @@ from seqgen.cli import options, output
 from seqgen.cli.answering import note_shipped
 from seqgen.cli.output import Terminal
 from seqgen.config import SamplingConfig
-from seqgen.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +57,11 @@ def sample(
     ```
     """
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    if greedy and (temperature != SAMPLING.temperature or top_k or top_p != SAMPLING.top_p):
-        raise UsageError("--greedy leaves nothing to --temperature, --top-k or --top-p")
+    options.refuse_idle(
+        ctx,
+        options.idle_unless(temperature > 0, ("top_k", "top_p", "seed"), "with --temperature 0")
+        | options.idle_unless(not greedy, ("temperature", "top_k", "top_p", "seed"), "with --greedy"),
+    )
     config = SamplingConfig(temperature=0.0 if greedy else temperature, top_k=top_k, top_p=top_p)
     if prompt not in (None, "-"):
         output.refuse_file(prompt, "seqgen sample")

@@ -53,6 +53,7 @@ def score(
     from seqgen.train import runtime
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
+    options.refuse_idle(ctx, options.idle_unless(not as_json, ("per_token",), "with --json, which shows each token"))
     place = runtime.choose_device(device)
     used = runtime.set_threads(threads, place)
     note_shipped(model, named="model" in options.given(ctx), terminal=terminal)

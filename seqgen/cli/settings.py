@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from seqgen.cli.options import refuse_idle
 from seqgen.config import Settings, TrainConfig, WatchConfig, as_typed, from_json, option, shown, to_json
 from seqgen.errors import ConfigError, ModelError, UsageError
 
@@ -55,7 +54,6 @@ def settle(
     # A missing run is told by whoever claims the directory.
     before = defaults if path is None or (resumed and not path.is_file()) else _read(path, command, type(defaults))
     settings = replace(before, chosen)
-    refuse_idle(chosen, settings.idle)
     if resumed and before is not defaults:
         _tell_changes(before, settings, note)
     return settings

@@ -223,7 +223,7 @@ def train_transformer(
     else:
         pairs = "max_tokens" in stored_data(shared["out"] if shared["resume"] else shared["config"])
     elsewhere = FIELDS[not pairs] - FIELDS[pairs]
-    options.refuse_idle(chosen, dict.fromkeys(elsewhere, f"on {'sentence pairs' if pairs else 'a text'}"))
+    options.refuse_idle(ctx, dict.fromkeys(elsewhere, f"on {'sentence pairs' if pairs else 'a text'}"))
     if valid and not pairs:
         if len(valid) > 1:
             raise UsageError("a text is validated on one path or fraction", hint="two paths go with sentence pairs")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import typer
 
-from seqgen.cli.options import given
+from seqgen.cli.options import given, refuse_idle
 from seqgen.cli.output import Terminal, show_cursor
 from seqgen.cli.settings import command_line, replace, settle
 from seqgen.config import Settings, TrainConfig, to_json
@@ -123,6 +123,7 @@ class Command(Generic[S]):
                 raise UsageError("which run? --resume without data needs --out", hint=hint)
             resumed = (out or self.directory(replace(self.defaults, chosen))) if resume else None
             settings = settle(self.name, self.defaults, chosen, resumed=resumed, config=config, note=terminal.note)
+        refuse_idle(ctx, settings.idle)
         if starts:  # what was typed is in order
             raise SystemExit(launch.launch(processes, sys.argv[1:]))
         if not resume and "-" in settings.paths and sys.stdin is not None and sys.stdin.isatty():

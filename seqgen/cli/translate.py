@@ -146,11 +146,11 @@ def translate(
     )
     drawn = show_beams or beam_svg is not None
     sampling = SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p)
-    _check(method, search, sampling, seed, drawn=drawn)
+    options.refuse_idle(ctx, _idle(method, temperature, shown=scores or as_json, as_json=as_json))
+    if search.n_best > search.beam_size and method == "beam":
+        raise UsageError(f"--beam {search.beam_size} has no {search.n_best} best", hint="use a larger --beam")
     pictures.format_of(beam_svg, "--beam-svg", pictures.SVG)
     pictures.format_of(attention_png, "--attention-png", pictures.PNG)
-    if as_json and (scores or alignments):
-        raise UsageError("--scores and --alignments are columns; --json shows both anyway")
 
     from seqgen.data.unseen import Unseen
     from seqgen.seeds import fresh
@@ -249,18 +249,17 @@ def _method(*, greedy: bool, beam: int | None, exhaustive: bool, sampled: bool) 
             return "beam"
 
 
-def _check(method: Method, search: SearchConfig, sampling: SamplingConfig, seed: int | None, *, drawn: bool) -> None:
-    """Refuse options that the chosen search would ignore."""
-    if method != "sample" and (sampling != SAMPLING or seed is not None):
-        raise UsageError("--temperature, --top-k, --top-p and --seed belong to --sample")
-    if method != "exhaustive" and (search.max_nodes, search.max_seconds) != (SEARCH.max_nodes, SEARCH.max_seconds):
-        raise UsageError("--max-nodes and --max-seconds belong to --exhaustive")
-    if method in ("greedy", "sample"):
-        if search.n_best > 1:
-            raise UsageError(f"--{method} finds one output, not --n-best {search.n_best}", hint="use --beam")
-        if drawn:
-            raise UsageError(f"--{method} has no beam to draw", hint="use --beam")
-    if method != "beam" and search.max_hypotheses:
-        raise UsageError("--max-hypotheses belongs to --beam")
-    if search.n_best > search.beam_size and method == "beam":
-        raise UsageError(f"a beam of {search.beam_size} has no {search.n_best} best", hint="use a larger --beam")
+def _idle(method: Method, temperature: float, *, shown: bool, as_json: bool) -> dict[str, str]:
+    """What the chosen search and the chosen output leave without effect (`options.refuse_idle`)."""
+    searched = method not in ("greedy", "sample")  # what follows one path has nothing to choose among
+    return (
+        options.idle_unless(method == "sample", ("temperature", "top_k", "top_p", "seed"), "without --sample")
+        | options.idle_unless(temperature > 0, ("top_k", "top_p", "seed"), "with --temperature 0")
+        | options.idle_unless(method == "exhaustive", ("max_nodes", "max_seconds"), "without --exhaustive")
+        | options.idle_unless(method == "beam", ("max_hypotheses",), f"with --{method}")
+        | options.idle_unless(searched, ("n_best", "show_beams", "beam_svg"), f"with --{method}")
+        | options.idle_unless(
+            searched or shown, ("length_penalty", "coverage_penalty"), f"with --{method}, but on --scores and --json"
+        )
+        | options.idle_unless(not as_json, ("scores", "alignments"), "with --json, which shows both")
+    )

@@ -52,7 +52,7 @@ def run(texts: Path, tiny: TinyModel) -> Path:
         ("sample too many", "unexpected extra argument"),
         ("evaluate", "Missing argument"),
         ("sample -q -v", "--quiet and --verbose exclude each other"),
-        ("sample --greedy --temperature 0.5", "--greedy leaves nothing to --temperature"),
+        ("sample --greedy --temperature 0.5", "--temperature has no effect with --greedy"),
         ("train-lm --resume", "--resume without data needs --out"),
         ("train-lm data.txt --resume --config x.json", "--resume and --config exclude each other"),
         ("train-lm data.txt --resume --overwrite --out run", "--resume and --overwrite exclude each other"),

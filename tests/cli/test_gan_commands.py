@@ -360,7 +360,7 @@ def test_a_grid_is_written_as_its_suffix_says(
         ("-f npz --out x.png", "--out x.png ends in .png, but this is written as .npz"),
         ("-f files --out x.png", "--format files makes a folder, but x.png is the name of a file"),
         ("--interpolate 0 1 --out x.mp4", ".png, .jpg, .jpeg, .webp, .gif or .apng"),
-        ("--overwrite --out x.png", "--overwrite belongs to --format files"),
+        ("--overwrite --out x.png", "--overwrite has no effect without --format files"),
     ],
 )
 def test_a_suffix_that_cannot_be_is_refused(

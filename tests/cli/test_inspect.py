@@ -188,11 +188,11 @@ def test_a_model_that_translates_has_no_loss_of_the_next_token(
     ("words", "error"),
     [
         (["--attention", "a", "--positions"], "--attention and --positions: choose one"),
-        (["--target", "a"], "--target belongs to --attention"),
-        (["--png", "x.png"], "--png draws --attention, --positions or --gradients"),
+        (["--target", "a"], "--target has no effect without --attention"),
+        (["--png", "x.png"], "--png has no effect without --attention, --positions or --gradients"),
         (["--gradients", "a.txt", "--positions"], "--positions and --gradients: choose one"),
-        (["--compare", "a", "b"], "--compare belongs to --gradients"),
-        (["--max-distance", "20"], "--max-distance belongs to --gradients"),
+        (["--compare", "a", "b"], "--compare has no effect without --gradients"),
+        (["--max-distance", "20"], "--max-distance has no effect without --gradients"),
         (
             ["--gradients", "a.txt"],
             "{} is a Transformer: it has no state that a gradient comes back through",

@@ -22,7 +22,7 @@ import torch
 from asking import COMMANDS, asked, parameters, settled
 from running import digit_pairs
 
-from seqgen.cli import settings as cli_settings
+from seqgen.cli import training
 from seqgen.cli.output import Terminal
 from seqgen.cli.settings import field_names
 from seqgen.cli.training import Command
@@ -319,7 +319,7 @@ def test_an_option_changes_what_a_run_does_or_is_refused(
         return
     assert refusal.startswith(f"--{option(name)} has no effect ")
     if name in field_names(before):  # not, say, the attention of a text
-        monkeypatch.setattr(cli_settings, "refuse_idle", lambda chosen, idle: None)
+        monkeypatch.setattr(training, "refuse_idle", lambda ctx, idle: None)
         command, after = settled(words, monkeypatch)
         assert after != before
         assert left_behind(command, after, tmp_path / "with", monkeypatch) == BASES[key], "it has one"
