@@ -72,6 +72,8 @@ def judge_gan(
     from seqgen.tasks.gan import GanModel
     from seqgen.tasks.image_scores import compare, look, match_classes
 
+    if wanted.samples == 1:
+        raise UsageError("--samples 1: one image is no set to compare", hint="2 at least, better as many as are real")
     gan = GanModel.load(name, place)
     with tempfile.TemporaryDirectory() as folder:
         real = _open(_alike(paths, gan.config.images), Path(folder), terminal)
@@ -137,7 +139,7 @@ def _open(config: ImageConfig, folder: Path, terminal: Terminal) -> ImageSet | P
     first = Path(config.paths[0])
     if len(config.paths) == 1 and is_statistics(first):
         return first
-    images = build_images(config, folder, terminal.warn)
+    images = build_images(config, folder, terminal.warn, any_size=True)
     if len(images) < 2:
         raise DataError(f"{', '.join(config.paths)}: one image is no set to compare")
     return images

@@ -6,12 +6,14 @@ believed only as far as bytes follow it, and there is no pickle. Image files are
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import itertools
 import math
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
@@ -25,6 +27,7 @@ from seqgen.data.image_files import Faults, Picture
 from seqgen.data.image_folders import reading
 from seqgen.data.image_pixels import MAX_PIXELS, Form
 from seqgen.errors import DataError
+from seqgen.names import on_one_line
 
 BLOCK = 2**20
 GZIP = b"\x1f\x8b"
@@ -162,25 +165,75 @@ def label_path_of(path: str) -> str:
 # npz ----------------------------------------------------------------------------------------------------------
 
 
+def is_npz(path: str) -> bool:
+    """Whether a file is a zip of nothing but arrays."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with reading(path), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
 def open_npz(path: str) -> ImageArray:
-    """The array `images` of an npz file, unsigned bytes, and its array `labels` if there is one.
+    """The images of an npz file, unsigned bytes, and their labels if it has some.
+
+    They are its arrays `images` and `labels`. Without these names: its only array of bytes that has the dimensions of
+    images, and its only one of as many whole numbers.
 
     Raises:
         DataError: the file is damaged, or holds something else.
     """
     with reading(path), zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        if "images" not in names:
-            raise DataError(f"{path} holds no array named images, only {', '.join(names[:9]) or 'nothing'}")
-        with archive.open("images.npy") as file:
-            header = _npy_header(path, file)
-        labels = None
-        if "labels" in names:
-            with archive.open("labels.npy") as file:
+        headers = _headers(path, archive)
+        name = _named(path, "images", headers, [n for n, header in headers.items() if _may_be_images(header)])
+        if name is None:
+            raise DataError(f"{path} holds no array named images, only {_some(headers)}")
+        header = headers[name]
+        fitting = [n for n in headers if n != name and _may_be_labels(headers[n], header)]
+        labels, label_name = None, _named(path, "labels", headers, fitting)
+        if label_name is not None:
+            with archive.open(f"{label_name}.npy") as file:
                 labels = _read_labels(path, file, _npy_header(path, file), header.shape[0])
     if header.dtype != np.uint8:
         raise DataError(f"{path}: images are of type {header.dtype}, not uint8", hint="0 is black, 255 white")
-    return ImageArray(path, lambda: zipfile.ZipFile(path).open("images.npy"), header, labels)
+    return ImageArray(path, lambda: zipfile.ZipFile(path).open(f"{name}.npy"), header, labels)
+
+
+def _headers(path: str, archive: zipfile.ZipFile) -> dict[str, Header]:
+    """The headers of all arrays by name; of those that only objects and names need, none."""
+    headers = {}
+    for name in archive.namelist():
+        plain = name.removesuffix(".npy")
+        with archive.open(name) as file, contextlib.ExitStack() as faults:
+            if plain not in ("images", "labels"):  # whatever is wrong with another one is no matter here
+                faults.enter_context(contextlib.suppress(DataError))
+            headers[plain] = _npy_header(path, file)
+    return headers
+
+
+def _may_be_images(header: Header) -> bool:
+    return len(header.shape) in (3, 4) and header.dtype == np.uint8
+
+
+def _may_be_labels(header: Header, images: Header) -> bool:
+    one_each = header.shape[:1] == images.shape[:1] == (math.prod(header.shape),)
+    return one_each and header.dtype.kind in "iu"
+
+
+def _named(path: str, name: str, headers: Collection[str], fitting: Sequence[str]) -> str | None:
+    """The array with a name, else the only one that fits; None if none does."""
+    if name in headers:
+        return name
+    if len(fitting) > 1:
+        raise DataError(
+            f"{path} holds several arrays that may be {name}: {_some(fitting)}", hint=f"call one of them {name}"
+        )
+    return fitting[0] if fitting else None
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = [on_one_line(name) for name in itertools.islice(names, 9)]
+    return ", ".join(shown) or "nothing"
 
 
 def _npy_header(path: str, file: IO[bytes]) -> Header:

@@ -12,10 +12,11 @@ import json
 import shutil
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,10 +26,10 @@ from torch import Tensor
 from seqgen import modeldir
 from seqgen.config import Fit, ImageConfig
 from seqgen.config.images import MAX_IMAGE, MIN_IMAGE
-from seqgen.data.image_arrays import first_bytes, label_path_of, open_idx, open_npz
+from seqgen.data.image_arrays import first_bytes, is_npz, label_path_of, open_idx, open_npz
 from seqgen.data.image_files import Faults, ImageFiles, ImageSource, Picture
 from seqgen.data.image_fit import fitted
-from seqgen.data.image_folders import in_file, in_folder, in_tar, in_zip, is_tar
+from seqgen.data.image_folders import ImageFile, in_file, in_folder, in_tar, in_zip, is_tar
 from seqgen.data.image_pixels import Form
 from seqgen.data.kinds import refuse_text
 from seqgen.errors import DataError, UsageError
@@ -77,22 +78,25 @@ class ImageSet:
         return pixels.to(torch.float32).div_(127.5).sub_(1.0), labels
 
 
-def build_images(config: ImageConfig, directory: Path, warn: Callable[[str], None]) -> ImageSet:
+def build_images(
+    config: ImageConfig, directory: Path, warn: Callable[[str], None], *, any_size: bool = False
+) -> ImageSet:
     """Decode the images of a run into `directory`, or reopen what an earlier session decoded there.
 
     Args:
         config (ImageConfig): paths, size, channels and fit.
         directory (Path): created if needed; holds pixels, labels and an index.
         warn (Callable[[str], None]): told what was done to images that are not alike, and what was passed over.
+        any_size (bool): for images that are compared only: small ones are taken as they are, large ones made smaller.
 
     Raises:
-        DataError: a path cannot be read, or holds no image that can be used.
+        DataError: a path cannot be read, holds no image that can be used, or images of a size that cannot.
         UsageError: a label file is named for images that have none of their own.
     """
     if (directory / INDEX).is_file():
         return _reopen(directory)
     sources = open_sources(config)
-    form = _settle(config, sum((source.forms for source in sources), Counter()), warn)
+    form = _settle(config, sum((source.forms for source in sources), Counter()), warn, any_size=any_size)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     faults = Faults()
@@ -159,50 +163,77 @@ def open_sources(config: ImageConfig) -> list[ImageSource]:
 
 
 def _open_source(path: str, label_path: str) -> ImageSource:
-    """The source that the content of a path asks for; only an npz is told from a zip by its name."""
+    """The source that the content of a path asks for."""
     if Path(path).is_fifo() or (path == "-" and not Path(path).exists()):
         raise DataError(
             f"{path}: images cannot come from a pipe", hint="they are read twice: write them to a file first"
         )
     if not Path(path).exists():
         raise DataError(f"{path}: no such file or folder")
-    begin = b"" if Path(path).is_dir() else first_bytes(path)
-    if begin.startswith(b"\0\0"):
+    kind = _kind(path)
+    if kind == "idx":
         return open_idx(path, label_path)
     if label_path:
         raise UsageError(f"{label_path} is the label file of an idx file, but {path} is none")
-    if Path(path).is_dir():
-        return ImageFiles(path, partial(in_folder, path))
-    if path.lower().endswith(".npz"):
+    if kind == "npz":
         return open_npz(path)
+    if kind == "file":
+        refuse_text(path)
+    return ImageFiles(path, partial(_LISTED[kind], path))
+
+
+_Kind = Literal["idx", "npz", "folder", "zip", "tar", "file"]
+_LISTED: Mapping[str, Callable[[str], Iterator[ImageFile]]] = {
+    "folder": in_folder,
+    "zip": in_zip,
+    "tar": in_tar,
+    "file": in_file,
+}
+
+
+def _kind(path: str) -> _Kind:
+    """What a path holds, by content alone: names may say anything."""
+    if Path(path).is_dir():
+        return "folder"
+    begin = first_bytes(path)
+    if begin.startswith(b"\0\0"):
+        return "idx"
+    if is_npz(path):
+        return "npz"
     if begin.startswith(b"PK"):
-        return ImageFiles(path, partial(in_zip, path))
-    if is_tar(path):
-        return ImageFiles(path, partial(in_tar, path))
-    refuse_text(path)
-    return ImageFiles(path, partial(in_file, path))
+        return "zip"
+    return "tar" if is_tar(path) else "file"
 
 
 # Building -----------------------------------------------------------------------------------------------------
 
 
-def _settle(config: ImageConfig, forms: Counter[Form], warn: Callable[[str], None]) -> Form:
+def _settle(config: ImageConfig, forms: Counter[Form], warn: Callable[[str], None], *, any_size: bool) -> Form:
     """The form of all images; says what that does to those of another form."""
     sizes: Counter[tuple[int, int]] = Counter()
     for form, count in forms.items():
         sizes[form.height, form.width] += count
     # Without any image any size will do: reading the files will say what is wrong with them.
-    height, width = config.size or (sizes.most_common(1)[0][0] if sizes else (MIN_IMAGE, MIN_IMAGE))
-    if not MIN_IMAGE <= min(height, width) <= max(height, width) <= MAX_IMAGE:
-        found = f"the images are {height} high and {width} wide"
+    common = config.size or (sizes.most_common(1)[0][0] if sizes else (MIN_IMAGE, MIN_IMAGE))
+    height, width = _smaller(common) if any_size else common
+    found = f"the images are {common[0]} high and {common[1]} wide"
+    if (height, width) != common:
+        warn(f"{found}: compared at {height} by {width}")
+    if not any_size and not MIN_IMAGE <= min(height, width) <= max(height, width) <= MAX_IMAGE:
         raise DataError(f"{found}, but a side has {MIN_IMAGE} to {MAX_IMAGE} pixels", hint="choose an --image-size")
-    if others := forms.total() - sizes[height, width]:
+    if others := forms.total() - sizes[common]:
         how = "resized, and cropped around their centre" if config.fit == "crop" else "resized, and bordered to fit"
-        warn(f"{others:,} of {forms.total():,} images are not {height} high and {width} wide: {how}")
+        warn(f"{others:,} of {forms.total():,} images are not {common[0]} high and {common[1]} wide: {how}")
     if transparent := sum(count for form, count in forms.items() if form.channels in (2, 4)):
         warn(f"{transparent:,} of {forms.total():,} images have transparency: laid on white")
     grey = all(form.channels <= 2 for form in forms) if config.channels == "auto" else config.channels == "grey"
     return Form(height, width, 1 if grey else 3)
+
+
+def _smaller(size: tuple[int, int]) -> tuple[int, int]:
+    """The same proportions with no side above the largest that there is room for."""
+    scale = min(1.0, MAX_IMAGE / max(size))
+    return max(1, round(scale * size[0])), max(1, round(scale * size[1]))
 
 
 def _write(path: Path, pictures: Iterable[Picture], form: Form, fit: Fit) -> tuple[array[int], list[str | None]]:

@@ -56,8 +56,8 @@ class ImageStatistics:
 
 
 def is_statistics(path: Path) -> bool:
-    """Whether a file holds moments, rather than images."""
-    if path.suffix != ".npz" or not path.is_file():
+    """Whether a file holds moments, rather than images: by content, whatever its name."""
+    if not path.is_file():
         return False
     try:
         with zipfile.ZipFile(path) as archive:

@@ -8,6 +8,7 @@ trained on photographs are opened by `seqgen.tasks.pretrained`.
 from __future__ import annotations
 
 import hashlib
+import math
 import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ from seqgen.seeds import derive
 TASK = "image-features"
 ARCHITECTURE = "convolutional"
 DIGITS = "digits-features"
-# Images that are looked at together.
+# Images that are looked at together: as many as this, and no more bytes of pixels than that.
 BATCH = 256
+BATCH_BYTES = 2**25
 
 Pixels = NDArray[np.uint8] | Tensor
 
@@ -150,8 +152,9 @@ class FeatureModel:
 
 
 def _batches(pixels: Pixels, order: NDArray[np.int64]) -> Iterator[Tensor]:
-    for first in range(0, len(order), BATCH):
-        yield torch.as_tensor(pixels[order[first : first + BATCH]])
+    together = max(1, min(BATCH, BATCH_BYTES // math.prod(pixels.shape[1:])))
+    for first in range(0, len(order), together):
+        yield torch.as_tensor(pixels[order[first : first + together]])
 
 
 # Model directories --------------------------------------------------------------------------------------------

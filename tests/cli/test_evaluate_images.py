@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from running import Call, TinyModel, seqgen, snapshot
@@ -15,6 +17,7 @@ from running import Call, TinyModel, seqgen, snapshot
 from seqgen import modeldir
 from seqgen.config import GanConfig, GanNetworks, ImageFormat
 from seqgen.metrics.frechet import frechet_distance
+from seqgen.tasks.features import FeatureModel
 from seqgen.tasks.gan import GanModel
 
 KEYS = [
@@ -251,6 +254,75 @@ def test_one_path_without_images_is_named_and_not_the_other(folder: Path, call: 
         assert call("evaluate", *words).error == "text.txt looks like text, not images"
     Path("empty").mkdir()
     assert call("evaluate", "a.npz", "empty").error.startswith("empty: no images")
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.pbm", "a", "a.txt", "a.PNG"])
+def test_images_are_known_by_content_as_in_training(
+    name: str, folder: Path, call: Call, tiny_features: TinyModel
+) -> None:
+    kind = "PPM" if "pbm" in name else "JPEG" if "jfif" in name else "PNG"
+    pixels, _ = draw(20, 0)
+    for place in ("one", "two"):
+        for i, image in enumerate(pixels):
+            Path(place, str(i)).mkdir(parents=True)
+            Image.fromarray(image).convert("1" if "pbm" in name else "L").save(Path(place, str(i), name), kind)
+    done = call("evaluate", "one", "two", "--threads", "1", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["real_images"] == 10  # one half; the other is for the floor
+
+
+def test_the_set_without_images_is_the_one_that_is_named(folder: Path, call: Call) -> None:
+    good = write_npz(folder / "good.npz", 20, 0)
+    Path("empty").mkdir()
+    with zipfile.ZipFile("empty.zip", "w"):
+        pass
+    for empty in ("empty", "empty.zip"):
+        for pair in ([good, empty], [empty, good]):
+            assert call("evaluate", *pair, "--threads", "1").error.startswith(f"{empty}: no images")
+
+
+@pytest.mark.parametrize("name", ["S.NPZ", "statistics", "s.zip"])
+def test_statistics_are_known_by_content(name: str, words: list[str], call: Call) -> None:
+    assert call(*words, "--save-statistics", "plain.npz").code == 0
+    Path(name).write_bytes(Path("plain.npz").read_bytes())
+    plain, other = (call(words[0], path, *words[2:], "--json") for path in ("plain.npz", name))
+    assert (plain.code, other.code) == (0, 0)
+    assert plain.out == other.out
+
+
+@pytest.mark.parametrize("size", [(1100, 1100), (1400, 700), (3, 3), (1, 2)])
+def test_images_of_any_size_are_compared(
+    size: tuple[int, int], folder: Path, call: Call, tiny_features: TinyModel
+) -> None:
+    for i in range(4):
+        Path("in").mkdir(exist_ok=True)
+        Image.new("RGB", size, (50 * i, 0, 90)).save(f"in/{i}.{'jpg' if size[0] > 1000 else 'png'}")
+    done = call("evaluate", "in", "in", "--features", tiny_features.name, "--threads", "1", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["frechet"] >= 0
+    said = {1100: "compared at 1024 by 1024", 1400: "compared at 512 by 1024"}.get(size[0], "")
+    assert said in done.err
+
+
+def test_large_images_are_looked_at_a_few_at_a_time(tiny_features: TinyModel) -> None:
+    model = FeatureModel.load(tiny_features.name, torch.device("cpu"))
+    seen: list[int] = []
+    model.look(np.zeros((40, 3, 1024, 1024), np.uint8), seen.append)
+    assert sum(seen) == 40
+    assert max(seen) * 3 * 1024 * 1024 <= 2**25
+
+
+def test_one_sample_is_no_set(tiny_features: TinyModel, folder: Path, call: Call) -> None:
+    images = ImageFormat(channels=1, height=SIDE, width=SIDE)
+    sizes = GanConfig(latent_size=2, generator_size=2, discriminator_size=2)
+    gan = GanModel.new(GanNetworks(images=images, gan=sizes), 0)
+    weights = {modeldir.WEIGHTS: modeldir.tensors_to_bytes(gan.networks.state_dict())}
+    modeldir.write_directory(folder / "gan", gan.files() | weights)
+    words = ["evaluate", "-m", "gan", write_npz(folder / "real.npz", 20, 0), "--features", tiny_features.name]
+    done = call(*words, "--samples", "1")
+    assert done.code == 2
+    assert done.error == "--samples 1: one image is no set to compare"
+    assert call(*words, "--samples", "2", "--json").code == 0
 
 
 # train-features -----------------------------------------------------------------------------------------------

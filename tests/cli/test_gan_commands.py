@@ -137,19 +137,31 @@ def test_presets_train(preset: str, tiny_gan: TinyModel, call: Call, folder: Pat
         ("plain.npz --image-size big", "image-size is 'big'", "32x48"),
         ("plain.npz --latent-size 0", "latent-size is 0", ""),
         ("plain.npz --features nothing", "no model 'nothing' here", ""),
+        ("none.npz", "none.npz: no images", "give a folder"),
         ("one.npz", "trained on 4 images at least, not on 1", ""),
+        ("two.npz", "trained on 4 images at least, not on 2", ""),
+        ("three.npz", "trained on 4 images at least, not on 3", ""),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_a_sentence(
     words: str, said: str, hint: str, call: Call, folder: Path
 ) -> None:
     np.savez(folder / "plain.npz", images=np.zeros((6, 8, 8), np.uint8))
-    np.savez(folder / "one.npz", images=np.zeros((1, 8, 8), np.uint8))
+    for count, name in enumerate(("none", "one", "two", "three")):
+        np.savez(folder / f"{name}.npz", images=np.zeros((count, 8, 8), np.uint8))
     done = call("gan-train", *words.split(), *(["--steps", "1"] if words else []))
     assert done.code == 2
     assert said in done.error
     assert not hint or hint in done.hint
     assert not (folder / "models").exists()
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_four_images_are_enough(same: bool, call: Call, folder: Path) -> None:
+    pixels = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (4, 8, 8)).astype(np.uint8)
+    np.savez(folder / "x.npz", images=pixels[[0, 0, 0, 0]] if same else pixels, labels=np.array([0, 1, 0, 1]))
+    done = call(*f"gan-train x.npz --arch cgan --steps 2 --eval-every 1 {SIZES} --out m".split())
+    assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize("line", ["gan-train in --arch cgan", "train-features in", "gan-train in.zip --arch cgan"])

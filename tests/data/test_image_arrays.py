@@ -172,10 +172,32 @@ def test_npz_labels_may_be_a_column_or_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arrays", "labels"),
+    [
+        ({"arr_0": digits(3)}, [None] * 3),
+        ({"arr_0": digits(3), "arr_1": np.array([2, 0, 2])}, ["2", "0", "2"]),
+        ({"x": digits(3), "y": np.array([[2], [0], [2]], np.uint8)}, ["2", "0", "2"]),
+        ({"x": digits(3), "weights": np.array([0.5, 0.1, 0.4]), "names": np.array(["a", "b", "c"])}, [None] * 3),
+        ({"x": digits(3), "others": np.array([1, 2])}, [None] * 3),
+        ({"images": digits(3), "more": digits(9), "y": np.array([2, 0, 2])}, ["2", "0", "2"]),
+    ],
+)
+def test_the_only_array_that_may_be_images_is_that_whatever_its_name(
+    tmp_path: Path, arrays: dict[str, object], labels: list[str | None]
+) -> None:
+    np.savez(tmp_path / "x", **arrays)  # type: ignore[arg-type]
+    source = open_npz(str(tmp_path / "x.npz"))
+    assert source.forms.total() == 3
+    assert content_of(source)[1] == labels
+
+
+@pytest.mark.parametrize(
     ("arrays", "message"),
     [
         ({}, "no array named images, only nothing"),
-        ({"x_train": digits(2), "y": digits(2)}, "no array named images, only x_train, y"),
+        ({"mu": np.zeros(4), "sigma": np.zeros((4, 4))}, "no array named images, only mu, sigma"),
+        ({"x_train": digits(2), "x_test": digits(2)}, "several arrays that may be images: x_train, x_test"),
+        ({"x": digits(2), "a": np.array([0, 1]), "b": np.array([1, 0])}, "several arrays that may be labels: a, b"),
         ({"images": digits(2).astype(np.float32)}, "type float32, not uint8"),
         ({"images": np.array([None, {}], object)}, "type object, not uint8|an array of 2"),
         ({"images": digits(2, 3, 8, 8)}, "2 x 3 x 8 x 8, but the last"),
