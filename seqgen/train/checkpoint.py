@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,8 +176,9 @@ class RunLock:
         if not self._path.exists() or os.fstat(self._descriptor).st_ino != self._path.stat().st_ino:
             os.close(self._descriptor)  # its owner finished, and took the file away, between our open and our lock
             return self.__enter__()
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, f"{os.getpid()}\n".encode())
+        with suppress(OSError):  # a full disk: a run may have room for its next steps, if not for its number here
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, f"{os.getpid()}\n".encode())
         return self
 
     def __exit__(self, *_: object) -> None:

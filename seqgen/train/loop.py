@@ -354,6 +354,6 @@ class Trainer:
         free = shutil.disk_usage(self.store.directory).free
         if free < needed:
             raise OutputError(
-                f"{self.store.directory}: {free >> 20} MiB free, three checkpoints take {needed >> 20} MiB",
+                f"{self.store.directory}: {free / 2**20:.1f} MiB free, three checkpoints take {needed / 2**20:.1f} MiB",
                 hint="make room, or choose another --out",
             )

@@ -629,6 +629,19 @@ def test_overwrite_is_refused_too_while_a_run_goes_on(tmp_path: Path) -> None:
     assert (tmp_path / "training.json").is_file()
 
 
+def test_a_lock_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose it is cannot be written on a full disk; it holds all the same, and the run says what there is no room for."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with RunLock(tmp_path), pytest.raises(UsageError, match="process unknown is training here"), RunLock(tmp_path):
+            pytest.fail("locked twice")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_lock_is_freed_by_a_kill(tmp_path: Path) -> None:
     """The file stays, the kernel's lock does not."""
     program = (
