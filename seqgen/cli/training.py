@@ -203,7 +203,7 @@ class Command(Generic[S]):
                 listeners: list[Listener] = []
                 if claimed:
                     claimed.settle(self._described(settings, claimed.sources))
-                    log = held.enter_context(closing(_open_log(claimed, settings.train, checkpoint)))
+                    log = held.enter_context(_open_log(claimed, settings.train, checkpoint))
                     if tensorboard:
                         listeners.append(held.enter_context(closing(TensorBoardLog(directory / run.TENSORBOARD))))
                 with display(terminal, self.unit) as shown:

@@ -139,6 +139,14 @@ class MetricsLog(Listener):
         while self._pending and not self._held:
             del self._pending[: os.write(self._descriptor, self._pending)]
 
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        """Close; a failure that is on its way says more than that the last lines cannot be written either."""
+        with contextlib.suppress(OutputError) if failure else contextlib.nullcontext():
+            self.close()
+
     def close(self) -> None:
         """Write what is pending and close the file.
 

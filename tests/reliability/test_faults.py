@@ -630,7 +630,7 @@ def test_overwrite_is_refused_too_while_a_run_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_lock_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whose it is cannot be written on a full disk; it holds all the same, and the run says what there is no room for."""
+    """Whose it is cannot be written on a full disk; it holds all the same, and the run says what lacks room."""
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -261,3 +261,19 @@ def test_the_log_of_a_finished_model_stays_until_it_is_released(path: Path) -> N
     with closing(MetricsLog(path, every=1, size=size, waiting=waiting)):
         pass
     assert steps_in(path) == [1, 2]
+
+
+def test_lines_that_cannot_be_written_hide_no_failure(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk: that the state could not be saved, and how to go on, is what must be read at the end."""
+    monkeypatch.setattr(os, "write", FullDisk())
+
+    def run(failure: OutputError | None) -> None:
+        with MetricsLog(path, every=1, size=0) as log:
+            log.stepped(record(1), None)
+            if failure:
+                raise failure
+
+    with pytest.raises(OutputError, match="step 1 could not be saved"):
+        run(OutputError("step 1 could not be saved"))
+    with pytest.raises(OutputError, match="last lines"):
+        run(None)
