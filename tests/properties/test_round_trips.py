@@ -170,17 +170,18 @@ def test_a_corpus_gives_its_text_back(content: str, block: int, valid: str) -> N
     folder, path = in_folder(content.encode())
     with folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_module, "BLOCK", block)
-        kept = int(len(content) * (1 - float(valid)))
+        wanted = normalize(content, "text")
+        kept = int(len(wanted) * (1 - float(valid)))
         config = TextConfig(paths=(str(path),), valid=valid)
         if kept < 2:
             with pytest.raises(DataError):
                 build_corpus(config, path.parent / "data", lambda message: None)
             return
         corpus = build_corpus(config, path.parent / "data", lambda message: None)
-        assert decode(corpus.tokenizer, corpus.train.read(0, kept)) == content[:kept]
+        assert decode(corpus.tokenizer, corpus.train.read(0, kept)) == wanted[:kept]
         if corpus.valid is not None:
-            assert decode(corpus.tokenizer, corpus.valid.read(0, len(corpus.valid))) == content[kept:]
-        assert (corpus.valid is None) == (len(content) - kept < 2)
+            assert decode(corpus.tokenizer, corpus.valid.read(0, len(corpus.valid))) == wanted[kept:]
+        assert (corpus.valid is None) == (len(wanted) - kept < 2)
 
 
 @steady
