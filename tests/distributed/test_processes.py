@@ -169,13 +169,11 @@ def test_three_processes_share_two_images(tmp_path: Path) -> None:
         ("train-lm text.txt --device cuda:99", "device 'cuda:99'"),
         ("train-lm text.txt --lr nan", "lr is nan"),
         ("train-lm", "no text to train on"),
-        ("gan-train images.npz", "trained by one process"),
     ],
 )
 def test_bad_input_is_one_error_with_the_exit_code_of_one_process(words: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(TEXT)
     (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\n")
-    np.savez(tmp_path / "images.npz", images=np.zeros((8, 8, 8), np.uint8))
     code, err = ended(tmp_path, *words.split(), "--processes", "2", "--out", "run", "-q")
     assert code == 2
     assert err.startswith("error: ")
@@ -204,11 +202,8 @@ def test_a_signal_saves_once_and_says_once_how_to_go_on_in_as_many_processes(
     shutil.rmtree(tmp_path / "run" / "data")
     resume = ["train-lm", "--resume", "--out", "run", "--processes", "2", "--minutes", "0.0001"]
     assert ended(tmp_path, *resume)[0] == 0  # the data is made anew by one, and opened by both
-    assert sorted(path.name for path in (tmp_path / "run" / "data").iterdir()) == [
-        "char-vocab.json",
-        "corpus.json",
-        "tokens.bin",
-    ]
+    assert {"corpus.json", "tokens.bin"} <= {path.name for path in (tmp_path / "run" / "data").iterdir()}
+    assert list((tmp_path / "run").rglob(".tmp-*")) == []
 
 
 # What a group agrees on ---------------------------------------------------------------------------------------
