@@ -51,6 +51,9 @@ print(*(target.decode(result.hypotheses[0]) for result in results), sep="\\n")
 
 These are the settings of `seqgen translate`: a score is a sum of log-probabilities, not divided by the length, and an
 output may be empty.
+
+Before sentencepiece reads a line, `seqgen translate` makes any white space one space and composes letters with their
+marks: `unicodedata.normalize("NFC", " ".join(line.split()))`. Do the same for lines that may need it.
 """
 
 

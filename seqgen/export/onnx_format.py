@@ -55,6 +55,9 @@ print(target.decode(written))
 
 `memory` and `cache` are keys and values of all layers, (layers, 2, rows, heads, time, head). A beam repeats and
 moves rows of both, and of `lengths`, which hides what stands behind a shorter source.
+
+Before sentencepiece reads a line, `seqgen translate` makes any white space one space and composes letters with their
+marks: `unicodedata.normalize("NFC", " ".join(line.split()))`. Do the same for lines that may need it.
 """
 
 
