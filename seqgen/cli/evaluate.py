@@ -14,6 +14,7 @@ from seqgen.cli.answering import Judged, answering
 from seqgen.cli.output import Terminal
 from seqgen.config import SearchConfig
 from seqgen.errors import UsageError
+from seqgen.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -167,7 +168,7 @@ def evaluate(
     no_model = "model" not in chosen and (bool(chosen.keys() & COMPARING) or "images" in map(kind_of, paths))
     task = "sets of images" if no_model else modeldir.read_config(modeldir.locate(model)).task
     judged = Judged(None if no_model else answering(model), paths, as_json)
-    terminal.detail(f"{task if no_model else f'{model}: {task}'}; {place}, {used} threads")
+    terminal.detail(f"{task if no_model else f'{model}: {task}'}; {place}, {counted(used, 'thread')}")
     elsewhere = set[str]().union(*OPTIONS.values()) - OPTIONS.get(task, set())
     options.refuse_idle(
         ctx,

@@ -10,6 +10,7 @@ import typer
 from seqgen.cli import options
 from seqgen.cli.output import Terminal
 from seqgen.cli.translate import DEFAULT
+from seqgen.config import in_words
 
 Format = Literal["ctranslate2", "onnx"]
 
@@ -43,6 +44,6 @@ def export(
             from seqgen.export.ctranslate2_format import export as write
         case "onnx":
             from seqgen.export.onnx_format import export as write
-    terminal.detail(f"{loaded.directory}; {loaded.network.config}")
+    terminal.detail(f"{loaded.directory}; {in_words(loaded.network.config)}")
     write(loaded, out)
     terminal.note(f"{out / 'README.md'} says how it is used")

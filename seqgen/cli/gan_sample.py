@@ -12,8 +12,10 @@ import typer
 
 from seqgen.cli import options, output, pictures
 from seqgen.cli.output import Terminal
+from seqgen.config import in_words
 from seqgen.errors import OutputError, UsageError
 from seqgen.names import folder_names
+from seqgen.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +97,7 @@ def gan_sample(
     place = runtime.choose_device(device)
     runtime.set_threads(threads, place)
     loaded = GanModel.load(model, place)
-    terminal.detail(f"{loaded.directory}; {place}; {loaded.config}")
+    terminal.detail(f"{loaded.directory}; {place}; {in_words(loaded.config)}")
     wanted = class_indices(loaded, classes or ())
     if seed is None:
         seed = fresh()
@@ -180,7 +182,7 @@ def _write_files(
                 raise OutputError(f"{place} cannot be made: {error.strerror}") from None
             output.write_file(place / f"{index:05d}.png", mosaic.encoded(picture, "PNG"))
             index += 1
-    terminal.note(f"{folder}: {index} images")
+    terminal.note(f"{folder}: {counted(index, 'image')}")
     for known, name in zip(classes, names, strict=True):
         if known != name:
             terminal.note(f"the class {known} is in {folder / name}: its own name would not do everywhere")

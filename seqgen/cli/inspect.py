@@ -11,8 +11,9 @@ import typer
 
 from seqgen.cli import inspect_gradients, options, output, pictures
 from seqgen.cli.output import Terminal
-from seqgen.config import LEAST_DISTANCE
+from seqgen.config import LEAST_DISTANCE, in_words
 from seqgen.errors import UsageError
+from seqgen.wording import counted
 
 if TYPE_CHECKING:
     from seqgen.tasks.attention_maps import AttentionMaps
@@ -113,11 +114,11 @@ def inspect(
     used = runtime.set_threads(threads, place)
     if gradients:
         models = [*([model] if "model" in chosen else []), *(compare or [])] or [GRADIENTS_DEFAULT]
-        terminal.detail(f"{', '.join(models)}; {place}, {used} threads")
+        terminal.detail(f"{', '.join(models)}; {place}, {counted(used, 'thread')}")
         inspect_gradients.show(models, gradients, max_distance, place, png, terminal, as_json=as_json)
         return
     loaded = inspecting.load(model, place)
-    terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
+    terminal.detail(f"{loaded.directory}; {place}, {counted(used, 'thread')}; {in_words(loaded.network.config)}")
     if attention is not None:
         _show_attention(_attention_maps(loaded, attention, target), png, terminal, as_json=as_json)
     elif positions:

@@ -9,7 +9,8 @@ import typer
 from seqgen.cli import options, output
 from seqgen.cli.answering import note_shipped
 from seqgen.cli.output import Terminal
-from seqgen.config import SamplingConfig
+from seqgen.config import SamplingConfig, in_words
+from seqgen.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +81,7 @@ def sample(
     used = runtime.set_threads(threads, place)
     note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
     loaded = LanguageModel.load(model, place)
-    terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
+    terminal.detail(f"{loaded.directory}; {place}, {counted(used, 'thread')}; {in_words(loaded.network.config)}")
     unseen = Unseen()
     unseen.add(loaded.tokenizer.unseen(begin))
     if unseen.count:

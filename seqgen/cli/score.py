@@ -9,6 +9,8 @@ import typer
 from seqgen.cli import options, output
 from seqgen.cli.answering import note_shipped
 from seqgen.cli.output import Terminal
+from seqgen.config import in_words
+from seqgen.wording import counted
 
 DEFAULT = "multi30k-de-en"
 
@@ -60,7 +62,7 @@ def score(
     loaded = TranslationModel.load(model, place)
     if leak := leak_of(loaded.network.config):
         terminal.warn(leak)
-    terminal.detail(f"{loaded.directory}; {place}, {used} threads; {loaded.network.config}")
+    terminal.detail(f"{loaded.directory}; {place}, {counted(used, 'thread')}; {in_words(loaded.network.config)}")
 
     live = not paths and output.stdin_is_a_person()
     if live:

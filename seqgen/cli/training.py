@@ -18,6 +18,7 @@ from seqgen.cli.settings import command_line, replace, settle
 from seqgen.config import Settings, TrainConfig, to_json
 from seqgen.errors import Interrupted, ModelError, UsageError
 from seqgen.train import launch
+from seqgen.wording import counted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -163,7 +164,7 @@ class Command(Generic[S]):
                     require_tensorboard()
                 threads = runtime.set_threads(settings.train.threads, group.device)
                 if not settings.train.threads:
-                    terminal.note(f"{threads} {'thread' if threads == 1 else 'threads'}; --threads sets another number")
+                    terminal.note(f"{counted(threads, 'thread')}; --threads sets another number")
                 settings = replace(settings, {"threads": threads})
                 recipe = self.recipe(settings, terminal)
                 claims: list[run.Claim] = []
@@ -198,7 +199,7 @@ class Command(Generic[S]):
                     choice = fastest_precision(task, settings.train, group)
                     terminal.note(f"{choice.precision}: {choice.why}; --precision sets it")
                     settings = replace(settings, {"precision": choice.precision})
-                terminal.detail(f"{group.device}, {threads} threads, {settings.train.precision}; {more}")
+                terminal.detail(f"{group.device}, {counted(threads, 'thread')}, {settings.train.precision}; {more}")
                 log = None
                 listeners: list[Listener] = []
                 if claimed:

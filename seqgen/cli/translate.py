@@ -11,7 +11,7 @@ import typer
 from seqgen.cli import options, output, pictures, translated
 from seqgen.cli.answering import note_shipped
 from seqgen.cli.output import Terminal
-from seqgen.config import SamplingConfig, SearchConfig
+from seqgen.config import SamplingConfig, SearchConfig, in_words
 from seqgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def translate(
     runtime.keep_memory()
     note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
     models = [TranslationModel.load(name, place) for name in (model, *(ensemble or ()))]
-    terminal.detail(f"{', '.join(str(m.directory) for m in models)}; {place}; {models[0].network.config}")
+    terminal.detail(f"{', '.join(str(m.directory) for m in models)}; {place}; {in_words(models[0].network.config)}")
     if seed is None:
         seed = fresh()
         if method == "sample":

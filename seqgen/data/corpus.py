@@ -24,6 +24,7 @@ from seqgen.data.text import BLOCK, join_files, open_source, parts, read_text, t
 from seqgen.data.tokenizers import CharTokenizer, WordTokenizer, from_bytes
 from seqgen.data.tokens import TokenIds, Tokenizer, vocab_size
 from seqgen.errors import DataError
+from seqgen.wording import counted
 
 # Sentencepiece holds its training sentences in memory; this much text is plenty for a small vocabulary.
 SENTENCEPIECE_BYTES = 32 * 2**20
@@ -145,7 +146,9 @@ def _reopen(directory: Path) -> Corpus:
 
 def _check_length(corpus: Corpus, config: TextConfig, warn: Callable[[str], None]) -> None:
     if len(corpus.train) < 2:
-        raise DataError(f"{', '.join(config.paths)}: {len(corpus.train)} tokens to train on, at least 2 are needed")
+        raise DataError(
+            f"{', '.join(config.paths)}: {counted(len(corpus.train), 'token')} to train on, at least 2 are needed"
+        )
     if corpus.valid is None and config.valid_fraction != 0:
         warn("too little text for a validation part: the run is judged by its training loss alone")
 
@@ -287,5 +290,5 @@ def open_text(
     span = writer.span(int(writer.num_tokens * (1 - tail)), writer.num_tokens)
     writer.forget_lengths()
     if len(span) < 2:
-        raise DataError(f"{', '.join(paths)}: {len(span)} tokens, at least 2 are needed to predict one")
+        raise DataError(f"{', '.join(paths)}: {counted(len(span), 'token')}, at least 2 are needed to predict one")
     return span

@@ -29,6 +29,7 @@ from seqgen.data.tables import NO_KEYS, Keys, NumberedPair
 from seqgen.data.text import shown_name
 from seqgen.data.tokens import TokenIds, vocab_size
 from seqgen.errors import DataError
+from seqgen.wording import counted
 
 INDEX = "parallel.json"
 SIDES = ("source", "target")
@@ -210,7 +211,7 @@ def _usable(
             counts[reason] += 1
             first.setdefault(reason, f"{files.names[side % len(files.names)]}, line {number}")
     for reason, count in counts.items():
-        warn(f"{count} pairs {reason} passed over, the first at {first[reason]}")
+        warn(f"{counted(count, 'pair')} {reason} passed over, the first at {first[reason]}")
 
 
 def _fault(texts: tuple[str, str], token_ids: list[TokenIds], max_tokens: int) -> tuple[str, int] | None:

@@ -11,6 +11,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from seqgen.errors import DataError
+from seqgen.wording import counted
 
 BLOCK = 2**20
 NEWLINE = "\n"
@@ -35,9 +36,9 @@ def text_files(paths: Iterable[str], warn: Callable[[str], None]) -> list[str]:
                 if p.is_file() and not _hidden(p, Path(path)):
                     (text if _looks_like_text(p) else other).append(str(p))
             if not text:
-                raise DataError(f"{path}: no UTF-8 text in this folder ({len(other)} files looked at)")
+                raise DataError(f"{path}: no UTF-8 text in this folder ({counted(len(other), 'file')} looked at)")
             if other:
-                warn(f"{path}: {len(other)} files that are not text passed over, {other[0]} first")
+                warn(f"{path}: {counted(len(other), 'file')} passed over, not being text: {other[0]} first")
             files += text
         else:
             raise DataError(f"{path}: no such file or folder")

@@ -27,6 +27,7 @@ from seqgen.tasks.language_model import LanguageModel
 from seqgen.tasks.networks import TranslationNetwork
 from seqgen.tasks.translating import Translator
 from seqgen.tasks.translation import TranslationModel
+from seqgen.wording import counted
 
 # A picture of more could not be read.
 MAX_TOKENS = 256
@@ -169,7 +170,7 @@ def _kinds(network: TranslationNetwork) -> list[_Kind]:
 
 def _check(what: str, ids: TokenIds, least: int, most: int) -> None:
     if not least <= len(ids) <= most:
-        raise DataError(f"{what} has {len(ids)} tokens; maps show {least} to {most}")
+        raise DataError(f"{what} has {counted(len(ids), 'token')}; maps show {least} to {most}")
 
 
 def _translated(model: TranslationModel, source: str) -> TokenIds:

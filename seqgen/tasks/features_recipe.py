@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from seqgen.config import FeatureConfig, FeatureSettings, ImageFormat
+from seqgen.config import FeatureConfig, FeatureSettings, ImageFormat, in_words
 from seqgen.data.image_order import digests_of
 from seqgen.data.images import INDEX, ImageSet, build_images, image_sources
 from seqgen.nets.features import FeatureNetwork, stage_sizes
@@ -76,7 +76,7 @@ class FeatureRecipe:
         return (
             f"{len(train):,} images to train on, {len(valid):,} to validate on, {len(self._images.classes)} classes; "
             f"{self._parameters:,} parameters, {self._network.feature_size} features",
-            f"{' x '.join(map(str, self._images.pixels.shape[1:]))}; {self._network.config}",
+            f"{' x '.join(map(str, self._images.pixels.shape[1:]))}; {in_words(self._network.config)}",
         )
 
     def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:

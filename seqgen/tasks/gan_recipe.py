@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from seqgen import modeldir
-from seqgen.config import GanNetworks, GanSettings, ImageFormat
+from seqgen.config import GanNetworks, GanSettings, ImageFormat, in_words
 from seqgen.data.images import INDEX, ImageSet, build_images, image_sources
 from seqgen.errors import DataError, UsageError
 from seqgen.seeds import derive
@@ -100,7 +100,7 @@ class GanRecipe:
         return (
             f"{len(self._images):,} {channels} images of {images.height}x{images.width}{classes}; "
             f"generator {sizes[0]:,} parameters, discriminator {sizes[1]:,}",
-            f"{self._settings.network}; {self._settings.game}",
+            f"{in_words(self._settings.network)}; {in_words(self._settings.game)}",
         )
 
     def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from seqgen.config import LanguageModelSettings, RecurrentConfig, TransformerTextSettings
+from seqgen.config import LanguageModelSettings, RecurrentConfig, TransformerTextSettings, in_words
 from seqgen.data.corpus import INDEX, Corpus, build_corpus
 from seqgen.nets.recurrent import RecurrentNetwork
 from seqgen.tasks.card import Made, model_card, table
@@ -15,6 +15,7 @@ from seqgen.tasks.language_model import model_files, new_network
 from seqgen.tasks.language_model_judging import evaluate, unknown_warning
 from seqgen.tasks.language_model_task import LanguageModelTask
 from seqgen.tasks.networks import LanguageConfig, LanguageNetwork
+from seqgen.wording import counted
 
 
 class LanguageModelRecipe:
@@ -48,7 +49,8 @@ class LanguageModelRecipe:
     def build(self) -> LanguageNetwork:
         """An untrained network, its weights a function of the seed."""
         if (tokens := len(self._corpus.train)) < self._chunk:
-            self._warn(f"the text has {tokens} tokens, fewer than one chunk of {self._chunk}: trained on as one chunk")
+            length = counted(tokens, "token")
+            self._warn(f"the text has {length}, fewer than one chunk of {self._chunk}: trained on as one chunk")
         self._network = new_network(self._settings.network, self._corpus.tokenizer, self._settings.train.seed)
         return self._network
 
@@ -85,7 +87,7 @@ class LanguageModelRecipe:
         return (
             f"{len(corpus.train):,} tokens to train on, {held:,} to validate on, {network.vocab_size} different; "
             f"{parameters:,} parameters",
-            f"{network.operations_per_token / 1e6:.2f} MFLOP per token forward; {network.config}",
+            f"{network.operations_per_token / 1e6:.2f} MFLOP per token forward; {in_words(network.config)}",
         )
 
     def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:
@@ -135,7 +137,8 @@ def _described(config: LanguageConfig) -> str:
     if isinstance(config, RecurrentConfig):
         of = f"{config.cell.upper()} {layers} of {config.hidden_size}, embedding {config.embed_size}"
     else:
-        of = f"Transformer {layers} of {config.embed_size} with {config.num_heads} heads, context {config.context}"
+        heads = counted(config.num_heads, "head")
+        of = f"Transformer {layers} of {config.embed_size} with {heads}, context {config.context}"
     return f"{config.num_layers} {of}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from seqgen.config import Seq2SeqConfig, TransformerPairsSettings, TranslationSettings
+from seqgen.config import Seq2SeqConfig, TransformerPairsSettings, TranslationSettings, in_words
 from seqgen.data.parallel import INDEX, ParallelCorpus, build_parallel
 from seqgen.metrics.text import signatures
 from seqgen.tasks.card import Made, model_card, table
@@ -14,6 +14,7 @@ from seqgen.tasks.networks import TranslationConfig, TranslationNetwork
 from seqgen.tasks.translating import Translator
 from seqgen.tasks.translation import TranslationModel
 from seqgen.tasks.translation_task import TranslationTask, judge
+from seqgen.wording import counted
 
 
 class TranslationRecipe:
@@ -76,7 +77,7 @@ class TranslationRecipe:
         return (
             f"{len(corpus.train):,} pairs to train on, {held:,} to validate on, {words}; {parameters:,} parameters",
             f"{corpus.train.source_lengths.mean():.1f} source and {corpus.train.target_lengths.mean():.1f} target "
-            f"tokens a pair; {network.config}",
+            f"tokens a pair; {in_words(network.config)}",
         )
 
     def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:
@@ -124,7 +125,8 @@ def _described(config: TranslationConfig) -> str:
         )
     return (
         f"A Transformer encoder-decoder for sentences: {config.num_layers} and "
-        f"{config.decoder_layers or config.num_layers} layers of {config.embed_size} with {config.num_heads} heads"
+        f"{counted(config.decoder_layers or config.num_layers, 'layer')} of {config.embed_size} with "
+        f"{counted(config.num_heads, 'head')}"
     )
 
 

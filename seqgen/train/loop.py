@@ -38,6 +38,7 @@ from seqgen.train.players import Players, below
 from seqgen.train.progress import Progress
 from seqgen.train.runtime import StopRequest
 from seqgen.train.task import Task
+from seqgen.wording import counted
 
 # A run that went wrong so often has the wrong settings.
 MOST_ROLLBACKS = 3
@@ -257,7 +258,7 @@ class Trainer:
         if before and progress.plan:
             then, now = before.total_steps, progress.plan.total_steps
             if abs(now - then) > WORTH_A_NOTE * then:
-                self.listeners.noted(f"the pace changed: {now} steps fit the time, not {then}")
+                self.listeners.noted(f"the pace changed: {counted(now, 'step')} fit the time, not {then}")
         self._fit_warmup()
 
     def _fit_warmup(self) -> None:

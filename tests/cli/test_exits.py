@@ -172,7 +172,7 @@ def test_text_shorter_than_a_chunk_trains_with_a_warning(texts: Path, call: Call
 def test_what_is_no_text_in_a_folder_is_passed_over_with_a_warning(texts: Path, call: Call) -> None:
     ended = call("train-lm", "mixed", "--out", "run", *SMALL, "--steps", "1")
     assert ended.code == 0
-    assert "warning: mixed: 1 files that are not text passed over, mixed/latin.txt first" in ended.err
+    assert "warning: mixed: 1 file passed over, not being text: mixed/latin.txt first" in ended.err
 
 
 def test_more_parts_than_lanes_are_as_many_as_there_are(texts: Path, call: Call) -> None:

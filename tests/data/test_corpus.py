@@ -176,7 +176,7 @@ def test_what_a_killed_tokenisation_left_is_made_anew(tmp_path: Path) -> None:
 
 
 def test_one_token_is_too_short_to_train_on(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="1 tokens to train on"):
+    with pytest.raises(DataError, match="1 token to train on"):
         corpus_of(tmp_path, "a", valid="0")
 
 
@@ -258,7 +258,7 @@ def test_the_tail_of_a_text_is_its_validation_part(tmp_path: Path) -> None:
 
 def test_one_token_is_too_short_to_judge_by(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", b"a")
-    with pytest.raises(DataError, match=r"a\.txt: 1 tokens"):
+    with pytest.raises(DataError, match=r"a\.txt: 1 token,"):
         open_text([path], CharTokenizer("ab"), tmp_path, warn=no_warning)
 
 

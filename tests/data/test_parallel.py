@@ -193,7 +193,7 @@ def test_pairs_passed_over_are_named_by_the_lines_of_their_table(tmp_path: Path)
     path = write(tmp_path / "a.csv", f'source,target\n"x\ny",z\n,empty\n{rows}')
     warnings: list[str] = []
     build_parallel(ParallelConfig(paths=(path,), vocab_size=310), True, tmp_path / "data", warnings.append)
-    assert f"1 pairs with an empty side passed over, the first at {path}, line 4" in warnings
+    assert f"1 pair with an empty side passed over, the first at {path}, line 4" in warnings
 
 
 def test_files_without_a_pair_to_use_are_an_error(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_a_folder_is_read_in_time_that_grows_with_its_files(tmp_path: Path, monk
     monkeypatch.setattr(text, "str", Counted, raising=False)
     told: list[str] = []
     assert len(text_files([str(tmp_path)], told.append)) == 60
-    assert told == [f"{tmp_path}: 1 files that are not text passed over, {last} first"]
+    assert told == [f"{tmp_path}: 1 file passed over, not being text: {last} first"]
     assert Counted.comparisons <= 3 * 61
 
 
