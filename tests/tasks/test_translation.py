@@ -293,5 +293,5 @@ def test_no_such_model(tmp_path: Path) -> None:
 
 
 def test_a_size_out_of_range_names_the_field() -> None:
-    with pytest.raises(ConfigError, match=r"here.*num-layers is 0"):
+    with pytest.raises(ConfigError, match=r"here: layers is 0"):
         translation_config("recurrent", {"num_layers": 0}, where="here")
