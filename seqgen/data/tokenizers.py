@@ -141,7 +141,7 @@ class WordTokenizer:
         """Keep the most frequent words of a text, of equally frequent ones those that come first.
 
         Args:
-            parts (Iterable[str]): the text, normalized by the rule `text`, in parts that cut no word.
+            parts (Iterable[str]): the text, normalised by the rule `text`, in parts that cut no word.
             vocab_size (int): how many tokens at most, the unknown one and the line feed included.
         """
         counts = Counter(itertools.chain.from_iterable(part.split() for part in parts))

@@ -44,13 +44,13 @@ class Tokenizer(Protocol):
         """A text as `encode` reads it; see `seqgen.data.normalization`."""
 
     def encode(self, text: str) -> TokenIds:
-        """Token ids `(time,)` of a text, which is normalized first; what is unknown becomes `unk_id`."""
+        """Token ids `(time,)` of a text, which is normalised first; what is unknown becomes `unk_id`."""
 
     def unseen(self, text: str) -> list[str]:
         """What of a text has no token of its own, in order, as often as it stands there: words, or characters."""
 
     def lengths(self, text: str, token_ids: TokenIds) -> NDArray[np.int64]:
-        """How many characters of a normalized text each token of its encoding stands for, `(time,)`."""
+        """How many characters of a normalised text each token of its encoding stands for, `(time,)`."""
 
     def to_bytes(self) -> bytes:
         """The tokenizer's file."""
