@@ -14,7 +14,7 @@ import seqgen
 
 ROOT = Path(seqgen.__file__).parent
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
-HEAVY = ("torch", "numpy", "rich.progress", "safetensors", "sentencepiece")
+HEAVY = ("torch", "numpy", "matplotlib", "rich.progress", "safetensors", "sentencepiece")
 
 # Which parts of seqgen a layer must not know of.
 FORBIDDEN = {
@@ -36,7 +36,7 @@ THIRD_PARTY = {
     "data": {"torch", "numpy", "sentencepiece", "PIL"},
     "metrics": {"sacrebleu", "numpy", "torch"},
     "gan": {"torch"},
-    "figures": {"rich", "PIL"},
+    "figures": {"rich", "PIL", "matplotlib"},
     "export": {"torch", "numpy", "sentencepiece", "ctranslate2"},
 }
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen.cli import inspect_gradients, options, output, pictures
+from seqgen.cli import inspect_gradients, options, output
 from seqgen.cli.output import Terminal
+from seqgen.cli.pictures import ChartFile
 from seqgen.config import LEAST_DISTANCE, in_words
 from seqgen.errors import UsageError
 from seqgen.wording import counted
@@ -63,8 +65,10 @@ def inspect(
         ),
     ] = 100,
     png: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw it as a picture.", rich_help_panel=WHAT)
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw it as a picture: a .png, .svg or .pdf.", rich_help_panel=WHAT),
     ] = None,
+    font: options.Font = None,
     as_json: options.Json = False,
     device: options.Device = "cpu",
     threads: options.Threads = 1,
@@ -103,9 +107,10 @@ def inspect(
         ctx,
         options.idle_unless("attention" in views, ("target",), "without --attention")
         | options.idle_unless("gradients" in views, ("compare", "max_distance"), "without --gradients")
-        | options.idle_unless(bool(views), ("png",), "without --attention, --positions or --gradients"),
+        | options.idle_unless(bool(views), ("png",), "without --attention, --positions or --gradients")
+        | options.idle_unless(png is not None, ("font",), "without --png"),
     )
-    pictures.format_of(png, "--png", pictures.PNG)
+    chart = ChartFile("--png", png, font, terminal)
 
     from seqgen.tasks import inspecting
     from seqgen.train import runtime
@@ -115,14 +120,14 @@ def inspect(
     if gradients:
         models = [*([model] if "model" in chosen else []), *(compare or [])] or [GRADIENTS_DEFAULT]
         terminal.detail(f"{', '.join(models)}; {place}, {counted(used, 'thread')}")
-        inspect_gradients.show(models, gradients, max_distance, place, png, terminal, as_json=as_json)
+        inspect_gradients.show(models, gradients, max_distance, place, chart, terminal, as_json=as_json)
         return
     loaded = inspecting.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}, {counted(used, 'thread')}; {in_words(loaded.network.config)}")
     if attention is not None:
-        _show_attention(_attention_maps(loaded, attention, target), png, terminal, as_json=as_json)
+        _show_attention(_attention_maps(loaded, attention, target), chart, as_json=as_json)
     elif positions:
-        _show_positions(inspecting.position_matrix(loaded), png, terminal, as_json=as_json)
+        _show_positions(inspecting.position_matrix(loaded), chart, as_json=as_json)
     else:
         _show_parts(_described(loaded), as_json=as_json)
 
@@ -183,18 +188,18 @@ def _attention_maps(model: LanguageModel | TranslationModel, text: str, target: 
     return language_maps(model, text)
 
 
-def _show_attention(kinds: Sequence[AttentionMaps], png: Path | None, terminal: Terminal, *, as_json: bool) -> None:
+def _show_attention(kinds: Sequence[AttentionMaps], chart: ChartFile, *, as_json: bool) -> None:
     if as_json:
         maps = [
             {"kind": m.kind, "rows": m.rows, "columns": m.columns, "weights": _rounded(m.weights.tolist())}
             for m in kinds
         ]
         output.write_json({"maps": maps})
-    if png is not None:
-        from seqgen.figures.attention_maps_png import attention_maps_png
+    if chart.path is not None:
+        from seqgen.figures.maps_chart import draw_maps
 
-        output.write_file(png, attention_maps_png(kinds))
-        terminal.note(f"{png}: {', '.join(m.kind for m in kinds)}")
+        chart.write(partial(draw_maps, kinds=kinds))
+        chart.terminal.note(f"{chart.path}: {', '.join(m.kind for m in kinds)}")
     elif not as_json:
         from seqgen.figures.matrix_text import attention_maps_text
 
@@ -209,15 +214,15 @@ def _rounded(values: Any) -> Any:
 # Positions ----------------------------------------------------------------------------------------------------
 
 
-def _show_positions(matrix: PositionMatrix, png: Path | None, terminal: Terminal, *, as_json: bool) -> None:
+def _show_positions(matrix: PositionMatrix, chart: ChartFile, *, as_json: bool) -> None:
     values = matrix.values.tolist()
     if as_json:
         output.write_json({"kind": matrix.kind, "values": _rounded(values)})
-    if png is not None:
-        from seqgen.figures.positions_png import position_matrix_png
+    if chart.path is not None:
+        from seqgen.figures.positions_chart import draw_positions
 
-        output.write_file(png, position_matrix_png(values, f"{matrix.kind} positions", matrix.legend))
-        terminal.note(f"{png}: {len(values)} {matrix.kind} positions")
+        chart.write(partial(draw_positions, values=values, title=f"{matrix.kind} positions", legend=matrix.legend))
+        chart.terminal.note(f"{chart.path}: {len(values)} {matrix.kind} positions")
     elif not as_json:
         from seqgen.figures.matrix_text import position_matrix_text
 

@@ -6,11 +6,13 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqgen.cli import output
 from seqgen.cli.output import Terminal
+from seqgen.cli.pictures import ChartFile
 from seqgen.errors import ModelError
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def show(
     paths: Sequence[str],
     max_distance: int,
     place: torch.device,
-    png: Path | None,
+    chart: ChartFile,
     terminal: Terminal,
     *,
     as_json: bool,
@@ -52,12 +54,12 @@ def show(
     measured = _measure([_load(name, place) for name in models], paths, max_distance, terminal)
     if as_json:
         output.write_json({"models": [_as_json(model) for model in measured]})
-    if png is not None:
-        from seqgen.figures.curves_png import curves_png
+    if chart.path is not None:
+        from seqgen.figures.curves_chart import draw_curves
 
-        output.write_file(png, curves_png(_panels(measured), TITLE, ACROSS))
+        chart.write(partial(draw_curves, panels=_panels(measured), title=TITLE, across=ACROSS))
         for model in measured:
-            terminal.note(f"{png}: {model.name}, {model.cell}, {model.trend}")
+            terminal.note(f"{chart.path}: {model.name}, {model.cell}, {model.trend}")
     elif not as_json:
         from seqgen.figures.curves_text import curves_text
 

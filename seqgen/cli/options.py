@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -59,6 +60,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.", rich_
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Settings, device and sizes too.", rich_help_panel=MACHINE)
 ]
+Font = Annotated[Path | None, typer.Option(help="A font file for charts, for scripts that the usual fonts lack.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
+from seqgen.cli.output import Terminal, write_file
 from seqgen.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from seqgen.figures.chart import Format
 
 PNG = {".png": "PNG"}
 SVG = {".svg": "SVG"}
 STILL = {**PNG, ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 MOVING = {".gif": "GIF", ".webp": "WEBP", ".apng": "PNG"}
 NPZ = {".npz": "NPZ"}
+CHART: dict[str, Format] = {".png": "PNG", ".svg": "SVG", ".pdf": "PDF"}
+
+F = TypeVar("F", bound=str)
 
 _OURS = re.compile(r"[0-9]{5,}\.png")
 
 
-def format_of(path: Path | None, option: str, formats: Mapping[str, str]) -> str:
+def format_of(path: Path | None, option: str, formats: Mapping[str, F]) -> F:
     """The format that a path asks for by its suffix, the first one if it has none.
 
     Args:
@@ -36,6 +47,55 @@ def format_of(path: Path | None, option: str, formats: Mapping[str, str]) -> str
         known = f"{', '.join(others)} or {last}" if others else last
         raise UsageError(f"{option} {path} ends in {suffix}, but this is written as {known}")
     return formats[suffix]
+
+
+@dataclass(frozen=True)
+class ChartFile:
+    """Where a chart goes, looked at before anything is computed.
+
+    Args:
+        option (str): the option that names the path.
+        path (Path | None): a .png, .svg or .pdf; None if no chart is wanted.
+        font (Path | None): of `--font`.
+        terminal (Terminal): told about characters that no font has.
+
+    Raises:
+        UsageError: the suffix is none of a chart's.
+    """
+
+    option: str
+    path: Path | None
+    font: Path | None
+    terminal: Terminal
+
+    def __post_init__(self) -> None:
+        format_of(self.path, self.option, CHART)
+
+    def drawn(self, draw: Callable[[Figure], None]) -> bytes:
+        """The bytes of the file; `draw` is that of `seqgen.figures.chart.render`.
+
+        Raises:
+            UsageError: the font cannot be used.
+        """
+        from seqgen.figures.chart import render
+
+        try:
+            chart = render(draw, format_of(self.path, self.option, CHART), self.font)
+        except (OSError, RuntimeError) as error:
+            raise UsageError(f"--font {self.font} cannot be used: {error}") from None
+        if chart.missing:
+            self.terminal.warn(f"no font here has {' '.join(chart.missing[:20])}: --font FILE names one that does")
+        return chart.content
+
+    def write(self, draw: Callable[[Figure], None]) -> None:
+        """Draw it into its file.
+
+        Raises:
+            UsageError: the font cannot be used.
+            OutputError: the file cannot be written.
+        """
+        assert self.path is not None
+        write_file(self.path, self.drawn(draw))
 
 
 def begin_folder(folder: Path, *, overwrite: bool) -> None:

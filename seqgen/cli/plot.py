@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seqgen.cli import output, pictures
+from seqgen.cli import options, output
+from seqgen.cli.output import Terminal
+from seqgen.cli.pictures import ChartFile
 from seqgen.errors import ModelError, UsageError
 
 
@@ -19,10 +22,12 @@ def plot(
     measure: Annotated[str, typer.Option("--measure", "-m", help="Which number of metrics.jsonl.")] = "loss",
     log: Annotated[bool, typer.Option("--log", help="A logarithmic scale.")] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The PNG; - is standard output, as is a pipe.")
+        Path | None,
+        typer.Option("--out", "-o", help="A .png, .svg or .pdf; - is standard output, as is a pipe, and takes a PNG."),
     ] = None,
+    font: options.Font = None,
 ) -> None:
-    """Draw a measure of one or more runs over their steps, as PNG.
+    """Draw a measure of one or more runs over their steps, as PNG, SVG or PDF.
 
     A run that goes on is drawn as far as it is. A measure that no run has is answered with those that there are.
 
@@ -33,9 +38,12 @@ def plot(
     """
     from seqgen import modeldir
     from seqgen.figures.curves import Curve, Panel
-    from seqgen.figures.curves_png import curves_png
+    from seqgen.figures.curves_chart import draw_curves
 
-    pictures.format_of(out, "--out", pictures.PNG)
+    piped = out == Path("-") or (out is None and not output.stdout_is_a_terminal())
+    chart = ChartFile(
+        "--out", Path("-") if piped else out or Path(f"{measure}.png"), font, Terminal(quiet=False, verbose=False)
+    )
     runs = list(dict.fromkeys(runs))
     logs = {run: modeldir.run_directory(run) / modeldir.METRICS for run in runs}
     curves = [Curve(run, *_logged(path, measure)) for run, path in logs.items()]
@@ -47,11 +55,12 @@ def plot(
             raise UsageError(f"{run} has no measure {measure!r}", hint=f"known: {known}")
         if log and min(curve.values) <= 0:
             raise UsageError(f"{measure} of {run} is not always above 0, as a logarithmic scale needs it")
-    picture = curves_png([Panel("", curves)], measure.replace("_", " "), "step", log=log)
-    if out == Path("-") or (out is None and not output.stdout_is_a_terminal()):
-        output.write_bytes(picture)
+    title = measure.replace("_", " ")
+    draw = partial(draw_curves, panels=[Panel("", curves)], title=title, across="step", log=log)
+    if piped:
+        output.write_bytes(chart.drawn(draw))
     else:
-        output.write_file(out or Path(f"{measure}.png"), picture)
+        chart.write(draw)
 
 
 def _logged(path: Path, measure: str) -> tuple[list[float], list[float]]:

@@ -11,6 +11,7 @@ import typer
 from seqgen.cli import options, output, pictures, translated
 from seqgen.cli.answering import note_shipped
 from seqgen.cli.output import Terminal
+from seqgen.cli.pictures import ChartFile
 from seqgen.config import SamplingConfig, SearchConfig, in_words
 from seqgen.errors import UsageError
 
@@ -101,8 +102,10 @@ def translate(
         Path | None, typer.Option(help="Draw the first sentence's search as a picture.", rich_help_panel=SHOWN)
     ] = None,
     attention_png: Annotated[
-        Path | None, typer.Option(help="Draw the first sentence's attention as a picture.", rich_help_panel=SHOWN)
+        Path | None,
+        typer.Option(help="Draw the first sentence's attention: a .png, .svg or .pdf.", rich_help_panel=SHOWN),
     ] = None,
+    font: options.Font = None,
     as_json: options.Json = False,
     batch_size: Annotated[
         int | None,
@@ -146,11 +149,15 @@ def translate(
     )
     drawn = show_beams or beam_svg is not None
     sampling = SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p)
-    options.refuse_idle(ctx, _idle(method, temperature, shown=scores or as_json, as_json=as_json))
+    options.refuse_idle(
+        ctx,
+        _idle(method, temperature, shown=scores or as_json, as_json=as_json)
+        | options.idle_unless(attention_png is not None, ("font",), "without --attention-png"),
+    )
     if search.n_best > search.beam_size and method == "beam":
         raise UsageError(f"--beam {search.beam_size} has no {search.n_best} best", hint="use a larger --beam")
     pictures.format_of(beam_svg, "--beam-svg", pictures.SVG)
-    pictures.format_of(attention_png, "--attention-png", pictures.PNG)
+    chart = ChartFile("--attention-png", attention_png, font, terminal)
 
     from seqgen.data.unseen import Unseen
     from seqgen.seeds import fresh
@@ -201,7 +208,7 @@ def translate(
         if show_beams and translation.outputs:
             translated.draw_tree(translation, models[0])
         if number == 1 and (beam_svg or attention_png):
-            translated.draw_pictures(translation, models[0], beam_svg, attention_png)
+            translated.draw_pictures(translation, models[0], beam_svg, chart)
         unseen.add(translation.unseen)
         for row in show(translation, number, n_best, models[0]):
             output.write(row + "\n")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqgen.cli import output
+from seqgen.cli.pictures import ChartFile
 from seqgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,16 +86,15 @@ def draw_tree(translation: Translation, model: TranslationModel) -> None:
     output.console().print(beam_tree(translation.tree, piece, best=best, title=translation.source))
 
 
-def draw_pictures(
-    translation: Translation, model: TranslationModel, beam_svg: Path | None, attention_png: Path | None
-) -> None:
+def draw_pictures(translation: Translation, model: TranslationModel, beam_svg: Path | None, chart: ChartFile) -> None:
     """The tree and the attention as pictures, those that have a path.
 
     Raises:
         UsageError: an empty line has neither.
     """
-    from seqgen.figures import attention_png as matrix
     from seqgen.figures import beam_svg as tree
+    from seqgen.figures.maps_chart import draw_maps
+    from seqgen.tasks.attention_maps import AttentionMaps
 
     if not translation.outputs:
         raise UsageError("the first line is empty: there is nothing to draw")
@@ -102,6 +103,12 @@ def draw_pictures(
         piece, ids, score = model.target_tokenizer.piece, best.hypothesis.token_ids, best.hypothesis.score
         svg = tree.beam_svg(translation.tree, piece, winner=ids, source=translation.source, score=score)
         output.write_file(beam_svg, svg.encode())
-    if attention_png and best.hypothesis.attention is not None:
-        weights = best.hypothesis.attention.tolist()
-        output.write_file(attention_png, matrix.attention_png(weights, translation.source_tokens, best.tokens))
+    if chart.path is not None and best.hypothesis.attention is not None:
+        maps = AttentionMaps(
+            kind="attention",
+            legend="rows: target tokens · columns: source tokens",
+            rows=tuple(best.tokens),
+            columns=translation.source_tokens,
+            weights=best.hypothesis.attention[None, None],
+        )
+        chart.write(partial(draw_maps, kinds=[maps]))

@@ -1,4 +1,4 @@
-"""What pictures of curves are drawn of, and where their axes begin and end."""
+"""What curves are drawn of, and where a logarithmic axis begins and ends."""
 
 from __future__ import annotations
 
@@ -53,45 +53,6 @@ class LogAxis:
         """At most so many powers of ten, equally far apart; the high end is one."""
         apart = math.ceil((self.high - self.low + 1) / most)
         return list(range(self.high, self.low - 1, -apart))
-
-    def marks(self, most: int) -> list[tuple[str, float]]:
-        """What is written beside the axis, and where."""
-        return [(f"1e{power}", self.place(10.0**power)) for power in self.ticks(most)]
-
-
-@dataclass(frozen=True)
-class LinearAxis:
-    """Multiples of `step`, from `low` times it to `high` times it."""
-
-    low: int
-    high: int
-    step: float
-
-    def place(self, value: float) -> float:
-        """Where a value stands: 0 at the low end, 1 at the high end."""
-        return (value / self.step - self.low) / (self.high - self.low)
-
-    def marks(self, most: int) -> list[tuple[str, float]]:
-        """What is written beside the axis, and where."""
-        apart = math.ceil((self.high - self.low + 1) / most)
-        values = [round(self.step * count, 12) for count in range(self.high, self.low - 1, -apart)]
-        return [(f"{value:g}", self.place(value)) for value in values]
-
-
-Axis = LogAxis | LinearAxis
-# Round numbers that an axis is divided into at least.
-_PARTS = 4
-
-
-def linear_axis(panels: Sequence[Panel]) -> LinearAxis:
-    """The axis that shows all curves of all panels, divided into round numbers."""
-    values = [value for panel in panels for curve in panel.curves for value in curve.values]
-    lowest, highest = min(values), max(values)
-    rough = ((highest - lowest) or abs(highest) or 1.0) / _PARTS
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * times for times in (5, 2, 1) if power * times <= rough)
-    low = math.floor(lowest / step)
-    return LinearAxis(low, max(math.ceil(highest / step), low + 1), step)
 
 
 def log_axis(panels: Sequence[Panel]) -> LogAxis:

@@ -39,7 +39,7 @@ class Maps(Protocol):
 
 def largest_of(layers: Layers) -> float:
     """The largest weight of all maps: one shade means one weight in all of them."""
-    return max(weight for layer in layers for head in layer for row in head for weight in row)
+    return max((weight for layer in layers for head in layer for row in head for weight in row), default=0.0)
 
 
 def captions_of(layers: Layers) -> list[list[str]]:

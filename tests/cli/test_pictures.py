@@ -42,11 +42,14 @@ def test_one_that_cannot_be_written_is_named_with_those_that_can() -> None:
 @pytest.mark.parametrize(
     ("line", "option"),
     [
-        ("plot {lm} --out m.svg", "--out m.svg ends in .svg, but this is written as .png"),
-        ("inspect -m {mt} --positions --png a.svg", "--png a.svg ends in .svg, but this is written as .png"),
+        ("plot {lm} --out m.jpg", "--out m.jpg ends in .jpg, but this is written as .png, .svg or .pdf"),
+        ("inspect -m {mt} --positions --png a.gif", "--png a.gif ends in .gif, but this is written as .png, .svg or"),
         ("inspect -m {mt} --attention eins --png a.jpg", "--png a.jpg ends in .jpg"),
-        ("inspect -m {lm} --gradients {text} --png a.pdf", "--png a.pdf ends in .pdf"),
-        ("translate -m {mt} eins --attention-png a.svg", "--attention-png a.svg ends in .svg"),
+        ("inspect -m {lm} --gradients {text} --png a.txt", "--png a.txt ends in .txt"),
+        ("translate -m {mt} eins --attention-png a.gif", "--attention-png a.gif ends in .gif"),
+        ("inspect -m {mt} --attention eins --font a.ttf", "--font has no effect without --png"),
+        ("inspect -m {mt} --attention eins --png a.png --font a.ttf", "--font a.ttf cannot be used"),
+        ("plot {lm} --out m.png --font {text}", "cannot be used"),
         ("translate -m {mt} eins --beam-svg a.png", "--beam-svg a.png ends in .png, but this is written as .svg"),
     ],
 )
@@ -60,10 +63,20 @@ def test_every_command_refuses_what_it_would_not_write(
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("line", ["plot {lm} --out M.PNG", "translate -m {mt} eins --beam-svg t.svg"])
+WRITTEN = {
+    "plot {lm} --out M.PNG": b"\x89PNG",
+    "plot {lm} --out m.svg": b"<?xml",
+    "inspect -m {lm} --gradients {text} --max-distance 8 --png a.pdf": b"%PDF-",
+    "inspect -m {mt} --attention eins --png a.svg": b"<?xml",
+    "translate -m {mt} eins --attention-png a.pdf": b"%PDF-",
+    "translate -m {mt} eins --beam-svg t.svg": b"<",
+}
+
+
+@pytest.mark.parametrize("line", WRITTEN)
 def test_what_they_do_write_is_written(
     line: str, tiny: TinyModel, tiny_translation: TinyModel, call: Call, folder: Path
 ) -> None:
-    assert call(*line.format(lm=tiny.name, mt=tiny_translation.name).split()).code == 0
+    assert call(*line.format(lm=tiny.name, mt=tiny_translation.name, text=tiny.data).split()).code == 0
     (written,) = folder.iterdir()
-    assert written.read_bytes().startswith((b"\x89PNG", b"<"))
+    assert written.read_bytes().startswith(WRITTEN[line])

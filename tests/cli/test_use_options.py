@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -122,6 +124,7 @@ VALUES: Mapping[str, str] = {
     "compare": "--compare other [--gradients text.txt --max-distance 9]",
     "max_distance": "--max-distance 9 [--gradients text.txt]",
     "png": "--png made.png [--positions]",
+    "font": "--font serif.ttf [--png made.png --positions]",
     "measure": "--measure grad_norm",
     "log": "--log",
     "texts": "zwei",
@@ -132,6 +135,8 @@ VALUES: Mapping[str, str] = {
 # The same for one command, where it takes something else.
 SPECIAL: Mapping[tuple[str, str], str] = {
     ("sample", "greedy"): "--greedy !--seed",
+    ("translate", "font"): "--font serif.ttf [--attention-png map.png]",
+    ("plot", "font"): "--font serif.ttf",
     ("translate", "temperature"): "--temperature 0.1 [--sample --seed 1]",
     ("translate", "top_k"): "--top-k 1 [--sample --seed 1]",
     ("translate", "top_p"): "--top-p 0.05 [--sample --seed 1]",
@@ -199,6 +204,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (root / "train.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in digit_pairs(90, seed=0)))
     keys = [{"source": "eins", "target": "one", "de": "zwei drei", "en": "two"}, {"source": "a", "target": "b"}]
     (root / "keys.jsonl").write_text("".join(json.dumps({"de": "x", "en": "y", **row}) + "\n" for row in keys))
+    shutil.copy(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSerif.ttf"), root / "serif.ttf")
     draw = np.random.Generator(np.random.PCG64(0))
     for name in ("a", "b", "other"):
         np.savez(
