@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from seqgen.cli import app, gan_train, train_features, train_lm, train_seq2seq, 
 from seqgen.cli.output import Terminal
 from seqgen.cli.training import Command
 from seqgen.config import Settings
-from seqgen.train import distributed
+from seqgen.train import launch
 
 GROUP = typer.main.get_command(app)
 COMMANDS: dict[str, list[Command[Any]]] = {
@@ -37,8 +38,9 @@ def asked(words: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
 
     with monkeypatch.context() as patch:
         patch.setattr(Command, "train", train)
-        patch.setattr(distributed, "launch", lambda processes, words: found.append(processes))
-        GROUP.main(words, standalone_mode=False)
+        patch.setattr(launch, "launch", lambda processes, words: found.append(processes))
+        with suppress(SystemExit):  # of a command that others carry out
+            GROUP.main(words, standalone_mode=False)
     return tuple(found)
 
 

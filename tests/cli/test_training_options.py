@@ -129,7 +129,7 @@ VALUES: Mapping[str, str] = {
     "grad_accumulation": "--grad-accumulation 2",
     "lr": "--lr 0.02",
     "schedule": "--schedule constant",
-    "warmup_steps": "--warmup 3",
+    "warmup_steps": "--warmup 3 [--steps 40 --eval-every 40]",
     "weight_decay": "--weight-decay 0.9",
     "beta1": "--beta1 0.3",
     "beta2": "--beta2 0.5",
