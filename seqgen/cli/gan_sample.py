@@ -85,8 +85,6 @@ def gan_sample(
     from seqgen.train import runtime
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    shape = _shape(grid, n)
-    kind = _kind(form, out, moving=interpolate is not None)
     animated = interpolate is not None and out is not None and out.suffix.lower() in pictures.MOVING
     options.refuse_idle(
         ctx,
@@ -94,6 +92,8 @@ def gan_sample(
         | options.idle_unless(not animated, ("grid",), f"on an animation ({out})")
         | options.idle_unless(form == "grid", ("grid",), f"with --format {form}"),
     )
+    shape = _shape(grid, n)
+    kind = _kind(form, out, moving=interpolate is not None)
     place = runtime.choose_device(device)
     runtime.set_threads(threads, place)
     loaded = GanModel.load(model, place)
