@@ -415,13 +415,16 @@ def test_truncation_draws_samples_together(tiny_gan: TinyModel, call: Call) -> N
         ("--grid nine", "--grid nine is not rows x columns"),
         ("--class 7", "the model knows no class '7'"),
         ("--format files --out -", "--format files needs a folder"),
-        ("--model nothing", "no model 'nothing' here"),
     ],
 )
 def test_what_cannot_be_sampled_is_said_in_a_sentence(words: str, said: str, tiny_gan: TinyModel, call: Call) -> None:
     done = call("gan-sample", "-m", tiny_gan.name, *words.split())
     assert (done.code, done.out) == (2, b"")
     assert said in done.error
+
+
+def test_a_model_that_is_not_here_is_named(call: Call, folder: Path) -> None:
+    assert call("gan-sample", "-m", "nothing").error == "no model 'nothing' here"
 
 
 def test_a_text_model_makes_no_images(tiny: TinyModel, call: Call) -> None:
