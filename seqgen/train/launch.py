@@ -23,6 +23,7 @@ from types import FrameType
 from seqgen.errors import SeqgenError, TrainingError
 
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR")
+STARTER = "SEQGEN_STARTER"  # the process that started this one and waits for it
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Processes notice within a second or so that another one is gone; who has not ended by then never will.
 GRACE_SECONDS = 30.0
@@ -45,6 +46,12 @@ def rank() -> int:
 def size() -> int:
     """How many processes the group has."""
     return int(os.environ["WORLD_SIZE"]) if launched() else 1
+
+
+def abandoned() -> bool:
+    """Whether `launch` started this process and is gone, as after a kill that it could not hand on."""
+    starter = os.environ.get(STARTER, "")
+    return launched() and starter.isdecimal() and os.getppid() != int(starter)
 
 
 @contextmanager
@@ -70,6 +77,7 @@ def launch(processes: int, arguments: list[str]) -> int:
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),  # as torchrun does: they share the cores
+        STARTER: str(os.getpid()),
         "WORLD_SIZE": str(processes),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),

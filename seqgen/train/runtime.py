@@ -14,6 +14,7 @@ import torch
 
 from seqgen.config import NumberFormat, Precision
 from seqgen.errors import UsageError
+from seqgen.train import launch
 from seqgen.train.threads import fastest_threads
 
 
@@ -123,7 +124,9 @@ class StopRequest:
             signal.signal(number, handler)
 
     def __call__(self) -> bool:
-        """Whether to stop."""
+        """Whether to stop: a signal came, or nobody is left who would hand one on."""
+        if self.signal is None and launch.abandoned():
+            self.signal = signal.SIGTERM
         return self.signal is not None
 
     @property

@@ -244,6 +244,20 @@ def together(script: str, count: int = 2) -> list[tuple[int, str, str]]:
 
 
 @pytest.mark.slow
+def test_processes_whose_starter_is_killed_save_and_end(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text(TEXT)
+    command = [sys.executable, "-m", "seqgen", "train-lm", "text.txt", "--processes", "2", "--steps", "1000000", *TINY]
+    with subprocess.Popen([*command, "--out", "m"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as starter:
+        assert starter.stderr is not None
+        while "valid" not in (line := starter.stderr.readline()):
+            assert line, "the run ended before its first evaluation"
+        starter.kill()
+        said = starter.stderr.read()  # until both have closed it
+    assert "seqgen train-lm --resume --out m --processes 2" in said
+    assert list((tmp_path / "m" / "checkpoints").glob("step-*"))
+
+
+@pytest.mark.slow
 def test_the_first_decides_for_all() -> None:
     script = 'output.write_json(group.agree(lambda: {"rank": group.rank, "of": [group.size, 0.1, None]}))'
     assert together(script, 3) == [(0, '{"rank": 0, "of": [3, 0.1, null]}\n', "")] * 3
