@@ -100,7 +100,7 @@ def test_verbose_says_more_but_not_on_stdout(tiny: TinyModel, folder: Path, call
     words = ["sample", "-m", tiny.name, "-p", "", "--seed", "1"]
     plain, verbose = call(*words), call(*words, "-v")
     assert plain.out == verbose.out
-    assert "hidden_size=16" in verbose.err
+    assert "hidden-size 16" in verbose.err
 
 
 def test_json_is_one_object_per_text(tiny: TinyModel, folder: Path, call: Call) -> None:
