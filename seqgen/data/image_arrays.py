@@ -11,6 +11,7 @@ import gzip
 import itertools
 import math
 import struct
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -240,7 +241,9 @@ def _npy_header(path: str, file: IO[bytes]) -> Header:
     read_header = NPY_HEADERS.get(npy.read_magic(file))
     if read_header is None:
         raise DataError(f"{path}: arrays of a format that only objects and names need")
-    shape, fortran_order, dtype = read_header(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy tells of headers that it has to read twice
+        shape, fortran_order, dtype = read_header(file)
     if min(shape, default=0) < 0:
         raise DataError(f"{path}: an array cannot be of size {min(shape)}")
     if fortran_order and len(shape) > 1:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import io
 import lzma
+import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -66,6 +69,14 @@ def is_statistics(path: Path) -> bool:
         return False
 
 
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """NumPy warns of headers that it has to read twice; a file is usable or it is not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _in_short(error: Exception) -> str:
     """What went wrong in a few words: a damaged file decides what the message holds, and how much."""
     return on_one_line(str(error))[:120] or type(error).__name__
@@ -78,7 +89,7 @@ def read_statistics(path: Path) -> ImageStatistics:
         DataError: it is damaged, or its shapes do not fit each other.
     """
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with _without_warnings(), path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             mean, covariance = (np.asarray(file[key], dtype=np.float64) for key in ("mu", "sigma"))
             features = str(file["features"]) if "features" in file else ""
             images = int(file["images"]) if "images" in file else 0

@@ -30,7 +30,7 @@ from seqgen.config import Settings, option, to_json
 from seqgen.errors import CollapsedError, UsageError
 from seqgen.gan.health import Diagnosis
 from seqgen.tasks import gan_task, language_model_task
-from seqgen.train import runtime
+from seqgen.train import distributed, runtime
 from seqgen.train.checkpoint import CheckpointStore
 
 LOOP = "--steps 5 --eval-every 2 --save-every 3 --log-every 1 --warmup 1 --lr 0.01 --threads 1 --precision fp32"
@@ -95,7 +95,7 @@ VALUES: Mapping[str, str] = {
     "causal": "--no-causal",
     "context": "--context 6",
     "label_smoothing": "--label-smoothing 0.3",
-    "subword_sampling": "--subword-sampling 0.5",
+    "subword_sampling": "--subword-sampling 0.01",
     "loss_steps": "--loss-steps random",
     "keep": "--keep loss",
     "labels": "--labels others-idx1-ubyte",
@@ -151,6 +151,8 @@ SPECIAL = {
     ("train-lm", "tied"): "--tied",
     ("train-lm", "valid"): "--valid 0.3",
     ("train-lm", "vocab_size"): "--vocab-size 12 [--tokens word]",
+    ("general", "subword_sampling"): "--subword-sampling 0.01 [--vocab-size 300]",
+    ("transformer pairs", "subword_sampling"): "--subword-sampling 0.01 [--vocab-size 300]",
     ("gru-before", "cell"): "--cell rnn",
     ("train-seq2seq", "paths"): "other.tsv",
     ("train-seq2seq", "valid"): "--valid other.tsv",
@@ -206,7 +208,7 @@ def cases() -> Iterator[Any]:
             if kind == "transformer" and name in ("source_key", "target_key"):
                 continue  # whoever names a column says that the file is a table of pairs
             if name not in HOW and (first or name in network | {"decay_recurrent", "watch_gradients"}):
-                yield pytest.param(kind, name, marks=() if first else pytest.mark.slow)
+                yield pytest.param(kind, name, marks=() if kind == "lstm" else pytest.mark.slow)
 
 
 def words_for(kind: str, name: str) -> tuple[list[str], list[str]]:
@@ -256,7 +258,7 @@ def write_idx(path: Path, values: Any) -> None:
 def left_behind(command: Command[Any], settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Left:
     """What a run leaves: weights, tokenizer and measures, which steps were saved, and what was asked of the machine."""
     told: list[object] = []
-    save, device, threads = CheckpointStore.save, runtime.choose_device, runtime.set_threads
+    save, device, threads = CheckpointStore.save, distributed.choose_device, runtime.set_threads
 
     def chosen(name: str) -> torch.device:
         told.append(name)
@@ -273,7 +275,7 @@ def left_behind(command: Command[Any], settings: Settings, folder: Path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(language_model_task, "SAMPLE_TOKENS", 2)  # nobody looks at them
         patch.setattr(CheckpointStore, "save", saved)
-        patch.setattr(runtime, "choose_device", chosen)
+        patch.setattr(distributed, "choose_device", chosen)
         patch.setattr(runtime, "set_threads", set_to)
         try:
             terminal = Terminal(quiet=True, verbose=False)

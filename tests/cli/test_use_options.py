@@ -326,6 +326,7 @@ def test_every_option_of_every_command_has_a_value_here() -> None:
         assert set(parameters(command)) <= set(VALUES), command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("line", "name"), list(cases()))
 def test_an_option_changes_what_comes_out_or_is_refused(
     line: str, name: str, folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch
