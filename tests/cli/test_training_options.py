@@ -30,7 +30,7 @@ from seqgen.config import Settings, option, to_json
 from seqgen.errors import CollapsedError, UsageError
 from seqgen.gan.health import Diagnosis
 from seqgen.tasks import gan_task, language_model_task
-from seqgen.train import distributed, runtime
+from seqgen.train import runtime
 from seqgen.train.checkpoint import CheckpointStore
 
 LOOP = "--steps 5 --eval-every 2 --save-every 3 --log-every 1 --warmup 1 --lr 0.01 --threads 1 --precision fp32"
@@ -258,7 +258,7 @@ def write_idx(path: Path, values: Any) -> None:
 def left_behind(command: Command[Any], settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Left:
     """What a run leaves: weights, tokenizer and measures, which steps were saved, and what was asked of the machine."""
     told: list[object] = []
-    save, device, threads = CheckpointStore.save, distributed.choose_device, runtime.set_threads
+    save, device, threads = CheckpointStore.save, runtime.choose_device, runtime.set_threads
 
     def chosen(name: str) -> torch.device:
         told.append(name)
@@ -275,7 +275,7 @@ def left_behind(command: Command[Any], settings: Settings, folder: Path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(language_model_task, "SAMPLE_TOKENS", 2)  # nobody looks at them
         patch.setattr(CheckpointStore, "save", saved)
-        patch.setattr(distributed, "choose_device", chosen)
+        patch.setattr(runtime, "choose_device", chosen)
         patch.setattr(runtime, "set_threads", set_to)
         try:
             terminal = Terminal(quiet=True, verbose=False)
