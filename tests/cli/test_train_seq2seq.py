@@ -214,7 +214,6 @@ def test_pairs_with_an_empty_side_are_counted_and_named(pairs: Path, call: Call)
         ("train.de train.en --cell window", "--cell"),
         ("train.de train.en --hidden-size 7", "must be even"),
         ("train.de train.en --label-smoothing 1", "label-smoothing is 1.0"),
-        ("train.de train.en --vocab-size 9999", "try --vocab-size"),
         ("train.de train.en --max-tokens 0", "max-tokens"),
         ("train.de train.en --steps 3 --minutes 2", "one of steps, epochs and minutes"),
         ("--resume", "needs --out"),
