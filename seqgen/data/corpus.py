@@ -101,16 +101,16 @@ def build_corpus(config: TextConfig, directory: Path, warn: Callable[[str], None
     files = [spool(path, directory / f"input-{i}.txt") for i, path in enumerate(text_files(config.paths, warn))]
     if not files:
         raise DataError("no text to train on")
-    tokenizer = _tokenizer_for(config, files, warn)
     fraction = config.valid_fraction
+    held_out = text_files([config.valid], warn) if fraction is None else []  # missing now, not after the long work
+    tokenizer = _tokenizer_for(config, files, warn)
     with _TokenWriter(directory) as writer:
         writer.write_text(files, tokenizer)
         # The split counts tokens, as nanoGPT's does: the first int(n * 0.9) train, the rest validate.
         valid_start = writer.num_tokens if fraction is None else int(writer.num_tokens * (1 - fraction))
         if isinstance(tokenizer, CharTokenizer):
             tokenizer.freeze()
-        if fraction is None:
-            writer.write_text(text_files([config.valid], warn), tokenizer)
+        writer.write_text(held_out, tokenizer)
     train, valid = writer.span(0, valid_start), writer.span(valid_start, writer.num_tokens)
     writer.forget_lengths()
     tokenizer.unknown_in_training = train.count(tokenizer.unk_id) > 0
