@@ -23,6 +23,10 @@ FLOATS = ("F16", "BF16", "F32", "F64")
 LISTED = (CONFIG, WEIGHTS, *TOKENIZERS)
 """What the manifest must list where it exists."""
 
+# Values of a file as a message quotes them: whoever wrote the file decides how long they are.
+SHORT = reprlib.Repr()
+SHORT.maxstring = 100
+
 
 def verify(directory: Path) -> None:
     """Compare every file with the manifest.
@@ -35,7 +39,7 @@ def verify(directory: Path) -> None:
     if manifest.get("format") != FORMAT:
         found = manifest.get("format")
         raise ModelError(
-            f"{directory}: the manifest has format {found!r}, this seqgen reads {FORMAT}",
+            f"{directory}: the manifest has format {SHORT.repr(found)}, this seqgen reads {FORMAT}",
             hint="upgrade seqgen" if isinstance(found, int) and found > FORMAT else "",
         )
     if not isinstance(files, dict) or not files:
@@ -45,7 +49,8 @@ def verify(directory: Path) -> None:
             raise ModelError(f"{directory / MANIFEST} does not list {name}")
     for name, entry in files.items():
         if Path(name).name != name or not isinstance(entry, dict):
-            raise ModelError(f"{directory / MANIFEST}: {name!r} is not a plain file name with its size and hash")
+            plain = "a plain file name with its size and hash"
+            raise ModelError(f"{directory / MANIFEST}: {SHORT.repr(name)} is not {plain}")
         path = directory / name
         if not os.path.isfile(path):  # unlike Path.is_file, false for a name that no file can have
             raise ModelError(f"{path} is missing")
@@ -91,17 +96,18 @@ def read_config(directory: Path) -> ModelConfig:
     path = directory / CONFIG
     data = read_json(path)
     if data.get("format") != FORMAT:
-        raise ModelError(f"{path} has format {data.get('format')!r}, this seqgen reads {FORMAT}", hint="upgrade seqgen")
+        found = SHORT.repr(data.get("format"))
+        raise ModelError(f"{path} has format {found}, this seqgen reads {FORMAT}", hint="upgrade seqgen")
     kinds = {"task": str, "architecture": str, "network": dict}
     for name, kind in kinds.items():
         if type(data.get(name)) is not kind:
-            raise ModelError(f"{path}: {name} is {reprlib.repr(data.get(name))}, not of type {kind.__name__}")
+            raise ModelError(f"{path}: {name} is {SHORT.repr(data.get(name))}, not of type {kind.__name__}")
         if kind is str and (why := names.fault(data[name])):
             raise ModelError(f"{path}: {name} {why}")
     sizes = {name: data[name] for name in ("vocab_size", "source_vocab_size") if name in data}
     for name, size in sizes.items():
         if type(size) is not int or not 1 <= size <= MAX_VOCAB:
-            raise ModelError(f"{path}: {name} is {reprlib.repr(size)}, out of range")
+            raise ModelError(f"{path}: {name} is {SHORT.repr(size)}, out of range")
     return ModelConfig(**{name: data[name] for name in kinds}, **sizes)
 
 
@@ -157,6 +163,6 @@ def _compare_shapes(path: Path, found: Mapping[str, tuple[int, ...]], wanted: Ma
         if name not in found:
             raise ModelError(f"{path} has no tensor {name!r}, which its config.json asks for")
         if name not in wanted:
-            raise ModelError(f"{path} has a tensor {name!r}, which its config.json does not know")
+            raise ModelError(f"{path} has a tensor {SHORT.repr(name)}, which its config.json does not know")
         if found[name] != wanted[name]:
             raise ModelError(f"{path}: {name} has shape {found[name]}, config.json asks for {wanted[name]}")
