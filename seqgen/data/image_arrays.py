@@ -190,13 +190,14 @@ def open_npz(path: str) -> ImageArray:
         if name is None:
             raise DataError(f"{path} holds no array named images, only {_some(headers)}")
         header = headers[name]
+        if header.dtype != np.uint8:
+            raise DataError(f"{path}: images are of type {header.dtype}, not uint8", hint="0 is black, 255 white")
+        _form(path, header.shape)  # before labels are counted by it
         fitting = [n for n in headers if n != name and _may_be_labels(headers[n], header)]
         labels, label_name = None, _named(path, "labels", headers, fitting)
         if label_name is not None:
             with archive.open(f"{label_name}.npy") as file:
                 labels = _read_labels(path, file, _npy_header(path, file), header.shape[0])
-    if header.dtype != np.uint8:
-        raise DataError(f"{path}: images are of type {header.dtype}, not uint8", hint="0 is black, 255 white")
     return ImageArray(path, lambda: zipfile.ZipFile(path).open(f"{name}.npy"), header, labels)
 
 

@@ -250,3 +250,9 @@ def test_a_negative_size_is_refused(tmp_path: Path) -> None:
     path = npz(tmp_path / "x.npz", {"images": npy(digits(2), shape=(-2, 4, 5))})
     with pytest.raises(DataError, match="an array cannot be of size -2"):
         open_npz(path)
+
+
+def test_an_array_named_images_without_dimensions_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "some.npz", images=np.array(3, np.uint8), labels=np.zeros((3, 6, 8), np.uint8))
+    with pytest.raises(DataError, match="images have 3 dimensions"):
+        open_npz(str(tmp_path / "some.npz"))
