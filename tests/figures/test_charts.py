@@ -6,7 +6,6 @@ import io
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
-from torch import Tensor
+from some_maps import SomeMaps, some_maps
 
 from seqgen.figures.chart import Format, render
 from seqgen.figures.curves import Curve, Panel
@@ -26,21 +25,6 @@ from seqgen.figures.maps_chart import draw_maps
 from seqgen.figures.positions_chart import draw_positions
 
 LARGEST_SIDE = 4000
-
-
-@dataclass(frozen=True)
-class SomeMaps:
-    kind: str
-    legend: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    weights: Tensor
-
-
-def some_maps(layers: int, heads: int, rows: int, columns: int, word: str = "▁w") -> SomeMaps:
-    weights = torch.rand(layers, heads, rows, columns, generator=torch.Generator().manual_seed(0)).softmax(-1)
-    down, across = (tuple(f"{word}{i}" for i in range(count)) for count in (rows, columns))
-    return SomeMaps("cross-attention", "rows look at columns", down, across, weights)
 
 
 def drawn(draw: Callable[[Figure], None]) -> Figure:

@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
-
 import torch
-from PIL import Image
-from torch import Tensor
+from some_maps import SomeMaps, some_maps
 
 from seqgen.figures.matrix_text import attention_maps_text, position_matrix_text
-
-DARK, WHITE = (11, 37, 84), (255, 255, 255)
-
-
-@dataclass(frozen=True)
-class SomeMaps:
-    kind: str
-    legend: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    weights: Tensor
-
-
-def some_maps(layers: int, heads: int, rows: int, columns: int, word: str = "▁w") -> SomeMaps:
-    draw = torch.Generator().manual_seed(0)
-    weights = torch.rand(layers, heads, rows, columns, generator=draw).softmax(-1)
-    down, across = (tuple(f"{word}{i}" for i in range(count)) for count in (rows, columns))
-    return SomeMaps("cross-attention", "rows look at columns", down, across, weights)
 
 
 def diagonal(size: int, heads: int = 1) -> SomeMaps:
     tokens = tuple("abcdefgh"[:size])
     return SomeMaps("self-attention", "", tokens, tokens, torch.eye(size).expand(1, heads, size, size))
-
-
-def opened(content: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(content))
-    assert image.format == "PNG"
-    return image.convert("RGB")
-
-
-def count(image: Image.Image, colour: tuple[int, int, int]) -> int:
-    return sum(n for n, found in image.getcolors(1 << 24) or [] if found == colour)
 
 
 # Text ---------------------------------------------------------------------------------------------------------
