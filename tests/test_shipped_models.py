@@ -11,22 +11,22 @@ import pytest
 import torch
 
 from seqgen import modeldir
-from seqgen.cli.models import _describe
+from seqgen.cli.commands.models import _describe
 from seqgen.config import ImageConfig, SamplingConfig, SearchConfig, TextConfig
 from seqgen.data.corpus import build_corpus
 from seqgen.data.images import build_images
 from seqgen.metrics.text import text_scores
-from seqgen.nets.features import FeatureNetwork
-from seqgen.tasks.features import FeatureModel
-from seqgen.tasks.features_task import evaluate as evaluate_features
-from seqgen.tasks.gan import GanModel
-from seqgen.tasks.imagining import Imagination
-from seqgen.tasks.language_model import LanguageModel
-from seqgen.tasks.language_model_judging import evaluate
-from seqgen.tasks.translating import Method, Translator
-from seqgen.tasks.translation import TranslationModel
-from seqgen.tasks.translation_task import judge_lines
-from seqgen.tasks.writing import Writer
+from seqgen.nets.images.features import FeatureNetwork
+from seqgen.tasks.features.model import FeatureModel
+from seqgen.tasks.features.task import evaluate as evaluate_features
+from seqgen.tasks.gan.imagine import Imagination
+from seqgen.tasks.gan.model import GanModel
+from seqgen.tasks.language.judge import evaluate
+from seqgen.tasks.language.model import LanguageModel
+from seqgen.tasks.language.write import Writer
+from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.task import judge_lines
+from seqgen.tasks.translation.translate import Method, Translator
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("SEQGEN_TEST_DATA", ROOT.parent / "shared" / "data"))

@@ -12,15 +12,14 @@ from typing import Annotated
 import typer
 
 from seqgen import __version__
-from seqgen.cli import (
+from seqgen.cli import options, output
+from seqgen.cli.commands import (
     evaluate,
     export,
     gan_sample,
     gan_train,
     inspect,
     models,
-    options,
-    output,
     plot,
     sample,
     score,

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from seqgen.data.sources import Source
     from seqgen.tasks.card import Made
     from seqgen.train.checkpoint import Checkpoint, CheckpointStore
+    from seqgen.train.directory import Claim
     from seqgen.train.log import Listener, MetricsLog
     from seqgen.train.progress import Progress
-    from seqgen.train.run import Claim
     from seqgen.train.runtime import StopRequest
     from seqgen.train.task import Task
 
@@ -152,7 +152,8 @@ class Command(Generic[S]):
         """Train with settled settings, as far as a signal or the budget lets it, and publish what is finished."""
         from seqgen.cli.display import display
         from seqgen.data.sources import Source
-        from seqgen.train import distributed, run, runtime
+        from seqgen.train import directory as run
+        from seqgen.train import distributed, runtime
         from seqgen.train.checkpoint import CheckpointStore, newest
         from seqgen.train.log import TensorBoardLog, require_tensorboard
         from seqgen.train.loop import Trainer
@@ -239,7 +240,7 @@ class Command(Generic[S]):
     ) -> None:
         """Judge the best weights exactly, and turn the run directory into a model directory."""
         from seqgen.tasks.card import Made
-        from seqgen.train import run
+        from seqgen.train import directory as run
 
         directory = claimed.directory
         step = progress.best_step if progress.best_step is not None else progress.step

@@ -12,8 +12,8 @@ from seqgen.cli.pictures import ChartFile
 from seqgen.errors import UsageError
 
 if TYPE_CHECKING:
-    from seqgen.tasks.translating import Output, Translation
-    from seqgen.tasks.translation import TranslationModel
+    from seqgen.tasks.translation.model import TranslationModel
+    from seqgen.tasks.translation.translate import Output, Translation
 
     Show = Callable[[Translation, int, int, TranslationModel], Iterator[str]]
 

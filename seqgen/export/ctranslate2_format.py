@@ -21,10 +21,10 @@ from seqgen.config import Activation
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.errors import ModelError
 from seqgen.export.directory import new_directory, require, write_tokenizers
-from seqgen.nets.transformer import FeedForward, Layer, MultiHeadAttention
-from seqgen.nets.transformer_seq2seq import TransformerSeq2Seq
-from seqgen.tasks.translating import MAX_SOURCE_TOKENS
-from seqgen.tasks.translation import TranslationModel
+from seqgen.nets.transformer.layers import FeedForward, Layer, MultiHeadAttention
+from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
+from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.translate import MAX_SOURCE_TOKENS
 
 if TYPE_CHECKING:
     from ctranslate2.specs import TransformerSpec

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from seqgen.errors import OutputError, UsageError
-from seqgen.tasks.translation import TranslationModel
+from seqgen.tasks.translation.model import TranslationModel
 
 
 @contextmanager

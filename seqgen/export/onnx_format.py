@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from seqgen.errors import ModelError
 from seqgen.export.directory import new_directory, require, write_tokenizers
-from seqgen.nets.transformer import KeysValues
-from seqgen.nets.transformer_seq2seq import TransformerSeq2Seq
-from seqgen.tasks.translation import TranslationModel
+from seqgen.nets.transformer.layers import KeysValues
+from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
+from seqgen.tasks.translation.model import TranslationModel
 
 OPSET = 18
 
@@ -89,7 +89,7 @@ class DecoderStep(nn.Module):
         self.network = network
 
     def forward(self, tokens: Tensor, cache: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """As `seqgen.nets.cached`, with all that it needs among the arguments."""
+        """As `seqgen.nets.stepping.cached`, with all that it needs among the arguments."""
         network = self.network
         position = torch.full((1,), cache.shape[4], device=tokens.device)
         x = network.target_matrix(tokens[:, None], network.positions.added(position))

@@ -22,7 +22,7 @@ from torch.nn.utils.parametrize import ParametrizationList, register_parametriza
 
 from seqgen.config import GanConfig, ImageFormat
 from seqgen.gan.pyramid import pyramid, widths
-from seqgen.nets.norm import BatchNorm, SpectralNorm
+from seqgen.nets.images.norm import BatchNorm, SpectralNorm
 
 SLOPE = 0.2
 INITIAL_DEVIATION = 0.02

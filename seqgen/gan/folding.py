@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from seqgen.gan.dcgan import Generator
 from seqgen.gan.r3 import ResidualGenerator
-from seqgen.nets.norm import BatchNorm
+from seqgen.nets.images.norm import BatchNorm
 
 
 class Phases(nn.Module):

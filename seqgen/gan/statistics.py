@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from seqgen.nets.norm import BatchNorm
+from seqgen.nets.images.norm import BatchNorm
 
 
 @torch.no_grad()

@@ -20,13 +20,13 @@ from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokens import TokenIds, Tokenizer
 from seqgen.decode.step import no_probabilities
 from seqgen.errors import DataError, ModelError
-from seqgen.nets.seq2seq import Seq2Seq
-from seqgen.nets.transformer import MultiHeadAttention, attention_weights
-from seqgen.nets.transformer_lm import TransformerNetwork
-from seqgen.tasks.language_model import LanguageModel
+from seqgen.nets.recurrent.seq2seq import Seq2Seq
+from seqgen.nets.transformer.language_model import TransformerNetwork
+from seqgen.nets.transformer.layers import MultiHeadAttention, attention_weights
+from seqgen.tasks.language.model import LanguageModel
 from seqgen.tasks.networks import TranslationNetwork
-from seqgen.tasks.translating import Translator
-from seqgen.tasks.translation import TranslationModel
+from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.translate import Translator
 from seqgen.wording import counted
 
 # A picture of more could not be read.

@@ -19,11 +19,11 @@ from seqgen.config import (
     from_json,
 )
 from seqgen.errors import ModelError
-from seqgen.nets.recurrent import RecurrentNetwork
-from seqgen.nets.seq2seq import Seq2Seq
-from seqgen.nets.transformer_lm import TransformerNetwork
-from seqgen.nets.transformer_seq2seq import TransformerSeq2Seq
-from seqgen.nets.window import WindowNetwork
+from seqgen.nets.recurrent.network import RecurrentNetwork
+from seqgen.nets.recurrent.seq2seq import Seq2Seq
+from seqgen.nets.recurrent.window import WindowNetwork
+from seqgen.nets.transformer.language_model import TransformerNetwork
+from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 
 LanguageConfig = RecurrentConfig | TransformerConfig
 LanguageNetwork = RecurrentNetwork | WindowNetwork | TransformerNetwork

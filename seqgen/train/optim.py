@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from seqgen.config import TrainConfig
-from seqgen.nets.positions import Positions
-from seqgen.nets.transformer import TokenEmbedding
+from seqgen.nets.transformer.layers import TokenEmbedding
+from seqgen.nets.transformer.positions import Positions
 
 # Matrices that see the cells learn at this share of the rate. Cells have no bound as states have: at the full rate the
 # gates open on them, they grow, the gates see more, and ten minutes of tiny Shakespeare end at 2.24 nats, not 1.64.

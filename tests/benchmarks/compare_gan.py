@@ -21,10 +21,10 @@ from plain_torch import use_threads
 
 from seqgen.config import AdversarialConfig, GanConfig, GanNetworks, ImageFormat, NumberFormat, TrainConfig
 from seqgen.data.images import ImageSet
-from seqgen.tasks.gan import GanModel
-from seqgen.tasks.gan_judge import Judge
-from seqgen.tasks.gan_task import GanTask
-from seqgen.tasks.imagining import Imagination
+from seqgen.tasks.gan.imagine import Imagination
+from seqgen.tasks.gan.judge import Judge
+from seqgen.tasks.gan.model import GanModel
+from seqgen.tasks.gan.task import GanTask
 from seqgen.train.checkpoint import CheckpointStore
 from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, MetricsLog, Record

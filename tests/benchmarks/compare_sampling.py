@@ -8,9 +8,9 @@ from plain_torch import CELLS, PlainModel, State, use_threads
 
 from seqgen.config import Cell, RecurrentConfig, SamplingConfig
 from seqgen.decode.sampling import Sampler
-from seqgen.nets.packed import PackedStep
-from seqgen.nets.recurrent import RecurrentNetwork
-from seqgen.tasks.writing import stream_seeds
+from seqgen.nets.recurrent.network import RecurrentNetwork
+from seqgen.nets.stepping.recurrent import PackedStep
+from seqgen.tasks.language.write import stream_seeds
 
 VOCABULARY = 65
 TOKENS = {1: 2000, 64: 400}

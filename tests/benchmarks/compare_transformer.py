@@ -19,7 +19,7 @@ from plain_joey import transformer as joey_transformer
 from plain_torch import use_threads
 
 from seqgen.config import TransformerSeq2SeqConfig
-from seqgen.nets.transformer_seq2seq import TransformerSeq2Seq
+from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 
 CONFIG = TransformerSeq2SeqConfig(embed_size=256, ffn_size=1024, num_layers=3)
 VOCABULARY, SENTENCES, BEAM, TOKENS = 8000, 64, 5, 16

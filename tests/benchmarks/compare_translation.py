@@ -28,10 +28,10 @@ from seqgen.config import SearchConfig, Seq2SeqConfig
 from seqgen.decode.beam import beam_search
 from seqgen.decode.problem import Problem
 from seqgen.nets.products import pack, product
-from seqgen.nets.seq2seq import Seq2Seq, Seq2SeqStep
-from seqgen.nets.transformer_steps import SourceStep
-from seqgen.tasks.translating import Method, Translator
-from seqgen.tasks.translation import TranslationModel
+from seqgen.nets.recurrent.seq2seq import Seq2Seq, Seq2SeqStep
+from seqgen.nets.stepping.transformer import SourceStep
+from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.translate import Method, Translator
 
 VOCABULARY, BEAM, TOKENS = 5000, 5, 15
 PEERS = {"RNN 512": recurrent(512), "RNN 320": recurrent(320), "Transformer": transformer(512)}

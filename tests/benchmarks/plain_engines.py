@@ -16,7 +16,7 @@ import torch
 from plain_joey import BOS, EOS, PAD, Search
 from torch import Tensor
 
-from seqgen.nets.transformer_seq2seq import TransformerSeq2Seq
+from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 
 
 def marian_search(network: TransformerSeq2Seq) -> Search | None:

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqgen.seeds import derive
-from seqgen.tasks.features import DIGITS, FeatureModel
+from seqgen.tasks.features.model import DIGITS, FeatureModel
 
 PLANES, MODES, SIDE = 3, 1000, 28
 IMAGES = 128_000

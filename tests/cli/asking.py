@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import typer
 
-from seqgen.cli import app, gan_train, train_features, train_lm, train_seq2seq, train_transformer
+from seqgen.cli import app
+from seqgen.cli.commands import gan_train, train_features, train_lm, train_seq2seq, train_transformer
 from seqgen.cli.output import Terminal
 from seqgen.cli.training import Command
 from seqgen.config import Settings

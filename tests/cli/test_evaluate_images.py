@@ -17,8 +17,8 @@ from running import Call, TinyModel, seqgen, snapshot
 from seqgen import modeldir
 from seqgen.config import GanConfig, GanNetworks, ImageFormat
 from seqgen.metrics.frechet import frechet_distance
-from seqgen.tasks.features import FeatureModel
-from seqgen.tasks.gan import GanModel
+from seqgen.tasks.features.model import FeatureModel
+from seqgen.tasks.gan.model import GanModel
 
 KEYS = [
     "data",

@@ -16,7 +16,7 @@ from PIL import Image
 from running import Call, TinyModel, command, environment, read_terminal, seqgen, shell
 
 from seqgen.modeldir.layout import manifest
-from seqgen.tasks.gan_judge import Judge
+from seqgen.tasks.gan.judge import Judge
 
 SIZES = "--nz 4 --ngf 4 --ndf 4 --batch-size 16 --threads 1 --precision fp32 --features pixels"
 TRAIN = f"gan-train images.npz --arch cgan --steps 12 --eval-every 6 --seed 3 {SIZES} --out tiny"

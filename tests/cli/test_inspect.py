@@ -13,7 +13,7 @@ from running import Call, TinyModel, seqgen
 from seqgen import modeldir
 from seqgen.config import RecurrentConfig, TransformerConfig
 from seqgen.data.tokenizers import CharTokenizer
-from seqgen.tasks.language_model import model_files, new_network
+from seqgen.tasks.language.model import model_files, new_network
 
 KEYS = ["model", "task", "architecture", "parameters", "vocab_size", "source_vocab_size", "network", "parts"]
 

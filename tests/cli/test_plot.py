@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from running import Call, TinyModel, unfinished
 
-from seqgen.cli import plot
+from seqgen.cli.commands import plot
 
 PNG = b"\x89PNG"
 

@@ -29,7 +29,8 @@ from seqgen.cli.training import Command
 from seqgen.config import Settings, option, to_json
 from seqgen.errors import CollapsedError, UsageError
 from seqgen.gan.health import Diagnosis
-from seqgen.tasks import gan_task, language_model_task
+from seqgen.tasks.gan import task as gan_task
+from seqgen.tasks.language import task as language_model_task
 from seqgen.train import runtime
 from seqgen.train.checkpoint import CheckpointStore
 

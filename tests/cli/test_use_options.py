@@ -38,9 +38,12 @@ from seqgen.config import (
 )
 from seqgen.data.parallel import build_parallel
 from seqgen.data.tokenizers import CharTokenizer
-from seqgen.tasks import features, language_model, translating, translation
-from seqgen.tasks.gan import GanModel
+from seqgen.tasks.features import model as features
+from seqgen.tasks.gan.model import GanModel
+from seqgen.tasks.language import model as language_model
 from seqgen.tasks.networks import LanguageConfig, TranslationConfig
+from seqgen.tasks.translation import model as translation
+from seqgen.tasks.translation import translate as translating
 from seqgen.train import runtime
 
 # A command for each kind of model, in a folder that has the data and the models.

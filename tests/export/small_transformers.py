@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from seqgen.config import ParallelConfig, TransformerSeq2SeqConfig
 from seqgen.data.parallel import ParallelCorpus, build_parallel
-from seqgen.tasks.translation import TranslationModel
+from seqgen.tasks.translation.model import TranslationModel
 
 GERMAN = "null eins zwei drei vier elf sechs sieben acht neun".split()
 ENGLISH = "zero one two three four eleven six seven eight nine".split()

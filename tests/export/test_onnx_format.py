@@ -14,8 +14,8 @@ from small_transformers import KINDS, untrained
 
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.export.onnx_format import export
-from seqgen.nets.transformer_seq2seq import TransformerSeq2Seq
-from seqgen.tasks.translation import TranslationModel
+from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
+from seqgen.tasks.translation.model import TranslationModel
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")

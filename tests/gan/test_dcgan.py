@@ -10,8 +10,8 @@ from seqgen.gan.folding import Phases, fold
 from seqgen.gan.pyramid import pyramid, widths
 from seqgen.gan.r3 import Block, ResidualDiscriminator, ResidualGenerator
 from seqgen.gan.statistics import measure_statistics
-from seqgen.nets.norm import BatchNorm
-from seqgen.tasks.gan import Adversaries, GanModel
+from seqgen.nets.images.norm import BatchNorm
+from seqgen.tasks.gan.model import Adversaries, GanModel
 
 SIZES = [(28, 28, 1), (32, 32, 3), (31, 50, 3), (4, 4, 1), (9, 21, 1)]
 BODIES: list[GanBody] = ["dcgan", "spectral", "residual"]

@@ -18,7 +18,7 @@ from seqgen.config import RecurrentConfig
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import ModelError
 from seqgen.modeldir.layout import manifest
-from seqgen.tasks.language_model import LanguageModel, model_files, new_network
+from seqgen.tasks.language.model import LanguageModel, model_files, new_network
 
 CPU = torch.device("cpu")
 CONFIG = RecurrentConfig(cell="gru", embed_size=3, hidden_size=4, num_layers=1, dropout=0.0)

@@ -29,14 +29,14 @@ from seqgen.config import (
     TransformerConfig,
     TransformerSeq2SeqConfig,
 )
-from seqgen.nets.cells import STATE_PARTS
 from seqgen.nets.dropout import Dropout
-from seqgen.nets.layers import recurrent_layer
-from seqgen.nets.recurrent import RecurrentNetwork
-from seqgen.nets.seq2seq import Seq2Seq
-from seqgen.nets.transformer_lm import TransformerNetwork
-from seqgen.nets.transformer_seq2seq import TransformerSeq2Seq
-from seqgen.nets.window import WindowNetwork
+from seqgen.nets.recurrent.cells import STATE_PARTS
+from seqgen.nets.recurrent.layers import recurrent_layer
+from seqgen.nets.recurrent.network import RecurrentNetwork
+from seqgen.nets.recurrent.seq2seq import Seq2Seq
+from seqgen.nets.recurrent.window import WindowNetwork
+from seqgen.nets.transformer.language_model import TransformerNetwork
+from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 
 Weights = Mapping[str, Tensor]
 Drop = Callable[[Tensor], Tensor]

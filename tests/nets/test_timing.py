@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from seqgen.config import RecurrentCell
-from seqgen.nets.layers import initialise, recurrent_layer
+from seqgen.nets.recurrent.layers import initialise, recurrent_layer
 
 NETWORKS = 64
 DELAY = 10

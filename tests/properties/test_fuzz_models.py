@@ -42,15 +42,16 @@ from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokenizers import CharTokenizer, WordTokenizer, from_bytes
 from seqgen.data.tokens import decode, vocab_size
 from seqgen.modeldir.layout import manifest
-from seqgen.tasks import features, language_model
-from seqgen.tasks.features import FeatureModel
-from seqgen.tasks.gan import GanModel
-from seqgen.tasks.imagining import Imagination
-from seqgen.tasks.language_model import LanguageModel
+from seqgen.tasks.features import model as features
+from seqgen.tasks.features.model import FeatureModel
+from seqgen.tasks.gan.imagine import Imagination
+from seqgen.tasks.gan.model import GanModel
+from seqgen.tasks.language import model as language_model
+from seqgen.tasks.language.model import LanguageModel
+from seqgen.tasks.language.write import Writer
 from seqgen.tasks.networks import translation_network
-from seqgen.tasks.translating import Translator
-from seqgen.tasks.translation import TranslationModel
-from seqgen.tasks.writing import Writer
+from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.translate import Translator
 
 pytestmark = pytest.mark.slow
 

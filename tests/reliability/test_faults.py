@@ -38,8 +38,9 @@ from tiny_runs import (
 from seqgen import modeldir
 from seqgen.errors import DataError, Interrupted, ModelError, OutputError, SeqgenError, UsageError
 from seqgen.modeldir import writing
-from seqgen.tasks import language_model, language_model_task
-from seqgen.train import run as run_module
+from seqgen.tasks.language import model as language_model
+from seqgen.tasks.language import task as language_model_task
+from seqgen.train import directory as run_module
 from seqgen.train.checkpoint import Checkpoint, CheckpointStore, RunLock
 from seqgen.train.log import Listener, Record
 

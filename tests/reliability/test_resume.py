@@ -17,9 +17,10 @@ from tiny_runs import STEPS, Run, SignalAt, assert_same_run, checkpoint_paths, r
 from seqgen import modeldir
 from seqgen.config import Cell, LanguageModelSettings, Precision, SamplingConfig
 from seqgen.errors import Interrupted, UsageError
-from seqgen.tasks import language_model_judging, language_model_recipe
-from seqgen.tasks.language_model import LanguageModel
-from seqgen.tasks.writing import Writer
+from seqgen.tasks.language import judge as language_model_judging
+from seqgen.tasks.language import recipe as language_model_recipe
+from seqgen.tasks.language.model import LanguageModel
+from seqgen.tasks.language.write import Writer
 from seqgen.train import runtime
 
 

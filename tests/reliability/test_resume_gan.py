@@ -11,11 +11,11 @@ import pytest
 import torch
 from tiny_runs import Run, SignalAt, assert_same_run, checkpoint_paths, records
 
-from seqgen.cli import gan_train
+from seqgen.cli.commands import gan_train
 from seqgen.config import AdversarialConfig, GanArchitecture, GanConfig, GanSettings, ImageConfig, TrainConfig
 from seqgen.errors import Interrupted
-from seqgen.tasks.gan import GanModel
-from seqgen.tasks.imagining import Imagination
+from seqgen.tasks.gan.imagine import Imagination
+from seqgen.tasks.gan.model import GanModel
 
 STEPS = 14
 

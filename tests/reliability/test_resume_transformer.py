@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tiny_runs import Run, SignalAt, assert_same_run, write_text
 
-from seqgen.cli.train_transformer import COMMANDS
+from seqgen.cli.commands.train_transformer import COMMANDS
 from seqgen.config import (
     ParallelConfig,
     TextConfig,

@@ -11,11 +11,11 @@ import pytest
 import torch
 from tiny_runs import Run, SignalAt, assert_same_run, checkpoint_paths, records
 
-from seqgen.cli import train_seq2seq
+from seqgen.cli.commands import train_seq2seq
 from seqgen.config import ParallelConfig, Precision, RecurrentCell, Seq2SeqConfig, TrainConfig, TranslationSettings
 from seqgen.errors import Interrupted
-from seqgen.tasks.translating import Translator
-from seqgen.tasks.translation import TranslationModel
+from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.translate import Translator
 
 STEPS = 20
 

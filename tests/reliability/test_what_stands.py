@@ -30,7 +30,7 @@ from tiny_runs import (
 
 from seqgen import cli, modeldir
 from seqgen.errors import DataError, Interrupted, NonFiniteError, OutputError, SeqgenError, UsageError
-from seqgen.tasks import language_model_task
+from seqgen.tasks.language import task as language_model_task
 from seqgen.train.log import Listener, Record
 
 

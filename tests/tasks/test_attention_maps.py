@@ -14,11 +14,11 @@ from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import DataError, ModelError, NonFiniteError
-from seqgen.nets.transformer import KeysValues, MultiHeadAttention
+from seqgen.nets.transformer.layers import KeysValues, MultiHeadAttention
 from seqgen.tasks.attention_maps import MAX_TOKENS, AttentionMaps, language_maps, translation_maps, watched
-from seqgen.tasks.language_model import LanguageModel, new_network
-from seqgen.tasks.translating import Translator
-from seqgen.tasks.translation import TranslationModel
+from seqgen.tasks.language.model import LanguageModel, new_network
+from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.translate import Translator
 
 SIZES: dict[str, Any] = {"embed_size": 16, "num_layers": 3, "num_heads": 2, "ffn_size": 24, "dropout": 0.0}
 SOURCE, TARGET = "ein hund rennt durch den schnee", "SCHNEE DEN DURCH"

@@ -25,10 +25,10 @@ from seqgen.config import (
     TransformerConfig,
     TransformerSeq2SeqConfig,
 )
-from seqgen.nets.features import FeatureNetwork
-from seqgen.nets.layers import initialise, recurrent_layer
-from seqgen.nets.recurrent import RecurrentNetwork
-from seqgen.tasks.gan import Adversaries
+from seqgen.nets.images.features import FeatureNetwork
+from seqgen.nets.recurrent.layers import initialise, recurrent_layer
+from seqgen.nets.recurrent.network import RecurrentNetwork
+from seqgen.tasks.gan.model import Adversaries
 from seqgen.tasks.networks import language_network, translation_network
 from seqgen.train.optim import (
     FULL_PEEPHOLES,

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqgen.cli import gan_train, train_features, train_lm, train_seq2seq
+from seqgen.cli.commands import gan_train, train_features, train_lm, train_seq2seq
 from seqgen.cli.output import Terminal
 from seqgen.cli.settings import replace
 from seqgen.cli.training import Command

@@ -1,0 +1,1 @@
+"""Networks that carry a state from token to token, and the window that carries none."""

@@ -1,0 +1,1 @@
+"""How a trained network goes on token by token: what it keeps, and what a step costs."""

@@ -1,0 +1,90 @@
+"""An encoder for a search: packed matrices, and no work for what pads the short sources of a batch.
+
+Only attention needs to know which tokens belong together. All else happens to each token alone, so that the tokens of
+all sources go through it as one long list, and take the shape `(batch, source)` for attention only.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqgen.nets.products import PackedLinear
+from seqgen.nets.stepping.packed_layer import PackedLayer
+from seqgen.nets.transformer.layers import KeysValues, MultiHeadAttention, Stack, TokenEmbedding, closed, mix
+from seqgen.nets.transformer.positions import Positions
+
+
+class PackedEncoder:
+    """Reads sources as `seqgen.nets.transformer.seq2seq.TransformerSeq2Seq.encode` does.
+
+    Args:
+        stack (Stack): the encoder's layers, in evaluation mode.
+        embedding (TokenEmbedding): of its tokens.
+        positions (Positions): of its tokens.
+        decoder (Stack): whose layers look at the sources.
+        dtype (torch.dtype | None): of the products; None: the weights' own.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        embedding: TokenEmbedding,
+        positions: Positions,
+        decoder: Stack,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self._stack, self._embedding, self._positions = stack, embedding, positions
+        with torch.inference_mode():
+            self._layers = [PackedLayer(layer, dtype) for layer in stack]
+            crossing = [layer.cross for layer in decoder if layer.cross is not None]
+            self._offers = [(PackedLinear(cross.key_value, dtype=dtype), cross) for cross in crossing]
+
+    def __call__(self, source: Tensor, lengths: Tensor) -> list[KeysValues]:
+        """What each layer of the decoder looks at in sources `(batch, source)` of these lengths, `(batch,)`."""
+        places = torch.arange(source.shape[1], device=source.device).expand_as(source)
+        mask = places < lengths.to(source.device)[:, None]
+        dtype = self._embedding.weight.dtype
+        tokens = _Tokens(mask, dtype)
+        positions = places[mask]
+        x = self._embedding(source[mask], self._positions.added(positions, dtype))
+        turn = self._positions.rotation(positions, dtype)
+        for layer in self._layers:
+            queries, new = layer.project(x, turn)
+            own = layer.attention
+            asked = tokens.spread(queries, own.num_heads).transpose(1, 2)
+            found = mix(asked, tokens.keys_values(new, own))
+            x = layer.transform(layer.absorb(x, tokens.gather(found.transpose(1, 2).flatten(2))))
+        x = self._stack.norm(x)
+        return [tokens.keys_values(offer(x), cross) for offer, cross in self._offers]
+
+
+class _Tokens:
+    """Which places of a batch hold tokens: from the list of these to the batch and back.
+
+    Args:
+        mask (Tensor): `(batch, source)`.
+        dtype (torch.dtype): of the scores that the mask is added to.
+    """
+
+    def __init__(self, mask: Tensor, dtype: torch.dtype) -> None:
+        self._shape, self._index = mask.shape, mask.flatten().nonzero()[:, 0]
+        # Without padding there is nothing to hide, and the kernel is faster.
+        self._mask = closed(mask[:, None, None], dtype) if len(self._index) < mask.numel() else None
+
+    def spread(self, values: Tensor, *sizes: int) -> Tensor:
+        """`(tokens, size)` to `(batch, source, *sizes, rest)`, zeros between."""
+        if self._mask is not None:
+            batch = values.new_zeros(self._shape.numel(), values.shape[1])
+            values = batch.index_copy_(0, self._index, values)
+        return values.reshape(*self._shape, *sizes, -1)
+
+    def gather(self, batch: Tensor) -> Tensor:
+        """`(batch, source, size)` to `(tokens, size)`."""
+        values = batch.flatten(0, 1)
+        return values if self._mask is None else values[self._index]
+
+    def keys_values(self, new: Tensor, attention: MultiHeadAttention) -> KeysValues:
+        """What `(tokens, 2 * kv)` are to queries of the batch."""
+        keys, values = self.spread(new, 2, attention.kv_heads).permute(2, 0, 3, 1, 4)
+        return KeysValues(keys, values, self._mask)

@@ -1,0 +1,210 @@
+"""What a search sees of a Transformer: its steps (`seqgen.decode.step.Step`), one token for many rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from seqgen.nets.stepping.cache import Cache
+from seqgen.nets.stepping.cached import CachedLayers
+from seqgen.nets.transformer.layers import KeysValues, attention_weights
+
+
+class PromptStep(Protocol):
+    """One token at a time of a language model, whatever its state is made of."""
+
+    def start(self, tokens: Tensor) -> tuple[Tensor, Any]:
+        """See `TextStep.start`."""
+
+    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """See `TextStep.__call__`."""
+
+    def reorder(self, state: Any, index: Tensor) -> Any:
+        """See `TextStep.reorder`."""
+
+    def join(self, states: Sequence[Any]) -> Any:
+        """See `TextStep.join`."""
+
+
+class SourceStep(Protocol):
+    """One token at a time of an encoder-decoder, whatever its state is made of."""
+
+    def start(self, source: Tensor, lengths: Tensor) -> Any:
+        """See `TranslationStep.start`."""
+
+    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """See `TranslationStep.__call__`."""
+
+    def reorder(self, state: Any, index: Tensor) -> Any:
+        """See `TranslationStep.reorder`."""
+
+    def join(self, states: Sequence[Any]) -> Any:
+        """See `TranslationStep.join`."""
+
+    def attention(self, state: Any) -> Tensor | None:
+        """See `TranslationStep.attention`."""
+
+
+@dataclass(frozen=True)
+class TextState:
+    """Where some texts stand.
+
+    Args:
+        cache (Cache): of the tokens that the network still sees.
+        tokens (Tensor): these tokens, `(rows, time)`.
+    """
+
+    cache: Cache
+    tokens: Tensor
+
+
+class TextStep:
+    """The `Step` of a language model. When its context is full it goes on with the latter half of it.
+
+    Args:
+        layers (CachedLayers): the network.
+        context (int): how many tokens it sees at most.
+    """
+
+    def __init__(self, layers: CachedLayers, context: int) -> None:
+        self._layers, self._context = layers, context
+
+    @torch.inference_mode()
+    def start(self, tokens: Tensor) -> tuple[Tensor, TextState]:
+        """Read prompts.
+
+        Args:
+            tokens (Tensor): token ids `(batch, time)`, at least one each; only the last `context` count.
+
+        Returns:
+            tuple[Tensor, TextState]: log-probabilities `(batch, vocab)` of what follows, and the state there.
+        """
+        tokens = tokens[:, -self._context :]
+        cache = self._layers.empty(len(tokens))
+        for column in tokens.t():
+            log_probs, cache, _ = self._layers.advance(column, cache)
+        return log_probs, TextState(cache, tokens)
+
+    @torch.inference_mode()
+    def __call__(self, tokens: Tensor, state: TextState) -> tuple[Tensor, TextState]:
+        """Log-probabilities `(rows, vocab)` after the last tokens `(rows,)`, and the new state."""
+        seen = torch.cat((state.tokens, tokens[:, None]), dim=1)
+        if seen.shape[1] > self._context:
+            return self.start(seen[:, -max(1, self._context // 2) :])
+        log_probs, cache, _ = self._layers.advance(tokens, state.cache)
+        return log_probs, TextState(cache, seen)
+
+    def reorder(self, state: TextState, index: Tensor) -> TextState:
+        """The state of the rows `index`."""
+        return TextState(state.cache.rows(index), state.tokens[index])
+
+    def join(self, states: Sequence[TextState]) -> TextState:
+        """All rows of several states of texts of one length."""
+        return TextState(Cache.joined([s.cache for s in states]), torch.cat([s.tokens for s in states]))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What rows look at: some sources, whose rows stand together, as many for each.
+
+    Args:
+        numbers (Tensor): which sources, `(sources,)`.
+        memory (Sequence[KeysValues]): of these, for each layer.
+    """
+
+    numbers: Tensor
+    memory: Sequence[KeysValues]
+
+
+@dataclass(frozen=True)
+class TranslationState:
+    """Where some hypotheses stand, one row each.
+
+    Args:
+        cache (Cache): of their tokens.
+        sentence (Tensor): which source each row translates, `(rows,)`.
+        memory (Sequence[KeysValues]): of all sources, for each layer; rows do not copy it.
+        looked (Sources): what the last step looked at, or the first one will.
+        asked (Tensor | None): the last layer's queries of the last step, `(rows, heads, head)`.
+    """
+
+    cache: Cache
+    sentence: Tensor
+    memory: Sequence[KeysValues]
+    looked: Sources
+    asked: Tensor | None = None
+
+
+class TranslationStep:
+    """The `Step` of a Transformer encoder-decoder.
+
+    Args:
+        layers (CachedLayers): the decoder.
+        encode (Callable[[Tensor, Tensor], list[KeysValues]]): the encoder.
+    """
+
+    def __init__(self, layers: CachedLayers, encode: Callable[[Tensor, Tensor], list[KeysValues]]) -> None:
+        self._layers, self._encode = layers, encode
+
+    @torch.inference_mode()
+    def start(self, source: Tensor, lengths: Tensor) -> TranslationState:
+        """Read sources, `(batch, source)` and `(batch,)` as for the network's `encode`; one row for each."""
+        memory = [
+            replace(seen, keys=seen.keys.contiguous(), values=seen.values.contiguous())
+            for seen in self._encode(source, lengths)
+        ]
+        rows = torch.arange(len(source), device=source.device)
+        return TranslationState(self._layers.empty(len(source)), rows, memory, Sources(rows, memory))
+
+    @torch.inference_mode()
+    def __call__(self, tokens: Tensor, state: TranslationState) -> tuple[Tensor, TranslationState]:
+        """Log-probabilities `(rows, vocab)` after the last tokens `(rows,)`, and the new state."""
+        looked = _sources(state)
+        log_probs, cache, asked = self._layers.advance(tokens, state.cache, looked.memory)
+        assert asked is not None  # a decoder has cross-attention
+        return log_probs, replace(state, cache=cache, looked=looked, asked=asked.transpose(1, 2).flatten(0, 1))
+
+    def reorder(self, state: TranslationState, index: Tensor) -> TranslationState:
+        """The state of the rows `index`; the memory stays where it is."""
+        return replace(
+            state,
+            cache=state.cache.rows(index),
+            sentence=state.sentence[index],
+            asked=None if state.asked is None else state.asked[index],
+        )
+
+    def join(self, states: Sequence[TranslationState]) -> TranslationState:
+        """All rows of several states of the same sources."""
+        asked = [state.asked for state in states if state.asked is not None]
+        return replace(
+            states[0],
+            cache=Cache.joined([state.cache for state in states]),
+            sentence=torch.cat([state.sentence for state in states]),
+            asked=torch.cat(asked) if asked else None,
+        )
+
+    def attention(self, state: TranslationState) -> Tensor | None:
+        """What the last token of each row paid to each source token, `(rows, source)`: the last layer's heads' mean."""
+        if state.asked is None:
+            return None
+        seen = rows_of(state.memory[-1], state.sentence)
+        return attention_weights(state.asked[:, :, None], seen)[:, :, 0].mean(dim=1)
+
+
+def _sources(state: TranslationState) -> Sources:
+    """What the rows look at: one copy for neighbours of one sentence, none at all if it is the same as last time."""
+    numbers, counts = torch.unique_consecutive(state.sentence, return_counts=True)
+    if bool((counts != counts[0]).any()):
+        numbers = state.sentence
+    if torch.equal(numbers, state.looked.numbers):
+        return state.looked
+    return Sources(numbers, [rows_of(seen, numbers) for seen in state.memory])
+
+
+def rows_of(seen: KeysValues, index: Tensor) -> KeysValues:
+    """What the sources `index` are looked at by: one copy for each row."""
+    return KeysValues(seen.keys[index], seen.values[index], None if seen.mask is None else seen.mask[index])

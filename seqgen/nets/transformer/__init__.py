@@ -1,0 +1,1 @@
+"""Networks in which every position attends to others."""

@@ -1,0 +1,268 @@
+"""The parts of a Transformer (Vaswani et al. 2017).
+
+It needs four things beyond an embedding:
+
+- self-attention: queries, keys and values from the same input, in several heads whose results are concatenated
+- positions, for attention itself does not know any (`seqgen.nets.transformer.positions`)
+- a nonlinearity: without the feed-forward part, stacked attention only averages averages
+- a mask: the scores of what a token may not see, the future or padding, are minus infinity before the softmax
+
+`seqgen.nets.transformer.language_model` and `seqgen.nets.transformer.seq2seq` make networks of them,
+`seqgen.nets.stepping.cached` runs these one token at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seqgen.config import Activation, TransformerConfig
+from seqgen.nets.dropout import Dropout
+from seqgen.nets.transformer.positions import Rotation, rotate
+
+
+@dataclass(frozen=True)
+class KeysValues:
+    """What queries look at.
+
+    Args:
+        keys (Tensor): `(batch, kv_heads, time, head)`.
+        values (Tensor): the same.
+        mask (Tensor | None): true where a query may look, `(batch, 1, queries or 1, time)`, or what is added to the
+            scores (`closed`); None: everywhere.
+        causal (bool): whether query i may look at places up to i only; then there is no mask.
+    """
+
+    keys: Tensor
+    values: Tensor
+    mask: Tensor | None = None
+    causal: bool = False
+
+
+class MultiHeadAttention(nn.Module):
+    """`softmax(q k' / sqrt(head)) v` for each head, the heads side by side, and a matrix (section 3.2).
+
+    With fewer heads of keys and values than of queries, several query heads share one (Ainslie et al. 2023).
+
+    Args:
+        config (TransformerConfig): heads and sizes.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.num_heads, self.kv_heads, self.head_size = config.num_heads, config.kv_heads, config.head_size
+        self.query = nn.Linear(config.embed_size, config.embed_size)
+        self.key_value = nn.Linear(config.embed_size, 2 * config.kv_heads * config.head_size)
+        self.output = nn.Linear(config.embed_size, config.embed_size)
+
+    def queries(self, x: Tensor, turn: Rotation | None = None) -> Tensor:
+        """Queries `(batch, heads, time, head)` of vectors `(batch, time, embed)`, turned to their positions."""
+        q: Tensor = self.query(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        return q if turn is None else rotate(q, turn)
+
+    def keys_values(self, x: Tensor, turn: Rotation | None = None) -> tuple[Tensor, Tensor]:
+        """Keys, turned to their positions, and values `(batch, kv_heads, time, head)` of `(batch, time, embed)`."""
+        k, v = self.key_value(x).unflatten(2, (2, self.kv_heads, -1)).permute(2, 0, 3, 1, 4)
+        return (k if turn is None else rotate(k, turn)), v
+
+    def forward(self, queries: Tensor, seen: KeysValues) -> Tensor:
+        """What each query found, `(batch, time, embed)`."""
+        found: Tensor = self.output(mix(queries, seen).transpose(1, 2).flatten(2))
+        return found
+
+
+def closed(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What a mask adds to scores of a type: 0 where a query may look, else minus infinity.
+
+    `scaled_dot_product_attention` does the same at each call; a search looks at one source many times.
+    """
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -math.inf)
+
+
+def mix(queries: Tensor, seen: KeysValues) -> Tensor:
+    """The values that each query `(batch, heads, queries, head)` looks at, in one sum, of the same shape.
+
+    On a CPU never in bf16: at the length of a sentence PyTorch's kernel for it takes five times as long as in fp32.
+    """
+    q, k, v = queries, seen.keys, seen.values
+    if torch.is_autocast_enabled(q.device.type):
+        with torch.autocast(q.device.type, enabled=False):
+            return mix(q, seen)
+    if q.device.type == "cpu":
+        q, k, v = (part.to(torch.promote_types(part.dtype, torch.float32)) for part in (q, k, v))
+    return functional.scaled_dot_product_attention(
+        q, k, v, seen.mask, is_causal=seen.causal, enable_gqa=k.shape[1] < q.shape[1]
+    )
+
+
+def attention_weights(queries: Tensor, seen: KeysValues) -> Tensor:
+    """How much each query looks at each place, `(batch, heads, queries, time)`; rows sum to one.
+
+    What `scaled_dot_product_attention` computes on its way and does not show.
+    """
+    keys = seen.keys.repeat_interleave(queries.shape[1] // seen.keys.shape[1], dim=1)
+    scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
+    mask = seen.mask
+    if seen.causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if mask is not None:
+        scores = scores + (closed(mask, scores.dtype) if mask.dtype == torch.bool else mask)
+    return scores.softmax(dim=-1)
+
+
+class FeedForward(nn.Module):
+    """Two matrices with a nonlinearity between them, for each token alone (section 3.3).
+
+    swiglu multiplies the activated values with as many others, `silu(x V) * (x W)` (Shazeer 2020, eq. 6). none leaves
+    the nonlinearity out, to show what it is good for.
+
+    Args:
+        config (TransformerConfig): sizes and nonlinearity.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.gated = config.activation == "swiglu"
+        self.activation = ACTIVATIONS[config.activation]
+        self.inner = nn.Linear(config.embed_size, config.ffn_size * (2 if self.gated else 1))
+        self.outer = nn.Linear(config.ffn_size, config.embed_size)
+        self.dropout = Dropout(config.dropout)
+
+    def activate(self, inner: Tensor) -> Tensor:
+        """From the inner layer's sums to what the outer matrix sees."""
+        if not self.gated:
+            return self.activation(inner)
+        gate, values = inner.chunk(2, dim=-1)
+        return self.activation(gate) * values
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, time, embed)` to the same."""
+        result: Tensor = self.outer(self.dropout(self.activate(self.inner(x))))
+        return result
+
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "swiglu": functional.silu,
+    "none": nn.Identity(),
+}
+
+
+class Layer(nn.Module):
+    """Self-attention, in a decoder attention to the encoder, and a feed-forward part, each added to what came in.
+
+    post: `x = norm(x + part(x))`, as in the paper; pre: `x = x + part(norm(x))`, which trains without a long warm-up
+    (Xiong et al. 2020).
+
+    Args:
+        config (TransformerConfig): sizes and kinds.
+        cross (bool): whether the layer looks at an encoder.
+    """
+
+    def __init__(self, config: TransformerConfig, *, cross: bool = False) -> None:
+        super().__init__()
+        self.pre = config.norm == "pre"
+        self.attention = MultiHeadAttention(config)
+        self.attention_norm = nn.LayerNorm(config.embed_size)
+        self.cross = MultiHeadAttention(config) if cross else None
+        self.cross_norm = nn.LayerNorm(config.embed_size) if cross else None
+        self.feed_forward = FeedForward(config)
+        self.feed_forward_norm = nn.LayerNorm(config.embed_size)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, *, causal: bool, turn: Rotation | None, memory: KeysValues | None = None
+    ) -> Tensor:
+        """One layer for whole sequences.
+
+        Args:
+            x (Tensor): `(batch, time, embed)`.
+            mask (Tensor | None): true where there is a token, `(batch, 1, 1, time)`.
+            causal (bool): whether a token sees none after it.
+            turn (Rotation | None): the turns of rotary positions.
+            memory (KeysValues | None): the encoder's.
+        """
+
+        def attend(y: Tensor) -> Tensor:
+            seen = KeysValues(*self.attention.keys_values(y, turn), mask, causal)
+            found: Tensor = self.attention(self.attention.queries(y, turn), seen)
+            return found
+
+        x = self.add(x, attend, self.attention_norm)
+        if self.cross is not None and self.cross_norm is not None and memory is not None:
+            cross = self.cross
+            x = self.add(x, lambda y: cross(cross.queries(y), memory), self.cross_norm)
+        return self.add(x, self.feed_forward, self.feed_forward_norm)
+
+    def add(self, x: Tensor, part: Callable[[Tensor], Tensor], norm: nn.LayerNorm) -> Tensor:
+        """A part and its input, normalised on the way in or out."""
+        total: Tensor = x + self.dropout(part(norm(x))) if self.pre else norm(x + self.dropout(part(x)))
+        return total
+
+
+class Stack(nn.Module):
+    """Layers on top of each other; pre-norm layers leave the last normalisation to the stack.
+
+    Args:
+        config (TransformerConfig): sizes and kinds.
+        num_layers (int): how many.
+        cross (bool): whether they look at an encoder.
+    """
+
+    def __init__(self, config: TransformerConfig, num_layers: int, *, cross: bool = False) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(config, cross=cross) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(config.embed_size) if config.norm == "pre" else nn.Identity()
+
+    def __iter__(self) -> Iterator[Layer]:
+        """The layers, the lowest first."""
+        return cast("Iterator[Layer]", iter(self.layers))
+
+    def initialise(self, gain: float = 1.0) -> None:
+        """Set the weights before training: variance-preserving, and smaller where a layer writes into the sum.
+
+        Args:
+            gain (float): of what comes out. Before an output layer that shares its matrix with the embedding it has to
+                be small: a token's own vector is still part of the sum, and would predict the token itself.
+        """
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 2:
+                nn.init.xavier_uniform_(parameter)
+                if name.endswith(("output.weight", "outer.weight")):
+                    parameter.data /= math.sqrt(2 * len(self.layers))
+            elif "norm" not in name:
+                nn.init.zeros_(parameter)
+        *_, highest = self
+        last = self.norm if isinstance(self.norm, nn.LayerNorm) else highest.feed_forward_norm
+        nn.init.constant_(last.weight, gain)
+
+
+class TokenEmbedding(nn.Module):
+    """Vectors of tokens, scaled to unit variance, plus those of their positions (section 3.4).
+
+    Args:
+        config (TransformerConfig): sizes.
+        vocab_size (int): how many tokens there are.
+    """
+
+    def __init__(self, config: TransformerConfig, vocab_size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(vocab_size, config.embed_size))
+        self.dropout = Dropout(config.dropout)
+
+    def initialise(self) -> None:
+        """Set the weights before training."""
+        nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5)
+
+    def forward(self, tokens: Tensor, added: Tensor | None) -> Tensor:
+        """Vectors `(..., embed)` of tokens; what is added tells their positions."""
+        vectors = functional.embedding(tokens, self.weight) * math.sqrt(self.weight.shape[1])
+        embedded: Tensor = self.dropout(vectors if added is None else vectors + added)
+        return embedded

@@ -1,0 +1,1 @@
+"""Networks whose inner layer serves to compare images, and the comparison of sets of images by them."""

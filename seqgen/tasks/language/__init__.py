@@ -1,0 +1,1 @@
+"""Language models: the probability of the next token after those before it."""

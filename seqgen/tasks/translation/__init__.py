@@ -1,0 +1,1 @@
+"""Translation models: the probability of a target sentence given its source."""
