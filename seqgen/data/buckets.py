@@ -1,4 +1,4 @@
-"""Sentence pairs in batches: the order in which a translation model sees them, and the padding of one batch.
+"""Sentence pairs in batches: the order in which a translation model reads them, and the padding of one batch.
 
 A batch is as wide as its longest sentence, so sentences of unlike lengths in one batch waste work on padding. The
 order `length` puts like with like; the order `random` is the one to compare it with.

@@ -202,12 +202,12 @@ def open_npz(path: str) -> ImageArray:
 
 
 def _headers(path: str, archive: zipfile.ZipFile) -> dict[str, Header]:
-    """The headers of all arrays by name; of those that only objects and names need, none."""
+    """The headers of all arrays by name; None for an array whose format only objects or named fields need."""
     headers = {}
     for name in archive.namelist():
         plain = name.removesuffix(".npy")
         with archive.open(name) as file, contextlib.ExitStack() as faults:
-            if plain not in ("images", "labels"):  # whatever is wrong with another one is no matter here
+            if plain not in ("images", "labels"):  # the faults of other arrays do not matter here
                 faults.enter_context(contextlib.suppress(DataError))
             headers[plain] = _npy_header(path, file)
     return headers
@@ -241,7 +241,7 @@ def _some(names: Iterable[str]) -> str:
 def _npy_header(path: str, file: IO[bytes]) -> Header:
     read_header = NPY_HEADERS.get(npy.read_magic(file))
     if read_header is None:
-        raise DataError(f"{path}: arrays of a format that only objects and names need")
+        raise DataError(f"{path}: arrays in a format that only objects and named fields need")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy tells of headers that it has to read twice
         shape, fortran_order, dtype = read_header(file)

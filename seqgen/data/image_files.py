@@ -55,7 +55,7 @@ class Faults:
 
 
 class ImageSource(Protocol):
-    """Images behind one path: looked through when it is made, decoded by `read`, as often as wanted."""
+    """Images behind one path: listed when it is made, decoded by `read`, as often as wanted."""
 
     path: str
     forms: Counter[Form]

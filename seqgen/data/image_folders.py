@@ -31,8 +31,8 @@ MAX_MEMBER_BYTES = 2**27
 MAX_NAME = 255
 UTF8_NAME = 0x800
 
-# What readers of damaged archives raise; RuntimeError is that of a zip that is encrypted, or compressed in a way that
-# nobody here knows, SyntaxError and TokenError are those of the header of an npy array, which is written in Python.
+# What readers of damaged archives raise; RuntimeError is that of a zip that is encrypted, or compressed by a method
+# that Python does not know; SyntaxError and TokenError come from the header of an npy array, which is Python.
 DAMAGE = (
     *(OSError, EOFError, ValueError, RuntimeError, struct.error, SyntaxError, TokenError),
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),

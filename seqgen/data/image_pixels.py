@@ -1,6 +1,6 @@
 """One opened image: its form, told by its header, and its pixels in that form.
 
-Both go by the same reading of how it stands and of what its channels are, so that they cannot disagree: the size of a
+Both use the same reading of its orientation and of its channels, so that they cannot disagree: the size of a
 set is settled by the headers of its images, long before they are decoded.
 """
 
@@ -26,7 +26,7 @@ PNG_STEPS = {"L;2": 85, "L;4": 17}
 
 Pixels = NDArray[np.uint8]
 
-# By orientation: which row and column of what is stored is seen first, and in which order they come.
+# By orientation: which row and column of what is stored is shown first, and in which order they come.
 _UPRIGHT: Mapping[int, Callable[[Pixels], Pixels]] = {
     1: lambda pixels: pixels,
     2: lambda pixels: pixels[:, ::-1],
@@ -49,7 +49,7 @@ class Form(NamedTuple):
 
 
 def form_of(image: Image.Image) -> Form:
-    """The form of an image as it is seen, from its header.
+    """The form of an image as it is shown, from its header.
 
     Raises:
         ValueError: its pixels have no meaning here.
@@ -73,7 +73,7 @@ def pixels_of(image: Image.Image) -> Pixels:
     return _UPRIGHT[orientation](pixels.reshape(*pixels.shape[:2], -1))
 
 
-# How it stands ------------------------------------------------------------------------------------------------
+# Orientation -------------------------------------------------------------------------------------------------
 
 
 def _orientation(image: Image.Image) -> int:
@@ -88,7 +88,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _read_late_metadata(image: PngImageFile) -> None:
-    """Let an image know of the EXIF and XMP that a PNG may have after its pixels, where Pillow has not looked yet."""
+    """Let an image know of the EXIF and XMP that a PNG may have after its pixels, which Pillow has not read yet."""
     file = image.fp
     if file is None or "exif" in image.info or "xmp" in image.info:
         return

@@ -1,6 +1,6 @@
 """Images of any kind to one memory-mapped array: decoded once, made alike, and read a batch at a time.
 
-A folder, zip, tar, idx or npz file is looked through first, headers only, to settle size and channels. Then each image
+A folder, zip, tar, idx or npz file is scanned first, headers only, to settle size and channels. Then each image
 is decoded, made to fit and appended to a flat file; one image is held at a time. `seqgen.data.image_folders` finds the
 files, `seqgen.data.image_files` and `seqgen.data.image_arrays` read them, `seqgen.data.image_fit` makes them alike.
 """
@@ -149,7 +149,7 @@ def _reopen(directory: Path) -> ImageSet:
 
 
 def open_sources(config: ImageConfig) -> list[ImageSource]:
-    """What is behind the paths, each looked through once.
+    """What is behind the paths, each scanned once.
 
     Raises:
         DataError: a path cannot be read.

@@ -22,8 +22,8 @@ from seqgen.errors import DataError
 Kind = Literal["images", "table", "text"]
 
 TABLE_ENDINGS = (".tsv", ".csv", ".jsonl", ".ndjson")
-LOOKED_AT = 2**13  # bytes of a file
-FILES_LOOKED_AT = 100  # of a folder
+SAMPLED_BYTES = 2**13  # bytes of a file
+FILES_SAMPLED = 100  # of a folder
 # Nearly all lines of tab-separated pairs have as many tabs as the first; a line may be faulty.
 ALIKE = 0.9
 # How much the lengths of lines and of their translations go together: about 0.9 for translations, 0 for other texts.
@@ -37,22 +37,22 @@ def kind_of(path: str, keys: Keys = NO_KEYS) -> Kind | None:
         path (str): a file or a folder.
         keys (Keys): which columns of a table are the two sides.
     """
-    place = Path(path)
+    where = Path(path)
     try:
-        if place.is_dir():
-            files = list(itertools.islice(_files(place), FILES_LOOKED_AT))
+        if where.is_dir():
+            files = list(itertools.islice(_files(where), FILES_SAMPLED))
             return "images" if 2 * sum(map(is_image_file, files)) > len(files) else "text"
-        if not place.is_file():
+        if not where.is_file():
             return None
-        if is_image_file(place):
+        if is_image_file(where):
             return "images"
         with open_source(path) as file:
-            begin = file.read(LOOKED_AT)
+            begin = file.read(SAMPLED_BYTES)
     except (OSError, DataError):
         return None
     lines = [line for line in begin.decode("utf-8-sig", errors="replace").splitlines(keepends=True) if line.strip()]
     is_table = _is_table(lines, keys) if lines else False
-    return "table" if is_table or place.suffix.lower() in TABLE_ENDINGS else "text"
+    return "table" if is_table or where.suffix.lower() in TABLE_ENDINGS else "text"
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -119,7 +119,7 @@ def refuse_text(path: str) -> None:
 
 def _is_utf8(path: str) -> bool:
     try:
-        begin = "".join(itertools.islice(read_text(path), 2))  # a fault comes after what is good
+        begin = "".join(itertools.islice(read_text(path), 2))  # what comes before a fault is kept
     except DataError:
         return False
     return bool(begin.strip())

@@ -1,4 +1,4 @@
-"""A text in parallel lanes: the order in which a language model sees its training text."""
+"""A text in parallel lanes: the order in which a language model reads its training text."""
 
 from __future__ import annotations
 

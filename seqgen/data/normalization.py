@@ -20,7 +20,7 @@ Rule = Literal["none", "text", "sentences"]
 """
 
 _BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
-_LONGEST_REST = 2**20  # of nothing but marks, which no text has: memory stays bounded all the same
+_LONGEST_REST = 2**20  # a run of combining marks, longer than any in real text, is cut here: memory stays bounded
 
 
 def normalize(text: str, rule: Rule) -> str:

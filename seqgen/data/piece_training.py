@@ -1,6 +1,6 @@
 """How sentencepiece's trainer is given a text, so that all of it counts, and how its refusals are answered.
 
-The trainer passes over lines above 4,192 bytes and lines with U+2585 without a word, and fails when a text cannot fill
+The trainer silently drops lines above 4,192 bytes and lines with U+2585, and fails when a text cannot fill
 a vocabulary. `seqgen.data.pieces` uses what it makes.
 """
 

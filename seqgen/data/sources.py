@@ -106,7 +106,7 @@ def require_unchanged(sources: list[Source], lost: Path) -> None:
 
 
 def _files(path: str) -> Iterator[tuple[bytes, Path]]:
-    """The regular files behind a path, with their names below it; hidden ones are nobody's data."""
+    """The regular files behind a path, with their names below it; hidden ones are left out."""
     if not os.path.isdir(path):
         if path != "-" and stat.S_ISREG(os.stat(path).st_mode):
             yield b"", Path(path)

@@ -36,7 +36,7 @@ def text_files(paths: Iterable[str], warn: Callable[[str], None]) -> list[str]:
                 if p.is_file() and not _hidden(p, Path(path)):
                     (text if _looks_like_text(p) else other).append(str(p))
             if not text:
-                raise DataError(f"{path}: no UTF-8 text in this folder ({counted(len(other), 'file')} looked at)")
+                raise DataError(f"{path}: no UTF-8 text in this folder ({counted(len(other), 'file')} examined)")
             if other:
                 warn(f"{path}: {counted(len(other), 'file')} passed over, not being text: {other[0]} first")
             files += text
@@ -51,7 +51,9 @@ def _hidden(path: Path, below: Path) -> bool:
 
 def _looks_like_text(path: Path) -> bool:
     try:
-        for _ in itertools.islice(read_text(str(path)), 2):  # a fault in the first block comes after its good part
+        for _ in itertools.islice(
+            read_text(str(path)), 2
+        ):  # what comes before a fault in the first block is given first
             pass
     except DataError:
         return False

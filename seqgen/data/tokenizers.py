@@ -114,7 +114,7 @@ class CharTokenizer:
             chars = None
         if not isinstance(chars, str) or len(set(chars) | {UNKNOWN}) != len(chars) + 1:
             raise ModelError(f"{cls.file_name} is not a list of distinct characters")
-        # A file of before knew every character of its text.
+        # Older files, which lack this field, knew every character of their text.
         return cls(chars, rule=_rule(data), unknown_in_training=_flag(data, default=False))
 
 
@@ -193,7 +193,7 @@ class WordTokenizer:
             whole = False
         if not whole:
             raise ModelError(f"{cls.file_name} is not a list of distinct words")
-        # A file of before does not say whether its vocabulary was cut.
+        # Older files do not say whether their vocabulary was cut.
         return cls(words, rule=_rule(data), unknown_in_training=_flag(data, default=True))
 
 

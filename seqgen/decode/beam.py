@@ -2,11 +2,11 @@
 
 A sentence keeps K live hypotheses. Of all their extensions the best K count: one by the end symbol ends a hypothesis,
 and as many others go on as there are places, also from below the best K, so that K stay live (as fairseq does; the
-2K best are looked at, for at most K of them can end). A sentence stops at its greatest length, at enough ended
+2K best are considered, for at most K of them can end). A sentence stops at its greatest length, at enough ended
 hypotheses, or when no live one can still get among the n best (the optimal stopping of Huang, Zhao and Ma 2017). It
 leaves the batch then.
 
-The network sees all live hypotheses of all sentences as one batch. Only the best candidates come to the CPU, where all
+The network reads all live hypotheses of all sentences as one batch. Only the best candidates come to the CPU, where all
 else happens, in a few tensor operations for the whole batch.
 """
 
@@ -106,10 +106,11 @@ class _Beam(Generic[State]):
         self._go_on(*(values.gather(1, order) for values in (totals, parents, tokens, log_probs, branches)))
 
     def _watch(self) -> None:
-        seen = self._observer.look(self._state)
-        if seen is not None:
-            seen = seen.view(*self._totals.shape, 1, -1)
-            self._attention = seen if self._attention is None else torch.cat((self._attention, seen), dim=2)
+        attention = self._observer.read(self._state)
+        if attention is not None:
+            attention = attention.view(*self._totals.shape, 1, -1)
+            before = [] if self._attention is None else [self._attention]
+            self._attention = torch.cat((*before, attention), dim=2)
 
     def _constrain(self, log_probs: Tensor) -> None:
         sentences = self._open.repeat_interleave(self._totals.shape[1])

@@ -47,9 +47,9 @@ class EnsembleStep:
         """
         if not self._aligned:
             return None
-        looks = [step.attention(part) for step, part in self._each(state) if isinstance(step, AttentiveStep)]
-        seen = [look for look in looks if look is not None]
-        return torch.stack(seen).mean(dim=0) if seen else None
+        each = [step.attention(part) for step, part in self._each(state) if isinstance(step, AttentiveStep)]
+        found = [attention for attention in each if attention is not None]
+        return torch.stack(found).mean(dim=0) if found else None
 
     def _each(self, state: States) -> zip[tuple[Step[Any], Any]]:
         return zip(self._steps, state, strict=True)

@@ -149,8 +149,8 @@ class _Search(Generic[State]):
         prefixes = self._take(batch_rows, longest=self._states.rows > max_rows)
         last = torch.tensor([prefix.token for prefix in prefixes], device=self._problem.start.device)
         log_probs, state = advance(self._problem.step, last, self._states.gather(prefixes))
-        if (seen := self._observer.look(state)) is not None:
-            for prefix, row in zip(prefixes, seen, strict=True):
+        if (attention := self._observer.read(state)) is not None:
+            for prefix, row in zip(prefixes, attention, strict=True):
                 prefix.attention = row
         self._constrain(prefixes, log_probs)
         self._end(prefixes, log_probs)

@@ -169,8 +169,8 @@ class States(Generic[State]):
         return states[0] if len(states) == 1 else self._step.join(states)
 
     def tidy(self) -> None:
-        """Let go of states after prefixes without children to visit, where it is worth it."""
-        if 8 * self._fresh < self.rows:  # looking at all rows has its price, too
+        """Drop the states after prefixes that have no children left to visit, when that pays."""
+        if 8 * self._fresh < self.rows:  # counting over all rows costs time too
             return
         while numbers := self._untidy():
             prefixes = [prefix for number in numbers for prefix in self._chunks[number].used]

@@ -17,7 +17,7 @@ class Problem(Generic[State]):
     """A batch of sentences to find outputs for.
 
     An output is a sequence of tokens that ends with the end symbol, which counts: an output of `max_lengths` 1 is the
-    end symbol alone. Whatever is asked of a sentence belongs to it, so that the answer does not hang on its neighbours.
+    end symbol alone. Each sentence has its own limits and prefix: its answer does not depend on its neighbours.
 
     Args:
         step (Step[State]): the network.

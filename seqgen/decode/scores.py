@@ -56,7 +56,7 @@ def upper_bound(totals: Tensor, limits: Tensor, config: SearchConfig) -> Tensor:
 
 
 def coverage(attention: Tensor, source_lengths: Tensor) -> Tensor:
-    """How much of the source was looked at: `sum_i log min(sum_j a_ij, 1)`, 0 if all of it was.
+    """How much of the source was attended to: `sum_i log min(sum_j a_ij, 1)`, 0 if all of it was.
 
     Args:
         attention (Tensor): of each target token, the end symbol included, `(outputs, target, source)`.
@@ -81,7 +81,7 @@ class Observer:
         self._source_lengths = torch.tensor(problem.source_lengths, dtype=torch.long)
         self._penalised, self._wanted = config.coverage_penalty > 0.0, wanted
 
-    def look(self, state: Any) -> Tensor | None:
+    def read(self, state: Any) -> Tensor | None:
         """What the last tokens attended to, `(rows, source)`, on the CPU; None if nobody asks or there is nothing.
 
         Raises:
@@ -89,10 +89,10 @@ class Observer:
         """
         if not (self._wanted or self._penalised):
             return None
-        seen = self._step.attention(state) if self._step is not None else None
-        if seen is None and self._penalised:
+        attention = self._step.attention(state) if self._step is not None else None
+        if attention is None and self._penalised:
             raise UsageError("this model has no attention, so that no coverage can be penalised")
-        return None if seen is None else seen.cpu()
+        return None if attention is None else attention.cpu()
 
     def cover(self, attention: Tensor | None, sentences: Tensor) -> Tensor | None:
         """The coverage of outputs `(outputs,)`, if it counts.

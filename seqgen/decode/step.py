@@ -1,4 +1,4 @@
-"""What every decoding method sees of a network: one step, and ways to move its state.
+"""What every decoding method knows of a network: one step, and ways to move its state.
 
 A state belongs to a batch of sequences, one row each. What it is made of only its network knows.
 """
@@ -40,7 +40,7 @@ class PromptedStep(Step[State], Protocol[State]):
 
 @runtime_checkable
 class AttentiveStep(Step[State], Protocol[State]):
-    """A step that looks back at a source, and tells where."""
+    """A step that attends to a source, and tells how much to each of its tokens."""
 
     def attention(self, state: State) -> Tensor | None:
         """What the last token of each sequence paid to each source token, `(batch, source)`; rows sum to one.

@@ -11,7 +11,7 @@ from typing import Literal
 from seqgen.figures.labels import cells, cut, nats
 from seqgen.figures.search_tree import SearchTree
 
-Look = Literal["dropped", "kept", "ended", "winner"]
+Style = Literal["dropped", "kept", "ended", "winner"]
 
 # Of a wider beam a column shows the best.
 MOST_ROWS = 40
@@ -30,7 +30,7 @@ class Box:
 
     Args:
         node (int): its place in the list of branches; -1 is the root.
-        look (Look): its fate, or `winner` for all nodes on the winner's path.
+        style (Style): its fate, or `winner` for all nodes on the winner's path.
         token (str): what is written large; symbols tell who ended and who won.
         number (str): what is written small.
         x (float): of its left edge.
@@ -40,7 +40,7 @@ class Box:
     """
 
     node: int
-    look: Look
+    style: Style
     token: str
     number: str
     x: float
@@ -136,18 +136,18 @@ def _box(tree: SearchTree, node: int, score: float, x: float) -> Box:
     return _sized("winner" if node in tree.path else fate, node, token, number, x)
 
 
-def _sized(look: Look, node: int, token: str, number: str, x: float) -> Box:
-    if look == "dropped":  # one small line
+def _sized(style: Style, node: int, token: str, number: str, x: float) -> Box:
+    if style == "dropped":  # one small line
         width = (cells(token) + 2 + cells(number)) * _SMALL_CELL
-        return Box(node, look, token, number, x, 0.0, width + 2 * PADDING, FLAT)
+        return Box(node, style, token, number, x, 0.0, width + 2 * PADDING, FLAT)
     width = max(cells(token) * _CELL, cells(number) * _SMALL_CELL)
-    return Box(node, look, token, number, x, 0.0, width + 2 * PADDING, TALL)
+    return Box(node, style, token, number, x, 0.0, width + 2 * PADDING, TALL)
 
 
 def _stack(boxes: list[Box], y: float) -> list[Box]:
     width = max((box.width for box in boxes), default=0.0)
     stacked = []
     for box in boxes:
-        stacked.append(Box(box.node, box.look, box.token, box.number, box.x, y, width, box.height))
+        stacked.append(Box(box.node, box.style, box.token, box.number, box.x, y, width, box.height))
         y += box.height + _BETWEEN_ROWS
     return stacked

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from seqgen.figures.beam_layout import FONT, PADDING, SMALL_FONT, Box, Column, Look, lay_out
+from seqgen.figures.beam_layout import FONT, PADDING, SMALL_FONT, Box, Column, Style, lay_out
 from seqgen.figures.labels import cells, cut, visible
 from seqgen.figures.search_tree import SearchTree
 
@@ -32,7 +32,7 @@ class _Paint:
 
 
 # In the order in which they are drawn: what matters more lies above.
-_PAINTS: Mapping[Look, _Paint] = {
+_PAINTS: Mapping[Style, _Paint] = {
     "dropped": _Paint("#dbe1e8", 1, "#f8fafc", "#8b99ab", "#9fadbe", "dropped"),
     "kept": _Paint("#8aa0bd", 1.8, "#ffffff", _INK, _GREY, "kept"),
     "ended": _Paint("#3b82f6", 1.8, "#dbeafe", "#1e3a8a", "#3358a8", "■ ended"),
@@ -69,7 +69,12 @@ def beam_svg(
         _text(_MARGIN, 44, title, 20, _INK, f'font-family="{_SANS}" font-weight="600"'),
         *_legend(),
         *(part for step, column in enumerate(columns) for part in _around(column, step)),
-        *(_edge(tree, boxes, box) for look in _PAINTS for box in boxes.values() if box.look == look and box.node >= 0),
+        *(
+            _edge(tree, boxes, box)
+            for style in _PAINTS
+            for box in boxes.values()
+            if box.style == style and box.node >= 0
+        ),
         *(part for box in boxes.values() for part in _drawn(tree, box)),
         "</svg>",
     ]
@@ -78,8 +83,8 @@ def beam_svg(
 
 def _legend() -> Iterator[str]:
     x = float(_MARGIN)
-    for look, paint in reversed(list(_PAINTS.items())):
-        yield f'<g class="legend {look}">'
+    for style, paint in reversed(list(_PAINTS.items())):
+        yield f'<g class="legend {style}">'
         yield _rectangle(x, 60, 22, 15, paint)
         yield _text(x + 30, 72, paint.meaning, 13, _INK, f'font-family="{_SANS}"')
         yield "</g>"
@@ -100,27 +105,27 @@ def _around(column: Column, step: int) -> Iterator[str]:
 
 
 def _edge(tree: SearchTree, boxes: Mapping[int, Box], box: Box) -> str:
-    parent, paint = boxes[tree.branches[box.node].parent], _PAINTS[box.look]
+    parent, paint = boxes[tree.branches[box.node].parent], _PAINTS[box.style]
     bend = (parent.right + box.x) / 2
     curve = f"M{parent.right:.1f} {parent.middle:.1f}C{bend:.1f} {parent.middle:.1f} {bend:.1f} {box.middle:.1f}"
     return (
-        f'<path class="edge {box.look}" d="{curve} {box.x:.1f} {box.middle:.1f}" fill="none" '
+        f'<path class="edge {box.style}" d="{curve} {box.x:.1f} {box.middle:.1f}" fill="none" '
         f'stroke="{paint.line}" stroke-width="{paint.thickness}"/>'
     )
 
 
 def _drawn(tree: SearchTree, box: Box) -> Iterator[str]:
-    paint = _PAINTS[box.look]
-    yield f'<g class="node {box.look}">'
+    paint = _PAINTS[box.style]
+    yield f'<g class="node {box.style}">'
     if box.node >= 0:  # what a browser shows under the pointer
         yield f"<title>{escape(tree.token(box.node))} {tree.branches[box.node].log_prob:.4f}</title>"
     yield _rectangle(box.x, box.y, box.width, box.height, paint)
-    if box.look == "dropped":
+    if box.style == "dropped":
         line = box.middle + 4
         yield _text(box.x + PADDING, line, box.token, SMALL_FONT, paint.token)
         yield _text(box.right - PADDING, line, box.number, SMALL_FONT, paint.number, 'text-anchor="end"')
     else:
-        middle, bold = box.x + box.width / 2, ' font-weight="600"' if box.look == "winner" else ""
+        middle, bold = box.x + box.width / 2, ' font-weight="600"' if box.style == "winner" else ""
         yield _text(middle, box.y + 18, box.token, FONT, paint.token, f'text-anchor="middle"{bold}')
         yield _text(middle, box.y + 34, box.number, SMALL_FONT, paint.number, 'text-anchor="middle"')
     yield "</g>"

@@ -23,7 +23,7 @@ DPI = 100
 INK, GREY, GRID = "#0f172a", "#64748b", "#e2e8f0"
 MARGIN = 0.2  # inches around everything
 
-# matplotlib brings DejaVu Sans. What that lacks is looked for in these, where the computer has them.
+# matplotlib brings DejaVu Sans. Characters that it lacks are taken from these, where the computer has them.
 FALLBACKS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Microsoft YaHei", "PingFang SC", "Arial Unicode MS", "Noto Sans")
 
 
@@ -47,7 +47,7 @@ def render(draw: Callable[[Figure], None], format: Format, font: Path | None = N
         OSError: the font file cannot be read.
         RuntimeError: it is no font.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it would tell that it looks for the computer's fonts
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports that it searches the computer's fonts
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

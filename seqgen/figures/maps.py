@@ -26,11 +26,11 @@ class Maps(Protocol):
 
     @property
     def rows(self) -> Sequence[str]:
-        """The tokens that look."""
+        """The tokens that attend."""
 
     @property
     def columns(self) -> Sequence[str]:
-        """The tokens that they look at."""
+        """The tokens that they attend to."""
 
     @property
     def weights(self) -> _Tensor:

@@ -1,7 +1,7 @@
 """Which kinds of image are missing or too many: images in bins, compared count by count.
 
 A Fréchet distance says that two sets differ, not in what. Here the real images are parted into bins, by clustering
-their features or by the class that a network sees in them, and the shares of the bins are compared. A generator that
+their features or by the class that a network assigns, and the shares of the bins are compared. A generator that
 collapsed to a few modes leaves bins empty whatever else it does well.
 """
 

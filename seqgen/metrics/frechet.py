@@ -1,4 +1,4 @@
-"""The Fréchet distance of two sets of images, by the features that a network sees in them.
+"""The Fréchet distance of two sets of images, by the features that a network extracts from them.
 
 Few images make it larger: its mean over samples of n images on each side is `d + c / n + O(1 / n^2)`, where `d` is the
 distance of the two laws. So a distance says something only beside another one of equal counts, and always comes with

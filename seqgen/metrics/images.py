@@ -1,6 +1,6 @@
-"""How far one set of images is from another, by the features that a network sees in them.
+"""How far one set of images is from another, by the features that a network extracts from them.
 
-Every function takes features `(n, size)`, one row for an image, and none of them sees a network: a figure means
+Every function takes features `(n, size)`, one row for an image, and none of them knows a network: a figure means
 something only together with the network that made the features (`seqgen.tasks.features.model`) and the number of
 images on each side. The Fréchet distance is in `seqgen.metrics.frechet`; which kinds of image are missing or too many
 is counted in `seqgen.metrics.bins`.

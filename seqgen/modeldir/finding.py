@@ -51,7 +51,7 @@ def locate(name: str) -> Path:
 def run_directory(name: str) -> Path:
     """The directory of the model or run that a user typed: a path, a name below `./models`, or a shipped name.
 
-    Never the network. Whether it holds anything is not looked at.
+    Never the network. Whether it holds anything is not checked.
 
     Raises:
         ModelError: there is no such directory.

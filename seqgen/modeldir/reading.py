@@ -1,4 +1,4 @@
-"""Reading model directories, and believing nothing: hashes, sizes, shapes and values are looked at before use."""
+"""Reading model directories, and trusting nothing: hashes, sizes, shapes and values are checked before use."""
 
 from __future__ import annotations
 

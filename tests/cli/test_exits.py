@@ -122,7 +122,7 @@ def test_a_device_that_is_not_there_is_never_replaced_silently(texts: Path, tiny
 
 UNUSABLE = [
     ("missing.txt", "missing.txt: no such file or folder"),
-    ("nothing", "nothing: no UTF-8 text in this folder (0 files looked at)"),
+    ("nothing", "nothing: no UTF-8 text in this folder (0 files examined)"),
     ("pictures", "pictures looks like images, not text"),
     ("binary.dat", "binary.dat looks like images, not text"),
     ("latin.txt", "latin.txt, line 3: not UTF-8 (byte 0xe9)"),

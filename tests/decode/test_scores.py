@@ -76,17 +76,17 @@ def test_no_divisor_is_too_large() -> None:
 def test_a_coverage_penalty_needs_attention() -> None:
     observer = Observer(toy_problem(Toy(3), [0], [4]), SearchConfig(coverage_penalty=0.1), wanted=False)
     with pytest.raises(UsageError, match="no attention"):
-        observer.look(beginning([0], [1]))
+        observer.read(beginning([0], [1]))
 
 
 def test_attention_that_nobody_needs_is_not_read() -> None:
     step = Looking(3)
     state = beginning([0, 1], [1, 3])
     quiet = Observer(toy_problem(step, [0, 1], [4, 4]), SearchConfig(), wanted=False)
-    assert quiet.look(state) is None
+    assert quiet.read(state) is None
     asked = Observer(toy_problem(step, [0, 1], [4, 4]), SearchConfig(), wanted=True)
-    assert torch.equal(asked.look(state), step.attention(state))  # type: ignore[arg-type]
-    assert Observer(toy_problem(Toy(3), [0], [4]), SearchConfig(), wanted=True).look(beginning([0], [1])) is None
+    assert torch.equal(asked.read(state), step.attention(state))  # type: ignore[arg-type]
+    assert Observer(toy_problem(Toy(3), [0], [4]), SearchConfig(), wanted=True).read(beginning([0], [1])) is None
 
 
 def test_attention_is_shown_without_padding_and_only_if_asked_for() -> None:

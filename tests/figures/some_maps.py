@@ -20,4 +20,4 @@ class SomeMaps:
 def some_maps(layers: int, heads: int, rows: int, columns: int, word: str = "▁w") -> SomeMaps:
     weights = torch.rand(layers, heads, rows, columns, generator=torch.Generator().manual_seed(0)).softmax(-1)
     down, across = (tuple(f"{word}{i}" for i in range(count)) for count in (rows, columns))
-    return SomeMaps("cross-attention", "rows look at columns", down, across, weights)
+    return SomeMaps("cross-attention", "rows attend to columns", down, across, weights)
