@@ -93,8 +93,8 @@ def _follow(problem: Problem[State], config: SearchConfig, choose: Choose, atten
         for path, token, log_prob in zip(going, tokens.tolist(), chosen.tolist(), strict=True):
             path.token_ids.append(token)
             path.log_probs.append(log_prob)
-        if (attention := observer.read(state)) is not None:
-            for path, row in zip(going, attention, strict=True):
+        if (attended := observer.read(state)) is not None:
+            for path, row in zip(going, attended, strict=True):
                 path.attention.append(row)
         length += 1
         rest = (tokens != problem.eos_id).nonzero()[:, 0]
