@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import pytest
 
@@ -14,6 +15,7 @@ from seqgen.config import (
     GanSettings,
     ImageFormat,
     LanguageModelSettings,
+    ParallelConfig,
     RecurrentConfig,
     RecurrentTextConfig,
     SamplingConfig,
@@ -29,6 +31,7 @@ from seqgen.config import (
     in_words,
     to_json,
 )
+from seqgen.config.settings import checked
 from seqgen.errors import ConfigError, UsageError
 
 
@@ -249,7 +252,7 @@ def test_settings_leave_unread_what_their_parts_do_and_what_only_all_of_them_dec
         *("vocab_size", "weight_drop", "init_scale", "peephole", "patience", "decay_recurrent", "watch_gradients"),
     }
     assert settings.idle["patience"] == "with --valid 0"
-    assert GanSettings().idle.keys() == {"gradient_penalty", "decay_recurrent"}
+    assert GanSettings().idle.keys() == {"gradient_penalty", "decay_recurrent", "grad_accumulation"}
 
 
 def test_no_field_stands_in_two_parts_of_some_settings() -> None:
@@ -280,3 +283,69 @@ def test_valid_is_a_fraction_or_a_path(valid: str, fraction: float | None) -> No
 def test_configs_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         RecurrentConfig().dropout = 0.5  # type: ignore[misc]
+
+
+# Fields and their options -------------------------------------------------------------------------------------
+
+
+def test_a_field_says_how_it_is_typed() -> None:
+    options = Seq2SeqConfig.options()
+    assert options["num_layers"].typed(3) == ["--layers", "3"]
+    assert [options["bidirectional"].typed(value) for value in (True, False)] == [
+        ["--bidirectional"],
+        ["--unidirectional"],
+    ]
+    assert options["input_feeding"].typed(False) == ["--no-input-feeding"]
+    assert ParallelConfig.options()["valid"].typed(("a", "b")) == ["--valid", "a", "b"]
+
+
+def test_a_range_stands_with_its_field_and_is_checked_when_it_is_made() -> None:
+    with pytest.raises(ConfigError, match="^layers is 65, but must be at most 64$"):
+        RecurrentConfig(num_layers=65)
+    with pytest.raises(ConfigError, match="^dropout is nan, but must be a number$"):
+        RecurrentConfig(dropout=math.nan)
+
+
+def test_another_default_keeps_the_option() -> None:
+    texts, pairs = TransformerConfig.options(), TransformerSeq2SeqConfig.options()
+    assert texts["embed_size"] == pairs["embed_size"]
+    assert TransformerConfig().embed_size != TransformerSeq2SeqConfig().embed_size
+
+
+def test_parts_that_share_a_name_are_refused_where_they_are_declared() -> None:
+    with pytest.raises(TypeError, match="^Twice: both text and more have a field bptt$"):
+
+        @checked
+        @dataclass(frozen=True, kw_only=True)
+        class Twice(LanguageModelSettings):
+            more: RecurrentTextConfig = field(default_factory=RecurrentTextConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain(Config):
+    arch: Literal["dcgan", "cgan"] = "dcgan"
+    size: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired(Config):
+    arch: Literal["pix2pix"] = "pix2pix"
+    patch: int = 70
+
+
+@dataclass(frozen=True, kw_only=True)
+class Either(Config):
+    network: Plain | Paired
+
+
+def test_one_of_several_configurations_is_known_by_its_tag() -> None:
+    for network in (Plain(arch="cgan", size=5), Paired(patch=16)):
+        assert through_json(Either(network=network)) == Either(network=network)
+
+
+@pytest.mark.parametrize("arch", ["lapgan", None, 3, [], {}])
+def test_an_unknown_tag_is_refused_with_those_that_there_are(arch: object) -> None:
+    with pytest.raises(ConfigError, match=r"^file\.json\.network\.arch is .*, not one of 'dcgan', 'cgan', 'pix2pix'$"):
+        read(Either, network={"arch": arch})
+    with pytest.raises(ConfigError, match="unknown field 'patch'"):
+        read(Either, network={"arch": "cgan", "patch": 3})

@@ -25,7 +25,7 @@ FORBIDDEN = {
     "gan": {"data", "decode", "metrics", "figures", "tasks", "export", "train", "cli"},
     "metrics": {"data", "nets", "decode", "figures", "tasks", "gan", "export", "train", "cli"},
     "figures": {"config", "data", "nets", "metrics", "tasks", "gan", "export", "train", "cli"},
-    "tasks": {"export", "train", "cli"},
+    "tasks": {"export", "cli"},
     "export": {"decode", "gan", "metrics", "figures", "train", "cli"},
     "train": {"gan", "tasks", "export", "cli"},
 }
@@ -147,6 +147,12 @@ def test_a_picture_is_drawn_of_what_a_search_returned_by_whoever_needs_it(file: 
     loaded = set(imported(parse(file), at_import=True))
     assert not any(below(name, ("PIL", "seqgen.decode")) for name in loaded)
     assert file == "figures/beam_tree.py" or not any(below(name, ("rich",)) for name in loaded)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith("tasks/")])
+def test_a_task_knows_of_training_only_what_it_is_asked_there(file: str) -> None:
+    known = {name.rpartition(".")[0] for name in imported(parse(file)) if name.startswith("seqgen.train.")}
+    assert known <= {"seqgen.train.task", "seqgen.train.recipe"}
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.split("/")[0] in THIRD_PARTY])

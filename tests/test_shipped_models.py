@@ -24,8 +24,8 @@ from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.language.judge import evaluate
 from seqgen.tasks.language.model import LanguageModel
 from seqgen.tasks.language.write import Writer
+from seqgen.tasks.translation.judge import judge_lines
 from seqgen.tasks.translation.model import TranslationModel
-from seqgen.tasks.translation.task import judge_lines
 from seqgen.tasks.translation.translate import Method, Translator
 
 ROOT = Path(__file__).parent.parent

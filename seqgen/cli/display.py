@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, RenderableType
@@ -12,58 +12,19 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from seqgen.cli.output import Terminal, console, say
+from seqgen.metrics.measure import Measure
 from seqgen.names import shown
 from seqgen.train.log import Listener, Record
 
 SECONDS_BETWEEN_LINES = 10.0
 UNKNOWN_PACE = "measuring the pace"
 _SMOOTHING = 0.98
-_SMOOTHED = {
-    "loss",
-    "bits_per_char",
-    "discriminator_loss",
-    "generator_loss",
-    "discriminator_accuracy",
-    "units_per_second",
-}
-
-_PHRASES: Mapping[str, str] = {
-    "loss": "loss {:.4f} nats",
-    "bits_per_char": "{:.3f} bits/char",
-    "discriminator_loss": "D {:.3f}",
-    "generator_loss": "G {:.3f}",
-    "discriminator_accuracy": "D right {:.0%}",
-    "units_per_second": "{:,.0f} {unit}/s",
-    "lr": "lr {:.2g}",
-    "grad_norm": "gradient {:.2f}",
-    "discriminator_grad_norm": "gradients D {:.2g}",
-    "generator_grad_norm": "G {:.2g}",
-    "valid_loss": "valid {:.4f} nats",
-    "valid_bits_per_char": "{:.3f} bits/char",
-    "valid_perplexity": "perplexity {:.2f}",
-    "valid_bleu": "BLEU {:.2f}",
-    "valid_chrf": "chrF {:.2f}",
-    "gradient_flow": "through time {}",
-    "sign": "r_t {:.2f}",
-    "image_gradient": "gradient at images {:.2g}",
-    "change": "change {:.2f}",
-    "train_spread": "spread {:.2f}",
-    "train_precision": "precision {:.2f}",
-    "train_recall": "recall {:.2f}",
-    "train_different_bins": "bins off {:.0%}",
-    "train_missing": "classes missing {:.0%}",
-    "train_as_asked": "as asked {:.1%}",
-    "train_closeness": "closeness {:.2f}",
-    "train_frechet": "Fréchet {:.3g}",
-    "train_floor": "floor {:.2g}",
-    "health": "{}",
-}
 
 
-def phrase(record: Record, names: Mapping[str, str] = _PHRASES, unit: str = "tokens") -> str:
-    """The measures of a record in words, in the order of the table above, then those that it does not know."""
-    known = [names[name].format(record[name], unit=unit) for name in names if name in record]
-    hidden = {"step", "epoch", "seconds", *names}
+def phrase(record: Record, measures: Sequence[Measure]) -> str:
+    """The measures of a record in words, in the order in which they are declared, then those that are not."""
+    known = [measure.said(record[measure.name]) for measure in measures if measure.name in record]
+    hidden = {"step", "epoch", "seconds", *(measure.name for measure in measures)}
     return " · ".join(known + [f"{name} {value:.4g}" for name, value in record.items() if name not in hidden])
 
 
@@ -81,14 +42,16 @@ def _of(total_steps: int | None) -> str:
 class _Run:
     """What both displays keep: smoothed measures and the time that is left."""
 
-    def __init__(self) -> None:
+    def __init__(self, measures: Sequence[Measure]) -> None:
+        self.measures = measures
+        self._smoothed = {measure.name for measure in measures if measure.smoothed}
         self._smooth: dict[str, float] = {}
         self._begin: tuple[float, float] | None = None
 
     def smooth(self, record: Record) -> dict[str, float]:
         """The record with loss and speed averaged over the last fifty steps or so."""
         shown = dict(record)
-        for name in record.keys() & _SMOOTHED:
+        for name in record.keys() & self._smoothed:
             before = self._smooth[name] if name in self._smooth else record[name]
             shown[name] = self._smooth[name] = _SMOOTHING * before + (1 - _SMOOTHING) * record[name]
         return shown
@@ -105,8 +68,8 @@ class _Run:
 class PlainDisplay(Listener):
     """Whole lines on stderr: one every ten seconds and one for each evaluation."""
 
-    def __init__(self, unit: str = "tokens") -> None:
-        self._run, self._unit = _Run(), unit
+    def __init__(self, measures: Sequence[Measure]) -> None:
+        self._run = _Run(measures)
         self._last = time.monotonic()
 
     def stepped(self, record: Record, total_steps: int | None) -> None:
@@ -116,11 +79,11 @@ class PlainDisplay(Listener):
         if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             where = f"step {record['step']:.0f}{_of(total_steps)} · epoch {record['epoch']:.2f}"
-            say(f"{where} · {phrase(shown, unit=self._unit)} · {left}")
+            say(f"{where} · {phrase(shown, self._run.measures)} · {left}")
 
     def evaluated(self, record: Record, *, best: bool) -> None:
         """Print the line of an evaluation."""
-        say(f"step {record['step']:.0f} · {phrase(record)}{' · best so far' if best else ''}")
+        say(f"step {record['step']:.0f} · {phrase(record, self._run.measures)}{' · best so far' if best else ''}")
 
     def sampled(self, text: str) -> None:
         """Print a sample, indented."""
@@ -145,8 +108,8 @@ class _BarAndNumbers(Progress):
 class LiveDisplay(Listener):
     """A progress bar with the latest numbers under it; evaluations and samples scroll away above it."""
 
-    def __init__(self, terminal: Console, unit: str = "tokens") -> None:
-        self._run, self._unit = _Run(), unit
+    def __init__(self, terminal: Console, measures: Sequence[Measure]) -> None:
+        self._run = _Run(measures)
         self._terminal = terminal
         self._progress = _BarAndNumbers(
             BarColumn(),
@@ -172,7 +135,7 @@ class LiveDisplay(Listener):
     def stepped(self, record: Record, total_steps: int | None) -> None:
         """Move the bar."""
         assert self._bar is not None
-        self._progress.numbers = phrase(self._run.smooth(record), unit=self._unit)
+        self._progress.numbers = phrase(self._run.smooth(record), self._run.measures)
         self._progress.update(
             self._bar,
             completed=record["step"],
@@ -184,7 +147,7 @@ class LiveDisplay(Listener):
 
     def evaluated(self, record: Record, *, best: bool) -> None:
         """Print the line of an evaluation above the bar."""
-        line = Text(f"step {record['step']:.0f} · {phrase(record)}", style="bold" if best else "")
+        line = Text(f"step {record['step']:.0f} · {phrase(record, self._run.measures)}", style="bold" if best else "")
         self._terminal.print(line.append(" · best so far", style="green") if best else line)
 
     def sampled(self, text: str) -> None:
@@ -197,15 +160,15 @@ class LiveDisplay(Listener):
 
 
 @contextmanager
-def display(terminal: Terminal, unit: str) -> Iterator[list[Listener]]:
+def display(terminal: Terminal, measures: Sequence[Measure]) -> Iterator[list[Listener]]:
     """Show a run in the way that fits: a bar on a terminal, lines in a log, nothing when quiet.
 
     Args:
         terminal (Terminal): how much is wanted.
-        unit (str): what the speed counts.
+        measures (Sequence[Measure]): what the run logs.
     """
     if terminal.animated:
-        with LiveDisplay(console(), unit) as live:
+        with LiveDisplay(console(), measures) as live:
             yield [live]
     else:
-        yield [] if terminal.quiet else [PlainDisplay(unit)]
+        yield [] if terminal.quiet else [PlainDisplay(measures)]

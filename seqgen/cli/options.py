@@ -9,44 +9,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from seqgen.config import NumberFormat, PeepholeKind, Precision
+from seqgen.config import DATA, MACHINE, NumberFormat, ParallelConfig
 from seqgen.errors import UsageError
 
-DATA, MODEL, TRAINING, SAVING, MACHINE = "Data", "Model", "Training", "Saving", "Machine"
-
-DecayRecurrent = Annotated[
-    bool,
-    typer.Option("--decay-recurrent", help="Decay recurrent matrices too: memory fades.", rich_help_panel=TRAINING),
-]
-Peephole = Annotated[
-    PeepholeKind,
-    typer.Option(help="What gates of --cell peephole see: own unit, or all.", rich_help_panel=MODEL),
-]
-
-SourceKey = Annotated[
-    str,
-    typer.Option(
-        "--source-key",
-        metavar="NAME",
-        help="Column or key of a table's sources, such as de or translation.de; a number where there is no header.",
-        rich_help_panel=DATA,
-    ),
-]
-TargetKey = Annotated[
-    str,
-    typer.Option("--target-key", metavar="NAME", help="Column or key of a table's targets.", rich_help_panel=DATA),
-]
+_PAIRS = ParallelConfig.options()
+SourceKey = Annotated[str, typer.Option(metavar="NAME", help=_PAIRS["source_key"].help, rich_help_panel=DATA)]
+TargetKey = Annotated[str, typer.Option(metavar="NAME", help=_PAIRS["target_key"].help, rich_help_panel=DATA)]
 
 SamplingSeed = Annotated[int | None, typer.Option("--seed", help="Same seed, same text; drawn and printed if absent.")]
 Device = Annotated[
     str,
     typer.Option(help="auto, cpu, cuda, cuda:N or mps.", envvar="SEQGEN_DEVICE", rich_help_panel=MACHINE),
-]
-TrainingPrecision = Annotated[
-    Precision,
-    typer.Option(
-        "--precision", help="Of products; auto: bf16 if it is measured to be faster.", rich_help_panel=MACHINE
-    ),
 ]
 # A seed's output must not depend on what was measured, so that there is no auto here.
 UsePrecision = Annotated[

@@ -1,23 +1,24 @@
-"""The options that all training commands share, declared once, and how a command gets them.
+"""The options of a training command, made from its settings: each field of these declares its own.
 
-    @training_options(TrainConfig(...))
-    def train_lm(ctx: typer.Context, ..., **shared: Any) -> None: ...
+    @training_options({"": LanguageModelSettings()})
+    def train_lm(ctx: typer.Context, paths: ..., **chosen: Any) -> None: ...
 
-A command's own parameters come first; one of the same name as a shared option takes its place.
+A command's own parameters come first; one that is named like a field takes the place of the field's option.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Callable, Container, Mapping
+import typing
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from seqgen.cli import options
-from seqgen.cli.options import MACHINE, SAVING, TRAINING
-from seqgen.config import Schedule, TrainConfig, Weights
+from seqgen.config import MACHINE, PANELS, SAVING, Option, Settings
 
 Body = TypeVar("Body", bound=Callable[..., None])
 
@@ -26,75 +27,97 @@ def _option(kind: Any, text: str, panel: str, *names: str, **more: Any) -> Any:
     return Annotated[kind, typer.Option(*names, help=text, rich_help_panel=panel, **more)]
 
 
-SHARED: Mapping[str, Any] = {
-    "steps": _option(int | None, "Train for this many steps.", TRAINING),
-    "epochs": _option(float | None, "Train for this many epochs.", TRAINING),
-    "minutes": _option(float | None, "Train for this long; the length in steps is measured.", TRAINING),
-    "batch_size": _option(int, "Examples (lanes of text) per step.", TRAINING),
-    "grad_accumulation": _option(int, "Compute each step in this many parts, in less memory.", TRAINING),
-    "lr": _option(float, "Peak learning rate.", TRAINING, "--lr"),
-    "schedule": _option(Schedule, "How the learning rate falls.", TRAINING, "--schedule"),
-    "warmup_steps": _option(int, "Steps in which the learning rate rises.", TRAINING, "--warmup"),
-    "weight_decay": _option(float, "AdamW decay; recurrent matrices are spared.", TRAINING),
-    "beta1": _option(float, "Adam's memory of gradients.", TRAINING, "--beta1"),
-    "beta2": _option(float, "Adam's memory of their squares.", TRAINING, "--beta2"),
-    "clip": _option(float, "Largest global gradient norm; 0: no clipping.", TRAINING),
-    "ema": _option(float, "Decay of the averaged weights; 0: none.", TRAINING),
-    "eval_every": _option(int, "Steps between validations.", TRAINING),
-    "patience": _option(int, "Stop after this many validations without a better one; 0: never.", TRAINING),
-    "seed": _option(int, "Same seed, same run.", TRAINING, "--seed"),
-    "out": _option(Path | None, "Run directory.", SAVING, "--out", "-o"),
-    "resume": _option(bool, "Go on with the run in --out.", SAVING, "--resume"),
-    "overwrite": _option(bool, "Replace the run in --out.", SAVING, "--overwrite"),
-    "config": _option(Path | None, "Take settings from a training.json; options win.", SAVING, "--config"),
-    "save_every": _option(int, "Steps between checkpoints.", SAVING),
-    "log_every": _option(int, "Steps between lines of metrics.jsonl.", SAVING),
-    "weights": _option(Weights, "Number format of the finished model.", SAVING, "--weights"),
-    "tensorboard": _option(bool, "Write TensorBoard events too.", SAVING, "--tensorboard"),
-    "precision": options.TrainingPrecision,
-    "device": options.Device,
-    "threads": options.Threads,
-    "processes": _option(int, "Processes that share each batch, as torchrun starts them.", MACHINE, min=1),
-    "quiet": options.Quiet,
-    "verbose": options.Verbose,
-}
-
-# What is no setting of the run.
-HOW: Mapping[str, Any] = {
-    "out": None,
-    "resume": False,
-    "overwrite": False,
-    "config": None,
-    "tensorboard": False,
-    "processes": 1,
-    "quiet": False,
-    "verbose": False,
+# What is no setting of the run, with its value when nothing is said.
+HOW: Mapping[str, tuple[Any, Any]] = {
+    "out": (_option(Path | None, "Run directory.", SAVING, "--out", "-o"), None),
+    "resume": (_option(bool, "Go on with the run in --out.", SAVING, "--resume"), False),
+    "overwrite": (_option(bool, "Replace the run in --out.", SAVING, "--overwrite"), False),
+    "config": (_option(Path | None, "Take settings from a training.json; options win.", SAVING, "--config"), None),
+    "tensorboard": (_option(bool, "Write TensorBoard events too.", SAVING, "--tensorboard"), False),
+    "processes": (_option(int, "Processes that share each batch, as torchrun starts them.", MACHINE, min=1), 1),
+    "quiet": (options.Quiet, False),
+    "verbose": (options.Verbose, False),
 }
 
 
-def training_options(defaults: TrainConfig, *, without: Container[str] = ()) -> Callable[[Body], Body]:
-    """Give a command the shared options.
+def training_options(variants: Mapping[str, Settings], *, without: tuple[str, ...] = ()) -> Callable[[Body], Body]:
+    """Give a command the options of its settings.
 
     Args:
-        defaults (TrainConfig): what the help shows.
-        without (Container[str]): those that the command does not know.
+        variants (Mapping[str, Settings]): the defaults. A command that takes several kinds of data has settings for
+            each, named by what they are of, such as `text` and `pairs`: it has the options of all, and their help says
+            what belongs to one kind only.
+        without (tuple[str, ...]): those of `HOW` that the command does not know.
     """
 
     def extended(command: Body) -> Body:
         signature = inspect.signature(command, eval_str=True)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        added = [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=HOW[name] if name in HOW else getattr(defaults, name),
-                annotation=annotation,
-            )
-            for name, annotation in SHARED.items()
-            if name not in signature.parameters and name not in without
-        ]
+        how = [_parameter(name, *known) for name, known in HOW.items() if name not in without]
+        fields = [p for p in _of_fields(variants) if p.name not in signature.parameters]
+        added = sorted((*how, *fields), key=lambda parameter: PANELS.index(_panel(parameter)))
         command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
         command.__annotations__ |= {parameter.name: parameter.annotation for parameter in added}
         return command
 
     return extended
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _panel(parameter: inspect.Parameter) -> Any:
+    return parameter.annotation.__metadata__[0].rich_help_panel
+
+
+def _of_fields(variants: Mapping[str, Settings]) -> Iterator[inspect.Parameter]:
+    """One parameter for each field of any variant, in their order."""
+    known = {label: settings.options() for label, settings in variants.items()}
+    types_of = {label: _types(settings) for label, settings in variants.items()}
+    values = {label: _values(settings) for label, settings in variants.items()}
+    for name in dict.fromkeys(name for found in known.values() for name in found):
+        labels = [label for label in variants if name in known[label]]
+        first = labels[0]
+        option, kind, default = known[first][name], types_of[first][name], values[first][name]
+        help = option.help if len(labels) == len(variants) else f"{first.capitalize()}: {_lowered(option.help)}"
+        others = {label: values[label][name] for label in labels[1:] if values[label][name] != default}
+        shown = "; ".join([_plain(default), *(f"{label}: {_plain(value)}" for label, value in others.items())])
+        yield _parameter(
+            name, _annotation(option, kind, help, shown if others else True), _typer_default(kind, default)
+        )
+
+
+def _annotation(option: Option, kind: Any, help: str, shown: str | bool) -> Any:
+    several = typing.get_origin(kind) is tuple
+    return _option(
+        list[str] | None if several else kind,
+        help,
+        option.panel,
+        *option.flags,
+        metavar=option.metavar,
+        envvar=option.variable,
+        show_default=shown,
+    )
+
+
+def _typer_default(kind: Any, default: Any) -> Any:
+    return None if typing.get_origin(kind) is tuple else default
+
+
+def _types(settings: Settings) -> dict[str, Any]:
+    """The type of each field of all parts."""
+    return {name: kind for part in settings.parts().values() for name, kind in typing.get_type_hints(part).items()}
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    return {name: value for part in dataclasses.asdict(settings).values() for name, value in part.items()}  # type: ignore[call-overload]
+
+
+def _lowered(text: str) -> str:
+    """A sentence that goes on after a colon."""
+    return text[0].lower() + text[1:]
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)

@@ -14,13 +14,18 @@ from seqgen.config.decoding import (
     SearchConfig,
 )
 from seqgen.config.fields import (
+    DATA,
+    MACHINE,
     MAX_LAYERS,
     MAX_SIZE,
+    MODEL,
+    PANELS,
+    SAVING,
+    TRAINING,
     Config,
-    as_typed,
+    Option,
     from_json,
     in_words,
-    option,
     shown,
     to_json,
 )
@@ -56,6 +61,7 @@ from seqgen.config.networks import (
     Seq2SeqConfig,
     Start,
     TransformerConfig,
+    TransformerLayersConfig,
     TransformerSeq2SeqConfig,
 )
 from seqgen.config.settings import (
@@ -66,6 +72,8 @@ from seqgen.config.settings import (
     TransformerPairsSettings,
     TransformerTextSettings,
     TranslationSettings,
+    differences,
+    replace,
 )
 from seqgen.config.text import (
     Keep,
@@ -73,10 +81,12 @@ from seqgen.config.text import (
     Order,
     ParallelConfig,
     RecurrentTextConfig,
+    RunningTextConfig,
     TextConfig,
     Tokens,
 )
 from seqgen.config.training import (
+    BUDGETS,
     LEAST_DISTANCE,
     NumberFormat,
     Precision,
@@ -87,10 +97,17 @@ from seqgen.config.training import (
 )
 
 __all__ = [
+    "BUDGETS",
+    "DATA",
     "LEAST_DISTANCE",
+    "MACHINE",
     "MAX_CLASSES",
     "MAX_LAYERS",
     "MAX_SIZE",
+    "MODEL",
+    "PANELS",
+    "SAVING",
+    "TRAINING",
     "Activation",
     "AdversarialConfig",
     "Architecture",
@@ -119,6 +136,7 @@ __all__ = [
     "Norm",
     "NumberFormat",
     "OnCollapse",
+    "Option",
     "Order",
     "ParallelConfig",
     "PeepholeKind",
@@ -127,6 +145,7 @@ __all__ = [
     "RecurrentCell",
     "RecurrentConfig",
     "RecurrentTextConfig",
+    "RunningTextConfig",
     "SamplingConfig",
     "Schedule",
     "SearchConfig",
@@ -137,16 +156,17 @@ __all__ = [
     "Tokens",
     "TrainConfig",
     "TransformerConfig",
+    "TransformerLayersConfig",
     "TransformerPairsSettings",
     "TransformerSeq2SeqConfig",
     "TransformerTextSettings",
     "TranslationSettings",
     "WatchConfig",
     "Weights",
-    "as_typed",
+    "differences",
     "from_json",
     "in_words",
-    "option",
+    "replace",
     "shown",
     "to_json",
 ]

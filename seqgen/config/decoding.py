@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from seqgen.config.fields import Config, within
+from seqgen.config.fields import Config, ranged
 
 # Each hypothesis costs a row of log-probabilities at every step: of 8,000 tokens, 32 kB.
 WIDEST_BEAM = 2**14
+
+
+MANY = 2**40
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig(Config):
     """How a token is drawn. `top_k` 0 and `top_p` 1 keep every token; `temperature` 0 is greedy."""
 
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        within(self, "temperature", 0.0, 1e6)
-        within(self, "top_k", 0, 2**40)
-        within(self, "top_p", 0.0, 1.0)
+    temperature: float = ranged(1.0, 0, 1e6)
+    top_k: int = ranged(0, 0, MANY)
+    top_p: float = ranged(1.0, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +36,12 @@ class SearchConfig(Config):
     `max_nodes` and `max_seconds` of one sentence (0: no limit) the exhaustive search.
     """
 
-    length_penalty: float = 0.0
-    coverage_penalty: float = 0.0
-    min_length: int = 0
-    no_repeat_ngram: int = 0
-    n_best: int = 1
-    beam_size: int = 5
-    max_hypotheses: int = 0
-    max_nodes: int = 100_000
-    max_seconds: float = 10.0
-
-    def __post_init__(self) -> None:
-        within(self, "length_penalty", 0.0, 100.0)
-        within(self, "coverage_penalty", 0.0, 100.0)
-        for name in ("min_length", "no_repeat_ngram", "max_hypotheses", "max_nodes"):
-            within(self, name, 0, 2**40)
-        within(self, "max_seconds", 0.0, math.inf)
-        within(self, "n_best", 1, WIDEST_BEAM)
-        within(self, "beam_size", 1, WIDEST_BEAM)
+    length_penalty: float = ranged(0.0, 0, 100)
+    coverage_penalty: float = ranged(0.0, 0, 100)
+    min_length: int = ranged(0, 0, MANY)
+    no_repeat_ngram: int = ranged(0, 0, MANY)
+    n_best: int = ranged(1, 1, WIDEST_BEAM)
+    beam_size: int = ranged(5, 1, WIDEST_BEAM)
+    max_hypotheses: int = ranged(0, 0, MANY)
+    max_nodes: int = ranged(100_000, 0, MANY)
+    max_seconds: float = ranged(10.0, 0)

@@ -1,13 +1,20 @@
-"""Checks of single fields, fields in the words of the command line, and configurations to and from JSON."""
+"""Fields that declare their options and ranges, and configurations in words and to and from JSON.
+
+A field says all that is known of a choice: its default, its range, and the option that sets it.
+
+    num_layers: int = setting(2, MODEL, "Recurrent layers.", "--layers", low=1, high=MAX_LAYERS)
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import reprlib
 import types
 import typing
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from seqgen.errors import ConfigError
@@ -16,15 +23,117 @@ from seqgen.errors import ConfigError
 MAX_SIZE = 65_536
 MAX_LAYERS = 64
 
-# Options that are not called like their fields.
-_OPTIONS = {"num_layers": "layers", "num_heads": "heads", "num_kv_heads": "kv-heads", "warmup_steps": "warmup"}
-_OPPOSITES = {"bidirectional": "unidirectional", "joint": "separate", "tied": "untied"}
+Panel = Literal["Data", "Model", "Training", "Saving", "Machine"]
+DATA: Panel = "Data"
+MODEL: Panel = "Model"
+TRAINING: Panel = "Training"
+SAVING: Panel = "Saving"
+MACHINE: Panel = "Machine"
+PANELS: tuple[Panel, ...] = (DATA, MODEL, TRAINING, SAVING, MACHINE)
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Option:
+    """What the command line knows of a field.
+
+    Args:
+        name (str): the field's.
+        help (str): one sentence.
+        panel (Panel): the part of the help that it stands in.
+        flags (tuple[str, ...]): as it is typed, `--on/--off` where it is a switch with both ways.
+        metavar (str | None): what stands for the value in the help.
+        variable (str | None): the environment variable that sets it, too.
+    """
+
+    name: str
+    help: str
+    panel: Panel
+    flags: tuple[str, ...]
+    metavar: str | None = None
+    variable: str | None = None
+
+    @property
+    def word(self) -> str:
+        """Its name on the command line, without dashes."""
+        return self.flags[0].partition("/")[0].removeprefix("--")
+
+    def typed(self, value: object) -> list[str]:
+        """The words that set it to a value."""
+        if value is False:
+            off = self.flags[0].partition("/")[2]
+            return [off or f"--no-{self.word}"]
+        values = value if isinstance(value, tuple) else () if value is True else (value,)
+        return [f"--{self.word}", *map(str, values)]
+
+
+def setting(
+    default: T,
+    panel: Panel,
+    help: str,
+    *flags: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    metavar: str | None = None,
+    variable: str | None = None,
+) -> T:
+    """A field with a range and an option; the flags are made of its name, unless others are given. See `Option`."""
+    option = {"help": help, "panel": panel, "flags": flags, "metavar": metavar, "variable": variable}
+    return dataclasses.field(default=default, metadata={"range": (low, high), "option": option})
+
+
+def ranged(default: T, low: float = -math.inf, high: float = math.inf) -> T:
+    """A field with a range and no option of its own."""
+    return dataclasses.field(default=default, metadata={"range": (low, high)})
+
+
+def same_setting(cls: type[Config], name: str, default: T) -> T:
+    """A field of a base class with another default."""
+    metadata = next(field.metadata for field in dataclasses.fields(cls) if field.name == name)  # type: ignore[arg-type]
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def option_of(field: dataclasses.Field[Any]) -> Option | None:
+    """The option of a field; None if it has none."""
+    if (known := field.metadata.get("option")) is None:
+        return None
+    plain = f"--{field.name}".replace("_", "-")
+    flags = known["flags"] or (f"{plain}/--no-{plain[2:]}" if field.default is True else plain,)
+    return Option(field.name, **known | {"flags": flags})
+
+
 class Config:
-    """What all configurations have in common."""
+    """What all configurations have in common: numbers are checked against the ranges of their fields."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            low, high = field.metadata.get("range", (-math.inf, math.inf))
+            if (low, high) != (-math.inf, math.inf) and getattr(self, field.name) is not None:
+                self.within(field.name, low, high)
+
+    def within(self, name: str, low: float, high: float) -> None:
+        """Refuse a field outside [low, high]; not-a-number is outside of everything.
+
+        Raises:
+            ConfigError: it is.
+        """
+        value = getattr(self, name)
+        if not low <= value <= high:
+            above = f"at least {low:g}" if value < low else f"at most {high:g}" if value > high else "a number"
+            raise ConfigError(f"{self.word(name)} is {value}, but must be {above}")
+
+    @classmethod
+    def options(cls) -> dict[str, Option]:
+        """The options of the fields, by name of the field."""
+        found = ((field.name, option_of(field)) for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+        return {name: option for name, option in found if option}
+
+    @classmethod
+    def word(cls, name: str) -> str:
+        """What a field is called on the command line, without dashes."""
+        option = cls.options().get(name)
+        return option.word if option else name.replace("_", "-")
 
     @property
     def idle(self) -> Mapping[str, str]:
@@ -36,28 +145,15 @@ class Config:
         return {}
 
 
-def option(name: str) -> str:
-    """The option that sets a field, without its dashes."""
-    return _OPTIONS.get(name, name).replace("_", "-")
-
-
-def as_typed(name: str, value: object) -> list[str]:
-    """The words on the command line that set a field to a value."""
-    if value is False:
-        name = _OPPOSITES.get(name, f"no-{name}")
-    values = value if isinstance(value, tuple) else () if isinstance(value, bool) else (value,)
-    return [f"--{option(name)}", *map(str, values)]
-
-
-def in_words(config: Any) -> str:
+def in_words(config: Config) -> str:
     """The fields of a configuration that count, by their options: `cell lstm, layers 2, tied no`."""
     words = []
-    for field in dataclasses.fields(config):
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
+        if isinstance(value, Config):
             words.append(in_words(value))
         elif field.name not in config.idle and value not in (None, (), ""):
-            words.append(f"{option(field.name)} {shown(value)}")
+            words.append(f"{config.word(field.name)} {shown(value)}")
     return ", ".join(words)
 
 
@@ -68,14 +164,6 @@ def shown(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(map(str, value[:5])) + (" ..." if len(value) > 5 else "")
     return "none" if value is None else str(value).removesuffix(".0")
-
-
-def within(config: object, name: str, low: float, high: float) -> None:
-    """Refuse a field outside [low, high]; not-a-number is outside of everything."""
-    value = getattr(config, name)
-    if not low <= value <= high:
-        above = f"at least {low:g}" if value < low else f"at most {high:g}" if value > high else "a number"
-        raise ConfigError(f"{option(name)} is {value}, but must be {above}")
 
 
 def to_json(config: Any) -> dict[str, Any]:
@@ -124,9 +212,10 @@ def _convert(value: object, kind: Any, where: str) -> Any:
             return value
         raise ConfigError(f"{where} is {reprlib.repr(value)}, not one of {', '.join(map(repr, typing.get_args(kind)))}")
     if origin is types.UnionType:
-        if value is None:
+        arms = [arm for arm in typing.get_args(kind) if arm is not type(None)]
+        if value is None and len(arms) < len(typing.get_args(kind)):
             return None
-        return _convert(value, next(arm for arm in typing.get_args(kind) if arm is not type(None)), where)
+        return _convert(value, arms[0] if len(arms) == 1 else _tagged(value, arms, where), where)
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{where} is {reprlib.repr(value)}, not a list")
@@ -139,3 +228,19 @@ def _convert(value: object, kind: Any, where: str) -> Any:
     if type(value) is not kind:
         raise ConfigError(f"{where} is {reprlib.repr(value)}, not of type {kind.__name__}")
     return value
+
+
+def _tagged(value: object, arms: list[Any], where: str) -> Any:
+    """Which of several configurations an object is of, by their tag: the field whose choices are others in each."""
+    choices = [{name: typing.get_args(kind) for name, kind in typing.get_type_hints(arm).items()} for arm in arms]
+    tag = next(
+        name
+        for name, values in choices[0].items()
+        if values and all(name in other and not set(values) & set(other[name]) for other in choices[1:])
+    )
+    found = value.get(tag) if isinstance(value, Mapping) else None
+    for arm, known in zip(arms, choices, strict=True):
+        if isinstance(found, str) and found in known[tag]:
+            return arm
+    names = ", ".join(repr(name) for known in choices for name in known[tag])
+    raise ConfigError(f"{where}.{tag} is {reprlib.repr(found)}, not one of {names}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from seqgen.config.fields import Config, within
+from seqgen.config.fields import DATA, MODEL, TRAINING, Config, setting
 from seqgen.errors import ConfigError
 from seqgen.names import fault, shown
 
@@ -33,12 +33,13 @@ class ImageConfig(Config):
     """
 
     paths: tuple[str, ...] = ()
-    labels: str = ""
-    image_size: str = ""
-    channels: Channels = "auto"
-    fit: Fit = "crop"
+    labels: str = setting("", DATA, "Label file of an idx file, if its name does not tell.")
+    image_size: str = setting("", DATA, "28, or 32x48; else as the images.", metavar="N|HxW")
+    channels: Channels = setting("auto", DATA, "Grey or colour; auto: as the images.")
+    fit: Fit = setting("crop", DATA, "What becomes of images of another shape.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.image_size and self.size is None:
             raise ConfigError(f"image-size is {self.image_size!r}", hint="a number of pixels, or HEIGHTxWIDTH: 32x48")
         for side in self.size or ():
@@ -67,10 +68,11 @@ class ImageFormat(Config):
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.channels not in (1, 3):
             raise ConfigError(f"channels is {self.channels}, but images have 1 (grey) or 3 (colour)")
-        within(self, "height", MIN_IMAGE, MAX_IMAGE)
-        within(self, "width", MIN_IMAGE, MAX_IMAGE)
+        self.within("height", MIN_IMAGE, MAX_IMAGE)
+        self.within("width", MIN_IMAGE, MAX_IMAGE)
         if len(self.classes) > MAX_CLASSES:
             raise ConfigError(f"there are {len(self.classes)} classes, but at most {MAX_CLASSES} are possible")
         for name in self.classes:
@@ -91,15 +93,16 @@ class GanConfig(Config):
     to eightfold.
     """
 
-    arch: GanArchitecture = "dcgan"
-    body: GanBody = "dcgan"
-    latent_size: int = 64
-    generator_size: int = 48
-    discriminator_size: int = 32
+    arch: GanArchitecture = setting("dcgan", MODEL, "cgan: both networks know the label.")
+    body: GanBody = setting("dcgan", MODEL, "The kind of network.")
+    latent_size: int = setting(64, MODEL, "Size of the noise.", "--latent-size", "--nz", low=1, high=4096)
+    generator_size: int = setting(48, MODEL, "Its channels.", "--generator-size", "--ngf", low=1, high=4096)
+    discriminator_size: int = setting(32, MODEL, "Its channels.", "--discriminator-size", "--ndf", low=1, high=4096)
 
-    def __post_init__(self) -> None:
-        for name in ("latent_size", "generator_size", "discriminator_size"):
-            within(self, name, 1, 4096)
+    @property
+    def short_name(self) -> str:
+        """What a model is called by."""
+        return self.arch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,21 +123,15 @@ class AdversarialConfig(Config):
     measured with; auto takes one that knows these images, else their pixels.
     """
 
-    loss: GanLoss = "non-saturating"
-    r1: float = 0.0
-    r2: float = 0.0
-    gradient_penalty: float = 10.0
-    lr_ratio: float = 1.0
-    discriminator_steps: int = 1
-    augment: Augment = "none"
-    features: str = "auto"
-    on_collapse: OnCollapse = "warn"
-
-    def __post_init__(self) -> None:
-        for name in ("r1", "r2", "gradient_penalty"):
-            within(self, name, 0.0, 1e6)
-        within(self, "lr_ratio", 0.0, 1e3)
-        within(self, "discriminator_steps", 1, 100)
+    loss: GanLoss = setting("non-saturating", TRAINING, "What the two play for.")
+    r1: float = setting(0.0, TRAINING, "Weight of D's squared slope at real images.", low=0, high=1e6)
+    r2: float = setting(0.0, TRAINING, "The same at fake images.", low=0, high=1e6)
+    gradient_penalty: float = setting(10.0, TRAINING, "Weight of the penalty of wasserstein-gp.", low=0, high=1e6)
+    lr_ratio: float = setting(1.0, TRAINING, "D's learning rate over G's.", low=0, high=1e3)
+    discriminator_steps: int = setting(1, TRAINING, "Steps of D for one of G.", low=1, high=100)
+    augment: Augment = setting("none", TRAINING, "Change what D sees: for few images.")
+    features: str = setting("auto", TRAINING, "Feature network for Fréchet distances, or pixels.")
+    on_collapse: OnCollapse = setting("warn", TRAINING, "What to do when it goes wrong.")
 
     @property
     def idle(self) -> Mapping[str, str]:
@@ -150,15 +147,12 @@ class FeatureConfig(Config):
     layer of `hidden_size` lies between these and the classes.
     """
 
-    base_size: int = 32
-    feature_size: int = 96
-    hidden_size: int = 128
-    dropout: float = 0.2
+    short_name: ClassVar[str] = "features"
 
-    def __post_init__(self) -> None:
-        for name in ("base_size", "feature_size", "hidden_size"):
-            within(self, name, 1, 4096)
-        within(self, "dropout", 0.0, 0.99)
+    base_size: int = setting(32, MODEL, "Channels of the first stage.", low=1, high=4096)
+    feature_size: int = setting(96, MODEL, "Features of an image.", low=1, high=4096)
+    hidden_size: int = setting(128, MODEL, "Size of the layer behind them.", low=1, high=4096)
+    dropout: float = setting(0.2, MODEL, "Share of that layer's values dropped.", low=0, high=0.99)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,9 +171,5 @@ class LabelledConfig(Config):
     training, as a share of its sides.
     """
 
-    valid: float = 0.05
-    shift: float = 0.08
-
-    def __post_init__(self) -> None:
-        within(self, "valid", 0.0, 0.9)
-        within(self, "shift", 0.0, 0.5)
+    valid: float = setting(0.05, DATA, "Share of the images held out.", low=0, high=0.9)
+    shift: float = setting(0.08, DATA, "Move images at random by up to this share of a side.", low=0, high=0.5)

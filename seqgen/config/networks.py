@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from seqgen.config.fields import MAX_LAYERS, MAX_SIZE, Config, within
+from seqgen.config.fields import DATA, MAX_LAYERS, MAX_SIZE, MODEL, Config, same_setting, setting
 from seqgen.errors import ConfigError
 
 Architecture = Literal["recurrent", "transformer"]
@@ -21,45 +21,47 @@ Norm = Literal["pre", "post"]
 Activation = Literal["relu", "gelu", "swiglu", "none"]
 
 
+# How much of something is dropped.
+MOST_DROPPED = 0.99
+
+
 @dataclass(frozen=True, kw_only=True)
 class RecurrentConfig(Config):
-    """A stack of recurrent layers between an embedding and an output layer; with the cell `window`, of layers that see
+    """A stack of recurrent layers between an embedding and an output layer; with the cell `window`, of layers that read
     the last `window` tokens instead.
 
-    `peephole` says what a gate of the peephole cell sees: its own unit of the memory, or all of it. `connections` leads
-    around each layer: what goes in is added to what comes out (`residual`, where sizes agree), or stands beside it
-    (`dense`). `layer_norm` normalises what goes into each layer above the first, and into the output layer. `tied`
-    shares one matrix between embedding and output layer. `init_scale` scales the recurrent matrices, which begin
-    orthogonal.
-
-    In training `embed_dropout` and `dropout` are the shares of an embedding's and of a layer's outputs that are
-    dropped, the same units at every step of a chunk if `variational`; `weight_drop` is that of the recurrent weights.
+    `peephole` says what a gate of the peephole cell reads: its own unit of the memory, or all of it. `connections`
+    leads around each layer: what goes in is added to what comes out (`residual`, where sizes agree), or stands beside
+    it (`dense`). `layer_norm` normalises what goes into each layer above the first, and into the output layer. The
+    recurrent matrices begin orthogonal, times `init_scale`. With `variational` the same units are dropped at every step
+    of a chunk.
     """
 
-    cell: Cell = "lstm"
-    embed_size: int = 64
-    hidden_size: int = 384
-    num_layers: int = 2
-    peephole: PeepholeKind = "diagonal"
-    window: int = 16
-    connections: Connections = "none"
-    layer_norm: bool = False
-    tied: bool = False
-    init_scale: float = 1.0
-    embed_dropout: float = 0.0
-    dropout: float = 0.2
-    variational: bool = False
-    weight_drop: float = 0.0
+    architecture: ClassVar[Architecture] = "recurrent"
+    leaks: ClassVar[bool] = False
+    """Whether the network reads what it is to predict."""
 
-    def __post_init__(self) -> None:
-        within(self, "embed_size", 1, MAX_SIZE)
-        within(self, "hidden_size", 1, MAX_SIZE)
-        within(self, "num_layers", 1, MAX_LAYERS)
-        within(self, "window", 1, 4096)
-        within(self, "init_scale", 0.0, 100.0)
-        within(self, "embed_dropout", 0.0, 0.99)
-        within(self, "dropout", 0.0, 0.99)
-        within(self, "weight_drop", 0.0, 0.99)
+    cell: Cell = setting("lstm", MODEL, "The recurrent cell, or window: the last tokens only.")
+    peephole: PeepholeKind = setting("diagonal", MODEL, "What gates of --cell peephole see: own unit, or all.")
+    window: int = setting(16, MODEL, "Tokens that --cell window sees.", low=1, high=4096)
+    embed_size: int = setting(64, MODEL, "Size of a token's vector.", low=1, high=MAX_SIZE)
+    hidden_size: int = setting(384, MODEL, "Size of the state of a layer.", low=1, high=MAX_SIZE)
+    num_layers: int = setting(2, MODEL, "Recurrent layers.", "--layers", low=1, high=MAX_LAYERS)
+    connections: Connections = setting("none", MODEL, "Paths around a layer: added to, or beside, it.")
+    layer_norm: bool = setting(False, MODEL, "Normalise what layers read.")
+    tied: bool = setting(False, MODEL, "One matrix for embedding and output.", "--tied/--untied")
+    init_scale: float = setting(1.0, MODEL, "Size of the recurrent matrices at first.", low=0, high=100)
+    embed_dropout: float = setting(0.0, MODEL, "Share of values dropped after the embedding.", low=0, high=MOST_DROPPED)
+    dropout: float = setting(0.2, MODEL, "Share of values dropped after each layer.", low=0, high=MOST_DROPPED)
+    variational: bool = setting(False, MODEL, "Drop the same units at all steps.")
+    weight_drop: float = setting(
+        0.0, MODEL, "Share of recurrent weights dropped in each chunk.", low=0, high=MOST_DROPPED
+    )
+
+    @property
+    def short_name(self) -> str:
+        """What a model is called by."""
+        return self.cell
 
     @property
     def idle(self) -> Mapping[str, str]:
@@ -82,33 +84,33 @@ class RecurrentConfig(Config):
 class Seq2SeqConfig(Config):
     """A recurrent encoder-decoder.
 
-    `hidden_size` is that of a decoder layer; the encoder's directions share it when there are two. `attention` says how
-    the decoder looks back at the source, `attention_size` is the hidden size of the additive kind. `input_feeding`
-    gives the decoder what it attended to at the step before. `tied` shares one matrix between the target's embedding
-    and the output layer, and the source's embedding too when the vocabulary is joint. `start` is the symbol that the
-    decoder is given first: one of its own, or the one that ends sequences.
+    `hidden_size` is that of a decoder layer; the encoder's directions share it when there are two. `tied` shares one
+    matrix between the target's embedding and the output layer, and the source's embedding too when the vocabulary is
+    joint. `start` is the symbol that the decoder is given first: one of its own, or the one that ends sequences.
     """
 
-    cell: RecurrentCell = "lstm"
-    embed_size: int = 256
-    hidden_size: int = 512
-    num_layers: int = 1
-    peephole: PeepholeKind = "diagonal"
-    dropout: float = 0.3
-    bidirectional: bool = True
-    attention: Attention = "general"
-    attention_size: int = 256
-    input_feeding: bool = True
-    tied: bool = True
-    joint: bool = True
-    reverse_source: bool = False
-    start: Start = "sos"
+    architecture: ClassVar[Architecture] = "recurrent"
+    leaks: ClassVar[bool] = False
+    """Whether the network reads what it is to predict."""
+    short_name: ClassVar[str] = "seq2seq"
+
+    cell: RecurrentCell = setting("lstm", MODEL, "The recurrent cell.")
+    peephole: PeepholeKind = setting("diagonal", MODEL, "What gates of --cell peephole see: own unit, or all.")
+    embed_size: int = setting(256, MODEL, "Size of a token's vector.", low=1, high=MAX_SIZE)
+    hidden_size: int = setting(512, MODEL, "Size of the state of a layer.", low=1, high=MAX_SIZE)
+    num_layers: int = setting(1, MODEL, "Recurrent layers on each side.", "--layers", low=1, high=MAX_LAYERS)
+    dropout: float = setting(0.3, MODEL, "Share of values dropped.", low=0, high=MOST_DROPPED)
+    bidirectional: bool = setting(True, MODEL, "How the source is read.", "--bidirectional/--unidirectional")
+    attention: Attention = setting("general", MODEL, "How the decoder looks back at the source.")
+    attention_size: int = setting(256, MODEL, "Hidden size of additive attention.", low=1, high=MAX_SIZE)
+    input_feeding: bool = setting(True, MODEL, "Give the decoder what it attended to last.")
+    tied: bool = setting(True, MODEL, "Embeddings serve as output layer too.", "--tied/--untied")
+    joint: bool = setting(True, DATA, "One vocabulary, or one for each side.", "--joint/--separate")
+    reverse_source: bool = setting(False, MODEL, "Read the source backwards.")
+    start: Start = setting("sos", MODEL, "What the decoder is given first.")
 
     def __post_init__(self) -> None:
-        for name in ("embed_size", "hidden_size", "attention_size"):
-            within(self, name, 1, MAX_SIZE)
-        within(self, "num_layers", 1, MAX_LAYERS)
-        within(self, "dropout", 0.0, 0.99)
+        super().__post_init__()
         if self.bidirectional and self.hidden_size % 2:
             raise ConfigError(f"hidden-size is {self.hidden_size}, but two directions share it: it must be even")
 
@@ -124,41 +126,46 @@ class Seq2SeqConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerConfig(Config):
-    """A stack of Transformer layers between an embedding and an output layer.
+class TransformerLayersConfig(Config):
+    """What both Transformers say of their layers; it is never made by itself.
 
     `num_kv_heads` heads of keys and values serve `num_heads` heads of queries in groups of equal size (0: each has its
-    own). `context` is how many tokens the network sees at once; a language model is trained on pieces of this length.
-    `norm` says whether a layer normalises what goes into its parts or what comes out of its sums. `causal` hides what
-    is to be predicted: without it the loss leaks. `tied` shares one matrix between embeddings and output layer.
+    own). `norm` says whether a layer normalises what goes into its parts or what comes out of its sums. `causal` hides
+    what is to be predicted: without it the loss leaks.
     """
 
-    embed_size: int = 128
-    num_layers: int = 4
-    num_heads: int = 4
-    num_kv_heads: int = 0
-    ffn_size: int = 512
-    dropout: float = 0.0
-    positions: Positions = "rotary"
-    norm: Norm = "pre"
-    activation: Activation = "gelu"
-    causal: bool = True
-    tied: bool = True
-    context: int = 64
+    architecture: ClassVar[Architecture] = "transformer"
+    short_name: ClassVar[str] = "transformer"
+
+    num_layers: int = setting(4, MODEL, "Layers; of pairs, on each side.", "--layers", low=1, high=MAX_LAYERS)
+    num_heads: int = setting(4, MODEL, "Attention heads.", "--heads")
+    num_kv_heads: int = setting(0, MODEL, "Heads of keys and values, shared by groups; 0: as many.", "--kv-heads")
+    embed_size: int = setting(128, MODEL, "Size of a token's vector in all layers.", low=1, high=MAX_SIZE)
+    ffn_size: int = setting(512, MODEL, "Inner size of the feed-forward part.", low=1, high=MAX_SIZE)
+    dropout: float = setting(0.0, MODEL, "Share of values dropped.", low=0, high=MOST_DROPPED)
+    positions: Positions = setting("rotary", MODEL, "How places are told apart.")
+    norm: Norm = setting("pre", MODEL, "Normalise before each part of a layer, or after.")
+    activation: Activation = setting("gelu", MODEL, "Nonlinearity of the feed-forward part.")
+    causal: bool = setting(True, MODEL, "Hide what is to be predicted; without it the loss leaks.")
+    tied: bool = setting(True, MODEL, "Embeddings serve as output layer too.", "--tied/--untied")
+    context: int = setting(64, MODEL, "Tokens that are seen at once.", low=1, high=MAX_SIZE)
 
     def __post_init__(self) -> None:
-        for name in ("embed_size", "ffn_size", "context"):
-            within(self, name, 1, MAX_SIZE)
-        within(self, "num_layers", 1, MAX_LAYERS)
-        within(self, "num_heads", 1, self.embed_size)
-        within(self, "num_kv_heads", 0, self.num_heads)
-        within(self, "dropout", 0.0, 0.99)
+        assert type(self) is not TransformerLayersConfig, "a base"
+        super().__post_init__()
+        self.within("num_heads", 1, self.embed_size)
+        self.within("num_kv_heads", 0, self.num_heads)
         if self.embed_size % (2 * self.num_heads):
             raise ConfigError(
                 f"embed-size is {self.embed_size}, but each of {self.num_heads} heads takes an equal and even share"
             )
         if self.num_heads % self.kv_heads:
             raise ConfigError(f"{self.num_heads} heads do not make {self.num_kv_heads} equal groups")
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the network reads what it is to predict."""
+        return not self.causal
 
     @property
     def kv_heads(self) -> int:
@@ -172,25 +179,26 @@ class TransformerConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerSeq2SeqConfig(TransformerConfig):
-    """A Transformer encoder-decoder: `num_layers` in the encoder, `decoder_layers` in the decoder (0: as many).
+class TransformerConfig(TransformerLayersConfig):
+    """A Transformer language model, which reads at most `context` tokens and is trained on pieces of this length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerSeq2SeqConfig(TransformerLayersConfig):
+    """A Transformer encoder-decoder: `num_layers` in the encoder, `decoder_layers` in the decoder.
 
     `context` counts the learned positions of a sentence. `joint` says that both sides share a vocabulary; tied, they
     share the embedding too.
     """
 
-    embed_size: int = 256
-    num_layers: int = 3
-    decoder_layers: int = 0
-    dropout: float = 0.25
-    context: int = 256
-    positions: Positions = "sinusoidal"
-    activation: Activation = "relu"
-    joint: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        within(self, "decoder_layers", 0, MAX_LAYERS)
+    joint: bool = setting(True, DATA, "One vocabulary, or one for each side.", "--joint/--separate")
+    decoder_layers: int = setting(0, MODEL, "Layers of the decoder; 0: as many.", low=0, high=MAX_LAYERS)
+    num_layers: int = same_setting(TransformerLayersConfig, "num_layers", 3)
+    embed_size: int = same_setting(TransformerLayersConfig, "embed_size", 256)
+    dropout: float = same_setting(TransformerLayersConfig, "dropout", 0.25)
+    positions: Positions = same_setting(TransformerLayersConfig, "positions", "sinusoidal")
+    activation: Activation = same_setting(TransformerLayersConfig, "activation", "relu")
+    context: int = same_setting(TransformerLayersConfig, "context", 256)
 
     @property
     def idle(self) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from seqgen.config.fields import MAX_SIZE, Config, within
+from seqgen.config.fields import DATA, MAX_SIZE, TRAINING, Config, setting
 from seqgen.errors import ConfigError
 
 Tokens = Literal["char", "word", "sentencepiece"]
@@ -16,8 +16,8 @@ Keep = Literal["loss", "bleu"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextConfig(Config):
-    """Where the text comes from and how it becomes tokens.
+class RunningTextConfig(Config):
+    """Where a text comes from and how it becomes tokens; it is never made by itself.
 
     `valid` is a fraction (the tail of the text) or the path of a file or folder. `vocab_size` is how many sentencepiece
     pieces are made, or how many words, the most frequent ones, are kept (0: 1,000 and 10,000); characters need no
@@ -25,12 +25,13 @@ class TextConfig(Config):
     """
 
     paths: tuple[str, ...] = ()
-    valid: str = "0.1"
-    tokens: Tokens = "char"
-    vocab_size: int = 0
+    valid: str = setting("0.1", DATA, "Validate on the tail (a fraction) or on a file.")
+    tokens: Tokens = setting("char", DATA, "What a token is.")
+    vocab_size: int = setting(0, DATA, "Sentencepiece pieces, or words.", low=0, high=MAX_SIZE)
 
     def __post_init__(self) -> None:
-        within(self, "vocab_size", 0, MAX_SIZE)
+        assert type(self) is not RunningTextConfig, "a base"
+        super().__post_init__()
         if (fraction := self.valid_fraction) is not None and not 0.0 <= fraction < 1.0:
             raise ConfigError(f"valid is {self.valid}, but a fraction lies in [0, 1)", hint="try --valid 0.1")
 
@@ -54,14 +55,15 @@ class TextConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecurrentTextConfig(TextConfig):
-    """`bptt` is how many tokens the gradient flows back through; the hidden state is carried further than that."""
+class TextConfig(RunningTextConfig):
+    """A text for a network that reads pieces of its own length."""
 
-    bptt: int = 128
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        within(self, "bptt", 1, MAX_SIZE)
+@dataclass(frozen=True, kw_only=True)
+class RecurrentTextConfig(RunningTextConfig):
+    """A text for a network that carries its hidden state further than the gradient flows back."""
+
+    bptt: int = setting(128, DATA, "Tokens the gradient flows back through.", low=1, high=MAX_SIZE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,26 +74,40 @@ class ParallelConfig(Config):
     are the columns or keys `source_key` and `target_key`, if these are not empty (`seqgen.data.tables`). In the
     order `length` a batch holds pairs of similar length, `batch_size` of them on average and the same number of tokens
     each time; in the order `random` it holds `batch_size` pairs drawn at random. With `loss_steps` random only one
-    position of each target, drawn at random, counts. `subword_sampling` is the alpha of `seqgen.data.subwords`; 0 takes
-    the likeliest pieces always. `keep` says what makes the best model, validation loss or BLEU.
+    position of each target, drawn at random, counts. `subword_sampling` is the alpha of `seqgen.data.subwords`. `keep`
+    says what makes the best model, validation loss or BLEU.
     """
 
     paths: tuple[str, ...] = ()
-    valid: tuple[str, ...] = ()
-    source_key: str = ""
-    target_key: str = ""
-    vocab_size: int = 5000
-    max_tokens: int = 128
-    order: Order = "length"
-    loss_steps: LossSteps = "all"
-    label_smoothing: float = 0.1
-    subword_sampling: float = 0.0
-    keep: Keep = "bleu"
+    valid: tuple[str, ...] = setting(
+        (),
+        DATA,
+        "Validate on these, or on one file with both sides; else on 2 % held out.",
+        metavar="SOURCE TARGET",
+    )
+    source_key: str = setting(
+        "",
+        DATA,
+        "Column or key of a table's sources, such as de or translation.de; a number where there is no header.",
+        metavar="NAME",
+    )
+    target_key: str = setting("", DATA, "Column or key of a table's targets.", metavar="NAME")
+    vocab_size: int = setting(5000, DATA, "Sentencepiece pieces.", low=2, high=MAX_SIZE)
+    max_tokens: int = setting(128, DATA, "Pass over pairs with a longer side.", low=1, high=MAX_SIZE)
+    order: Order = setting("length", DATA, "Batches of like length, or drawn at random.")
+    label_smoothing: float = setting(0.1, TRAINING, "Probability spread over all tokens.", low=0, high=0.99)
+    subword_sampling: float = setting(
+        0.0,
+        TRAINING,
+        "Words cut into other pieces each time, by probability to this power, such as 0.3; 0: never.",
+        low=0,
+        high=1,
+        metavar="ALPHA",
+    )
+    loss_steps: LossSteps = setting("all", TRAINING, "Positions of a target that count.")
+    keep: Keep = setting("bleu", TRAINING, "What makes a model the best.")
 
     def __post_init__(self) -> None:
-        within(self, "vocab_size", 2, MAX_SIZE)
-        within(self, "max_tokens", 1, MAX_SIZE)
+        super().__post_init__()
         if (self.source_key or self.target_key) and len(self.paths) == 2 and len(self.valid) != 1:
             raise ConfigError("source-key and target-key name columns of a table, but each side has a file of its own")
-        within(self, "label_smoothing", 0.0, 0.99)
-        within(self, "subword_sampling", 0.0, 1.0)

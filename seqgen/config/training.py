@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from seqgen.config.fields import Config, within
+from seqgen.config.fields import MACHINE, SAVING, TRAINING, Config, setting
 from seqgen.errors import ConfigError
 
 Schedule = Literal["cosine", "linear", "constant"]
@@ -19,6 +18,12 @@ Weights = Literal["fp32", "fp16"]
 LEAST_DISTANCE = 8
 # Runs of this length and more validate as usual.
 FULL_VALIDATION_MINUTES = 10.0
+# Steps, and what is counted in them.
+MOST_STEPS = 2**40
+# An average or a memory of this decay never moves.
+MOST_DECAY = 0.999_999
+
+BUDGETS = ("steps", "epochs", "minutes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,54 +32,47 @@ class TrainConfig(Config):
 
     Exactly one of `steps`, `epochs` and `minutes` bounds the run. `batch_size` counts the examples of one
     optimizer step whatever `grad_accumulation` is: the latter computes the same step in that many parts, in
-    less memory. `decay_recurrent` lets weight decay pull at recurrent matrices too. `precision` is that of the
-    matrix products in training, `auto` the faster one, which is measured; `weights` that of the published model.
+    less memory. `precision` is that of the matrix products in training, `auto` the faster one, which is measured;
+    `weights` that of the published model.
     """
 
-    seed: int = 0
-    steps: int | None = None
-    epochs: float | None = None
-    minutes: float | None = None
-    batch_size: int = 32
-    grad_accumulation: int = 1
-    lr: float = 6e-3
-    schedule: Schedule = "cosine"
-    warmup_steps: int = 100
-    weight_decay: float = 0.01
-    decay_recurrent: bool = False
-    beta1: float = 0.9
-    beta2: float = 0.99
-    clip: float = 1.0
-    ema: float = 0.998
-    precision: Precision = "auto"
-    weights: Weights = "fp32"
-    eval_every: int = 500
-    save_every: int = 500
-    log_every: int = 10
-    patience: int = 0
-    device: str = "auto"
-    threads: int = 0
+    steps: int | None = setting(None, TRAINING, "Train for this many steps.", low=0, high=MOST_STEPS)
+    epochs: float | None = setting(None, TRAINING, "Train for this many epochs.", low=0, high=MOST_STEPS)
+    minutes: float | None = setting(
+        None, TRAINING, "Train for this long; the length in steps is measured.", low=0, high=MOST_STEPS
+    )
+    batch_size: int = setting(32, TRAINING, "Lanes of text, pairs or images per step.", low=1, high=2**20)
+    grad_accumulation: int = setting(1, TRAINING, "Compute each step in this many parts, in less memory.")
+    lr: float = setting(6e-3, TRAINING, "Peak learning rate.", low=0, high=1e3)
+    schedule: Schedule = setting("cosine", TRAINING, "How the learning rate falls.")
+    warmup_steps: int = setting(
+        100, TRAINING, "Steps in which the learning rate rises.", "--warmup", low=0, high=MOST_STEPS
+    )
+    weight_decay: float = setting(0.01, TRAINING, "AdamW decay; recurrent matrices are spared.", low=0, high=1e3)
+    decay_recurrent: bool = setting(False, TRAINING, "Decay recurrent matrices too: memory fades.")
+    beta1: float = setting(0.9, TRAINING, "Adam's memory of gradients.", low=0, high=MOST_DECAY)
+    beta2: float = setting(0.99, TRAINING, "Adam's memory of their squares.", low=0, high=MOST_DECAY)
+    clip: float = setting(1.0, TRAINING, "Largest global gradient norm; 0: no clipping.", low=0)
+    ema: float = setting(0.998, TRAINING, "Decay of the averaged weights; 0: none.", low=0, high=MOST_DECAY)
+    eval_every: int = setting(500, TRAINING, "Steps between validations.", low=1, high=MOST_STEPS)
+    patience: int = setting(
+        0, TRAINING, "Stop after this many validations without a better one; 0: never.", low=0, high=MOST_STEPS
+    )
+    seed: int = setting(0, TRAINING, "Same seed, same run.", low=0, high=2**63 - 1)
+    save_every: int = setting(500, SAVING, "Steps between checkpoints.", low=1, high=MOST_STEPS)
+    log_every: int = setting(10, SAVING, "Steps between lines of metrics.jsonl.", low=1, high=MOST_STEPS)
+    weights: Weights = setting("fp32", SAVING, "Number format of the finished model.")
+    precision: Precision = setting("auto", MACHINE, "Of products; auto: bf16 if it is measured to be faster.")
+    device: str = setting("auto", MACHINE, "auto, cpu, cuda, cuda:N or mps.", variable="SEQGEN_DEVICE")
+    threads: int = setting(0, MACHINE, "Threads; 0: what is fastest now.", low=0, high=4096, variable="SEQGEN_THREADS")
 
     def __post_init__(self) -> None:
-        budgets = [name for name in ("steps", "epochs", "minutes") if getattr(self, name) is not None]
+        budgets = [name for name in BUDGETS if getattr(self, name) is not None]
         if len(budgets) != 1:
             said = " and ".join(budgets) or "none of them"
             raise ConfigError(f"one of steps, epochs and minutes bounds a run, not {said}")
-        within(self, budgets[0], 0, 2**40)
-        within(self, "seed", 0, 2**63 - 1)
-        within(self, "batch_size", 1, 2**20)
-        within(self, "grad_accumulation", 1, self.batch_size)
-        within(self, "lr", 0.0, 1e3)
-        within(self, "warmup_steps", 0, 2**40)
-        within(self, "weight_decay", 0.0, 1e3)
-        within(self, "beta1", 0.0, 0.999_999)
-        within(self, "beta2", 0.0, 0.999_999)
-        within(self, "clip", 0.0, math.inf)
-        within(self, "ema", 0.0, 0.999_999)
-        for name in ("eval_every", "save_every", "log_every"):
-            within(self, name, 1, 2**40)
-        within(self, "patience", 0, 2**40)
-        within(self, "threads", 0, 4096)
+        super().__post_init__()
+        self.within("grad_accumulation", 1, self.batch_size)
 
     @property
     def idle(self) -> Mapping[str, str]:
@@ -89,12 +87,12 @@ class TrainConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class WatchConfig(Config):
-    """What a run looks at now and then.
+    """What a run measures of itself now and then."""
 
-    `watch_gradients` counts the steps between two looks at the gradient through time (0: none).
-    """
-
-    watch_gradients: int = 0
-
-    def __post_init__(self) -> None:
-        within(self, "watch_gradients", 0, 2**40)
+    watch_gradients: int = setting(
+        0,
+        SAVING,
+        "Steps between looks at the gradient through time; each takes less time than a step; 0: none.",
+        low=0,
+        high=MOST_STEPS,
+    )

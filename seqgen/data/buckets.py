@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen.config import Order
+from seqgen.data.epochs import Epochs, Indices
 from seqgen.data.tokens import TokenIds
-from seqgen.seeds import derive
 
 Lengths = NDArray[np.int64]
 
@@ -22,14 +22,19 @@ Lengths = NDArray[np.int64]
 JITTER = 1.0
 
 
-class Batches:
+def batches(
+    source_lengths: NDArray[np.integer],
+    target_lengths: NDArray[np.integer],
+    batch_size: int,
+    order: Order,
+    seed: int,
+) -> Epochs:
     """Which pairs each step trains on; every pair comes once an epoch.
 
-    The order of an epoch is a function of the seed and the epoch alone. In the order `length` the pairs are sorted by
-    their lengths, give or take some noise, and the sorted list is cut where every batch gets the same share of all
-    tokens: a batch of short sentences holds more pairs than one of long sentences, `batch_size` on average. The
-    batches then come in random order. In the order `random` all batches have the same number of pairs, give or take
-    one.
+    In the order `length` the pairs are sorted by their lengths, give or take some noise, and the sorted list is cut
+    where every batch gets the same share of all tokens: a batch of short sentences holds more pairs than one of long
+    sentences, `batch_size` on average. The batches then come in random order. In the order `random` all batches have
+    the same number of pairs, give or take one.
 
     Args:
         source_lengths (NDArray): tokens of each source, `(pairs,)`, at least one pair.
@@ -38,47 +43,31 @@ class Batches:
         order (Order): `length` or `random`.
         seed (int): the run's seed.
     """
+    steps = -(-len(source_lengths) // batch_size)
 
-    def __init__(
-        self,
-        source_lengths: NDArray[np.integer],
-        target_lengths: NDArray[np.integer],
-        batch_size: int,
-        order: Order,
-        seed: int,
-    ) -> None:
-        self.source_lengths, self.target_lengths = source_lengths, target_lengths
-        self.order, self.seed = order, seed
-        self.steps_per_epoch = -(-len(source_lengths) // batch_size)
-        self._epoch = -1
-        self._plan: list[NDArray[np.int64]] = []
-
-    def batch(self, step: int) -> NDArray[np.int64]:
-        """The pairs of one step, `(batch,)`, at least one."""
-        epoch, index = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._plan, self._epoch = self._make_plan(epoch), epoch
-        return self._plan[index]
-
-    def _make_plan(self, epoch: int) -> list[NDArray[np.int64]]:
-        generator = np.random.Generator(np.random.PCG64(derive(self.seed, "order", epoch)))
-        if self.order == "random":
-            return np.array_split(generator.permutation(len(self.source_lengths)), self.steps_per_epoch)
-        pairs = self._sorted(generator)
+    def plan(generator: np.random.Generator) -> list[Indices]:
+        if order == "random":
+            return np.array_split(generator.permutation(len(source_lengths)), steps)
+        pairs = _sorted(source_lengths, target_lengths, generator)
         # An end symbol on each side is part of what a pair costs.
-        cost = self.source_lengths[pairs] + self.target_lengths[pairs] + 2
-        batches = np.split(pairs, even_cuts(cost, self.steps_per_epoch))
-        return [batches[i] for i in generator.permutation(len(batches))]
+        cost = source_lengths[pairs] + target_lengths[pairs] + 2
+        cut = np.split(pairs, even_cuts(cost, steps))
+        return [cut[i] for i in generator.permutation(len(cut))]
 
-    def _sorted(self, generator: np.random.Generator) -> NDArray[np.int64]:
-        """Pairs by target length, those of one target length by source length, up and down in turn.
+    return Epochs(steps, seed, plan)
 
-        The turns let neighbours be alike on both sides where the target length changes.
-        """
-        noise = generator.uniform(-JITTER, JITTER, (2, len(self.source_lengths)))
-        target = np.rint(self.target_lengths + noise[0])
-        source = self.source_lengths + noise[1]
-        return np.lexsort((np.where(target % 2 == 0, source, -source), target))
+
+def _sorted(
+    source_lengths: NDArray[np.integer], target_lengths: NDArray[np.integer], generator: np.random.Generator
+) -> Indices:
+    """Pairs by target length, those of one target length by source length, up and down in turn.
+
+    The turns let neighbours be alike on both sides where the target length changes.
+    """
+    noise = generator.uniform(-JITTER, JITTER, (2, len(source_lengths)))
+    target = np.rint(target_lengths + noise[0])
+    source = source_lengths + noise[1]
+    return np.lexsort((np.where(target % 2 == 0, source, -source), target))
 
 
 def even_cuts(cost: NDArray[np.integer], num_parts: int) -> NDArray[np.int64]:

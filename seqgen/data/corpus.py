@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen import modeldir
-from seqgen.config import TextConfig
+from seqgen.config import RunningTextConfig
 from seqgen.data.kinds import check_running_text
 from seqgen.data.normalization import Rule, normalize_blocks
 from seqgen.data.pieces import SentencePieceTokenizer
@@ -82,11 +82,11 @@ class Corpus:
     tokenizer: Tokenizer
 
 
-def build_corpus(config: TextConfig, directory: Path, warn: Callable[[str], None]) -> Corpus:
+def build_corpus(config: RunningTextConfig, directory: Path, warn: Callable[[str], None]) -> Corpus:
     """Tokenise the text of a run into `directory`, or reopen what an earlier session tokenised there.
 
     Args:
-        config (TextConfig): paths, tokenizer and validation split.
+        config (RunningTextConfig): paths, tokenizer and validation split.
         directory (Path): created if needed; holds the token file, its index and the tokenizer.
         warn (Callable[[str], None]): told about what was passed over.
 
@@ -144,7 +144,7 @@ def _reopen(directory: Path) -> Corpus:
     return Corpus(TokenSpan(path, dtype, 0, middle, train_chars), valid if len(valid) > 1 else None, tokenizer)
 
 
-def _check_length(corpus: Corpus, config: TextConfig, warn: Callable[[str], None]) -> None:
+def _check_length(corpus: Corpus, config: RunningTextConfig, warn: Callable[[str], None]) -> None:
     if len(corpus.train) < 2:
         raise DataError(
             f"{', '.join(config.paths)}: {counted(len(corpus.train), 'token')} to train on, at least 2 are needed"
@@ -162,7 +162,7 @@ def spool(path: str, copy: Path) -> str:
     return str(copy)
 
 
-def _tokenizer_for(config: TextConfig, files: list[str], warn: Callable[[str], None]) -> Tokenizer:
+def _tokenizer_for(config: RunningTextConfig, files: list[str], warn: Callable[[str], None]) -> Tokenizer:
     if config.tokens == "char":
         return CharTokenizer(growing=True, rule="text")
     total = sum(len(part.encode()) for part in _text(files, "text"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 
 from seqgen import __version__
+from seqgen.train.recipe import Made
 
 _TEMPLATE = """\
 # {name}
@@ -37,23 +37,6 @@ Measured on {date}, seqgen {version}, torch {torch_version}. Step {step}, {minut
 
 `training.json` holds every setting, `metrics.jsonl` every logged step.
 """
-
-
-@dataclass(frozen=True)
-class Made:
-    """How a model came about.
-
-    Args:
-        name (str): the model's.
-        step (int): the step of the published weights.
-        minutes (float): training time.
-        command (str): what makes it again.
-    """
-
-    name: str
-    step: int
-    minutes: float
-    command: str
 
 
 def model_card(made: Made, *, kind: str, use: str, data: str, measures: str) -> str:

@@ -87,14 +87,14 @@ def translation_config(architecture: Architecture, fields: Mapping[str, object],
 
 def leak_of(config: LanguageConfig | TranslationConfig) -> str:
     """A warning to give beside a loss or a score where the network sees what it is to predict; else empty."""
-    if isinstance(config, TransformerConfig) and not config.causal:
+    if config.leaks:
         return "this model sees the tokens that it is to predict (--no-causal): what it makes of given text is a leak"
     return ""
 
 
 def architecture_of(config: LanguageConfig | TranslationConfig) -> Architecture:
     """The word for it in `config.json`."""
-    return "transformer" if isinstance(config, TransformerConfig) else "recurrent"
+    return config.architecture
 
 
 def known_architecture(config: modeldir.ModelConfig, path: Path) -> Architecture:

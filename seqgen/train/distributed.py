@@ -25,7 +25,7 @@ from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
 from seqgen.errors import TrainingError
-from seqgen.train import runtime
+from seqgen.train import machine
 from seqgen.train.launch import launched
 
 # A step takes minutes at most. What the first process does while the others wait, such as to tokenise, may take days;
@@ -177,7 +177,7 @@ def join(device_name: str) -> Iterator[Group]:
         UsageError: there is no such device.
     """
     if not launched():
-        yield Group(device=runtime.choose_device(device_name))
+        yield Group(device=machine.choose_device(device_name))
         return
     # An optimizer imports this at its first step. Imported while a group exists, it would hold on to the group for
     # ever, and gloo's threads would outlive the interpreter: now and then such a process is aborted as it exits.
@@ -195,7 +195,7 @@ def join(device_name: str) -> Iterator[Group]:
 
 
 def _joined(store: Store, rank: int, size: int, device_name: str) -> Iterator[Group]:
-    device = runtime.choose_device(device_name)
+    device = machine.choose_device(device_name)
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)

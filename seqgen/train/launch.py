@@ -11,6 +11,7 @@ code that one process would have ended with, and hands on Ctrl-C.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,8 +19,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
+from seqgen.config import Settings
 from seqgen.errors import SeqgenError, TrainingError
 
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR")
@@ -142,3 +145,9 @@ def _free_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     return port
+
+
+def resume_command(settings: Settings, directory: Path) -> str:
+    """What a person types to resume a run, in as many processes as run now."""
+    processes = ["--processes", str(size())] if size() > 1 else []
+    return shlex.join(["seqgen", settings.command, "--resume", "--out", str(directory), *processes])

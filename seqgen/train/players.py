@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seqgen.config import TrainConfig
 from seqgen.errors import NonFiniteError
-from seqgen.train import runtime
+from seqgen.train import machine
 from seqgen.train.distributed import Group
 from seqgen.train.optim import (
     Average,
@@ -77,7 +77,7 @@ class Players:
         loss = 0.0
         with self._only_trains(module):
             for part in range(self._config.grad_accumulation):
-                with runtime.autocast(self._config.precision, self._group.device):
+                with machine.autocast(self._config.precision, self._group.device):
                     value = share(part)
                 value.backward()  # type: ignore[no-untyped-call]
                 loss += float(value.detach())

@@ -17,10 +17,10 @@ from functools import partial
 import torch
 
 from seqgen.config import NumberFormat, TrainConfig
-from seqgen.train import runtime
-from seqgen.train.budget import first_plan
+from seqgen.train import machine
 from seqgen.train.distributed import Group
 from seqgen.train.players import Players
+from seqgen.train.progress import first_plan
 from seqgen.train.task import Task
 
 FORMATS: tuple[NumberFormat, ...] = ("fp32", "bf16")
@@ -99,7 +99,7 @@ def _length(task: Task, config: TrainConfig, step_seconds: float) -> float:
 def _pass(task: Task, players: Players, precision: NumberFormat, step: int, config: TrainConfig, group: Group) -> float:
     """The seconds in which every player computes its gradient once."""
     start = time.perf_counter()
-    with runtime.autocast(precision, group.device):
+    with machine.autocast(precision, group.device):
         task.prepare(step)
     for name in task.players:
         if task.pace(name, step):

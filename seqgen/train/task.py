@@ -17,7 +17,7 @@ class Task(Protocol):
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many steps see all of the data once."""
+        """How many steps read all of the data once."""
 
     @property
     def criterion(self) -> str | None:
@@ -46,7 +46,7 @@ class Task(Protocol):
         """Judge the players on held-out data; None when `stop` became true on the way."""
 
     def sample(self, seed: int) -> str | None:
-        """Something that the model makes at this moment, for a person to look at."""
+        """Something that the model makes at this moment, to be shown to a person."""
 
     def state(self) -> dict[str, Tensor]:
         """What the task carries from step to step, such as the hidden state of its lanes.
@@ -56,3 +56,22 @@ class Task(Protocol):
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Restore what `state` gave, joined over all processes."""
+
+
+class OnePlayer:
+    """What most tasks share: one player, which moves in every step, and nothing to show or to carry along."""
+
+    def pace(self, player: str, step: int) -> float:
+        """The whole learning rate in each step."""
+        return 1.0
+
+    def sample(self, seed: int) -> str | None:
+        """Nothing to show."""
+        return None
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing is carried from step to step."""
+        return {}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""

@@ -29,7 +29,8 @@ from seqgen.train.checkpoint import CheckpointStore
 from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, MetricsLog, Record
 from seqgen.train.loop import Trainer
-from seqgen.train.runtime import DTYPES, StopRequest
+from seqgen.train.machine import DTYPES
+from seqgen.train.stop import StopRequest
 
 CPU = torch.device("cpu")
 # Pixels of a side, channels, steps to measure and images to sample.

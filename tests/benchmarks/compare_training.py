@@ -29,7 +29,8 @@ from seqgen.train.checkpoint import CheckpointStore
 from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, MetricsLog, Record
 from seqgen.train.loop import Trainer
-from seqgen.train.runtime import StopRequest, autocast
+from seqgen.train.machine import autocast
+from seqgen.train.stop import StopRequest
 
 STEPS = {"LSTM": 40, "GRU": 40, "Transformer": 8}
 NETWORKS: dict[str, LanguageConfig] = {

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqgen.config import Cell, RecurrentConfig
-from seqgen.train import runtime
+from seqgen.train import machine
 
 State = Tensor | tuple[Tensor, Tensor]
 
@@ -45,4 +45,4 @@ CELLS: tuple[Cell, ...] = ("lstm", "gru")
 def use_threads(threads: int) -> None:
     """As commands do; memory and threads are the same for all sides."""
     torch.set_num_threads(threads)
-    runtime.keep_memory()
+    machine.keep_memory()

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from asking import COMMANDS, settled
 
-from seqgen.cli.settings import command_line, replace
 from seqgen.cli.training import Command
-from seqgen.config import Settings, TransformerPairsSettings, TranslationSettings
+from seqgen.config import Settings, TransformerPairsSettings, TranslationSettings, replace
 from seqgen.errors import ConfigError
 
 PAIRS = (TranslationSettings, TransformerPairsSettings)
@@ -40,8 +39,10 @@ def some_settings(defaults: Settings, paths: tuple[str, ...], draw: random.Rando
     settings = replace(defaults, {"paths": paths})
     for part in dataclasses.fields(defaults):  # type: ignore[arg-type]
         old = getattr(defaults, part.name)
-        for name, kind in typing.get_type_hints(type(old)).items():
-            if name == "paths" or draw.random() < 0.5:
+        kinds = typing.get_type_hints(type(old))
+        for name in old.options():
+            kind = kinds[name]
+            if draw.random() < 0.5:
                 continue
             try:
                 settings = replace(settings, {name: some_value(kind, draw)})
@@ -57,7 +58,9 @@ def in_effect(settings: Settings) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(25))
-@pytest.mark.parametrize("command", [c for commands in COMMANDS.values() for c in commands], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "command", [c for commands in COMMANDS.values() for c in commands], ids=lambda c: type(c.defaults).__name__
+)
 def test_the_command_of_a_card_gives_the_same_settings(
     command: Command[Any], seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,7 +70,7 @@ def test_the_command_of_a_card_gives_the_same_settings(
     (tmp_path / "valid.a").write_text("")
     paths = ("pairs.tsv",) if isinstance(command.defaults, PAIRS) else ("-text.txt",)
     settings = some_settings(command.defaults, paths, random.Random(seed))
-    line = command_line(command.name, settings, command.defaults, settings.paths, Path("run"))
+    line = settings.command_line(Path("run"))
     name, *words = shlex.split(line)
     assert name == "seqgen"
     _, again = settled(words, monkeypatch)

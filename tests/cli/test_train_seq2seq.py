@@ -12,7 +12,6 @@ import pytest
 from running import SMALL_PAIRS, Call, TinyModel, digit_pairs, write_pairs
 
 from seqgen import modeldir
-from seqgen.cli.settings import command_line
 from seqgen.config import ParallelConfig, Seq2SeqConfig, TrainConfig, TranslationSettings
 
 FILES = {"config.json", "model.safetensors", "training.json", "metrics.jsonl", "README.md"}
@@ -144,7 +143,7 @@ def test_every_setting_is_typed_as_the_command_reads_it(pairs: Path, call: Call)
             threads=1,
         ),
     )
-    line = command_line("train-seq2seq", settings, TranslationSettings(), settings.text.paths, Path("run"))
+    line = settings.command_line(Path("run"))
     ended = call(*shlex.split(line)[1:])
     assert ended.code == 0, ended.err
     found = modeldir.read_json(Path("run/training.json"))["settings"]

@@ -24,14 +24,13 @@ from running import digit_pairs
 
 from seqgen.cli import training
 from seqgen.cli.output import Terminal
-from seqgen.cli.settings import field_names
 from seqgen.cli.training import Command
-from seqgen.config import Settings, option, to_json
+from seqgen.config import Option, Settings, to_json
 from seqgen.errors import CollapsedError, UsageError
 from seqgen.gan.health import Diagnosis
 from seqgen.tasks.gan import task as gan_task
 from seqgen.tasks.language import task as language_model_task
-from seqgen.train import runtime
+from seqgen.train import machine
 from seqgen.train.checkpoint import CheckpointStore
 
 LOOP = "--steps 5 --eval-every 2 --save-every 3 --log-every 1 --warmup 1 --lr 0.01 --threads 1 --precision fp32"
@@ -259,7 +258,7 @@ def write_idx(path: Path, values: Any) -> None:
 def left_behind(command: Command[Any], settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Left:
     """What a run leaves: weights, tokenizer and measures, which steps were saved, and what was asked of the machine."""
     told: list[object] = []
-    save, device, threads = CheckpointStore.save, runtime.choose_device, runtime.set_threads
+    save, device, threads = CheckpointStore.save, machine.choose_device, machine.set_threads
 
     def chosen(name: str) -> torch.device:
         told.append(name)
@@ -276,8 +275,8 @@ def left_behind(command: Command[Any], settings: Settings, folder: Path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(language_model_task, "SAMPLE_TOKENS", 2)  # nobody looks at them
         patch.setattr(CheckpointStore, "save", saved)
-        patch.setattr(runtime, "choose_device", chosen)
-        patch.setattr(runtime, "set_threads", set_to)
+        patch.setattr(machine, "choose_device", chosen)
+        patch.setattr(machine, "set_threads", set_to)
         try:
             terminal = Terminal(quiet=True, verbose=False)
             command.train(settings, folder, terminal, resume=False, overwrite=True, tensorboard=False)
@@ -300,6 +299,14 @@ def test_every_option_of_every_training_command_has_a_value_here() -> None:
         assert set(parameters(command)) <= {*HOW, *VALUES, "paths", "valid"}, command
 
 
+def word_of(command: Command[Any], name: str) -> str:
+    """What an option is called, of whichever kind of data it is."""
+    options: dict[str, Option] = {}
+    for other in COMMANDS[command.defaults.command]:
+        options |= other.defaults.options()
+    return options[name].word if name in options else name.replace("_", "-")
+
+
 @pytest.mark.parametrize(("kind", "name"), list(cases()))
 def test_an_option_changes_what_a_run_does_or_is_refused(
     kind: str, name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -320,8 +327,8 @@ def test_an_option_changes_what_a_run_does_or_is_refused(
         assert after != before
         assert left_behind(command, after, tmp_path / "with", monkeypatch) != BASES[key]
         return
-    assert refusal.startswith(f"--{option(name)} has no effect ")
-    if name in field_names(before):  # not, say, the attention of a text
+    assert refusal.startswith(f"--{word_of(command, name)} has no effect ")
+    if name in before.options():  # not, say, the attention of a text
         monkeypatch.setattr(training, "refuse_idle", lambda ctx, idle: None)
         command, after = settled(words, monkeypatch)
         assert after != before
@@ -339,5 +346,5 @@ def test_what_is_no_setting_is_asked_of_the_command(
     command, settings = before[:2]
     values = to_json(settings)
     values["train"]["schedule"] = "linear"  # as no option says
-    Path("training.json").write_text(json.dumps({"command": command.name, "settings": values}))
+    Path("training.json").write_text(json.dumps({"command": command.defaults.command, "settings": values}))
     assert asked([*KINDS[kind].split(), *HOW[name].split()], monkeypatch) != before

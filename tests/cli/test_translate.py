@@ -11,7 +11,7 @@ import pytest
 import torch
 from running import Call, TinyModel, command, environment, seqgen, shell
 
-from seqgen.train import runtime
+from seqgen.train import machine
 
 JSON_KEYS = ["source", "source_tokens", "unknown", "text", "score", "log_prob", "tokens", "log_probs"]
 
@@ -71,7 +71,7 @@ def test_threads_are_measured_once_where_there_is_a_batch(
         asked.append(device)
         return 1
 
-    monkeypatch.setattr(runtime, "fastest_threads", fastest)
+    monkeypatch.setattr(machine, "fastest_threads", fastest)
     ended = piped(b"eins zwei\n" * count, "translate", "-m", tiny_translation.name, "--greedy", "--max-length=3")
     assert (ended.code, len(ended.text.splitlines()), len(asked)) == (0, count, measured)
 

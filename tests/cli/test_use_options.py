@@ -43,8 +43,9 @@ from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.language import model as language_model
 from seqgen.tasks.networks import LanguageConfig, TranslationConfig
 from seqgen.tasks.translation import model as translation
+from seqgen.tasks.translation import score as scoring
 from seqgen.tasks.translation import translate as translating
-from seqgen.train import runtime
+from seqgen.train import machine
 
 # A command for each kind of model, in a folder that has the data and the models.
 LINES = [
@@ -282,8 +283,8 @@ def seen(words: list[str], folder: Path, call: Call, monkeypatch: pytest.MonkeyP
     """The exit code, and the streams, the files and what was asked of the machine."""
     told: list[object] = []
     before = snapshot(folder)
-    device, threads, init = runtime.choose_device, runtime.set_threads, Terminal.__init__
-    prepared, forced = translating.Translator.__post_init__, translation.force_decode
+    device, threads, init = machine.choose_device, machine.set_threads, Terminal.__init__
+    prepared, forced = translating.Translator.__post_init__, scoring.force_decode
 
     def choose(name: str) -> torch.device:
         told.append(name)
@@ -307,11 +308,11 @@ def seen(words: list[str], folder: Path, call: Call, monkeypatch: pytest.MonkeyP
         return forced(model, pairs, size)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runtime, "choose_device", choose)
-        patch.setattr(runtime, "set_threads", use)
+        patch.setattr(machine, "choose_device", choose)
+        patch.setattr(machine, "set_threads", use)
         patch.setattr(Terminal, "__init__", begin)
         patch.setattr(translating.Translator, "__post_init__", prepare)
-        patch.setattr(translation, "force_decode", force)
+        patch.setattr(scoring, "force_decode", force)
         ended = call(*words)
     after = snapshot(folder)
     for name in after.keys() - before.keys():

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seqgen.config import Order
-from seqgen.data.buckets import Batches, even_cuts, pad
+from seqgen.data.buckets import batches, even_cuts, pad
+from seqgen.data.epochs import Epochs
 
 DATA = Path(os.environ.get("SEQGEN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 MULTI30K = DATA / "multi30k" / "train.de"
@@ -35,9 +36,9 @@ def padded(batch: NDArray[np.int64], source: NDArray[np.int64], target: NDArray[
     return len(batch) * int(source[batch].max() + target[batch].max() + 2)
 
 
-def epoch(batches: Batches, number: int = 0) -> list[NDArray[np.int64]]:
-    steps = range(number * batches.steps_per_epoch, (number + 1) * batches.steps_per_epoch)
-    return [batches.batch(step) for step in steps]
+def epoch(epochs: Epochs, number: int = 0) -> list[NDArray[np.int64]]:
+    steps = range(number * epochs.steps_per_epoch, (number + 1) * epochs.steps_per_epoch)
+    return [epochs.batch(step) for step in steps]
 
 
 # Batches ------------------------------------------------------------------------------------------------------
@@ -49,9 +50,9 @@ def test_every_pair_comes_once_an_epoch_and_no_batch_is_empty(
     pairs: list[tuple[int, int]], batch_size: int, order: Order, seed: int, number: int
 ) -> None:
     source, target = np.asarray(pairs).T
-    batches = Batches(source, target, batch_size, order, seed)
-    assert batches.steps_per_epoch == -(-len(pairs) // batch_size)
-    plan = epoch(batches, number)
+    epochs = batches(source, target, batch_size, order, seed)
+    assert epochs.steps_per_epoch == -(-len(pairs) // batch_size)
+    plan = epoch(epochs, number)
     assert min(map(len, plan)) >= 1
     assert sorted(np.concatenate(plan).tolist()) == list(range(len(pairs)))
 
@@ -59,7 +60,7 @@ def test_every_pair_comes_once_an_epoch_and_no_batch_is_empty(
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_order_is_a_function_of_seed_and_epoch_alone(order: Order) -> None:
     source, target = random_lengths(500)
-    one, other = (Batches(source, target, 32, order, seed=1) for _ in range(2))
+    one, other = (batches(source, target, 32, order, seed=1) for _ in range(2))
     steps = [0, 7, 3 * one.steps_per_epoch + 2, one.steps_per_epoch - 1]
     seen = {step: one.batch(step).tolist() for step in reversed(steps)}
     assert all(other.batch(step).tolist() == seen[step] for step in steps)
@@ -68,8 +69,8 @@ def test_the_order_is_a_function_of_seed_and_epoch_alone(order: Order) -> None:
 @pytest.mark.parametrize("order", ORDERS)
 def test_each_seed_and_each_epoch_has_other_batches(order: Order) -> None:
     source, target = random_lengths(500)
-    plans = [epoch(Batches(source, target, 32, order, seed=1), number) for number in range(4)]
-    plans += [epoch(Batches(source, target, 32, order, seed=seed)) for seed in range(2, 6)]
+    plans = [epoch(batches(source, target, 32, order, seed=1), number) for number in range(4)]
+    plans += [epoch(batches(source, target, 32, order, seed=seed)) for seed in range(2, 6)]
     sets = [frozenset(batch.tolist()) for plan in plans for batch in plan]
     # The few longest sentences, far from all others, may be the same batch again.
     assert len(set(sets)) > 0.9 * len(sets)
@@ -80,13 +81,13 @@ def test_each_seed_and_each_epoch_has_other_batches(order: Order) -> None:
 def test_the_first_batches_of_a_seed_do_not_change() -> None:
     # Resuming a run of an older seqgen, or on another machine, needs the same batches.
     source, target = np.asarray([3, 9, 4, 1, 8, 2, 7, 5]), np.asarray([4, 8, 3, 1, 9, 2, 6, 5])
-    plans = {order: [b.tolist() for b in epoch(Batches(source, target, 3, order, seed=0))] for order in ORDERS}
+    plans = {order: [b.tolist() for b in epoch(batches(source, target, 3, order, seed=0))] for order in ORDERS}
     assert plans == {"length": [[3, 2, 5, 0], [1, 4], [7, 6]], "random": [[1, 0, 5], [7, 6, 2], [4, 3]]}
 
 
 def test_batches_of_like_lengths_cost_alike_and_waste_little() -> None:
     source, target = random_lengths(8000)
-    by_length, by_chance = (epoch(Batches(source, target, 64, order, seed=0)) for order in ("length", "random"))
+    by_length, by_chance = (epoch(batches(source, target, 64, order, seed=0)) for order in ("length", "random"))
     costs = np.asarray([padded(batch, source, target) for batch in by_length])
     # All but the batch with the few longest sentences, which are unlike each other.
     assert np.sort(costs)[:-1].std() < 0.05 * costs.mean()
@@ -98,7 +99,7 @@ def test_batches_of_like_lengths_cost_alike_and_waste_little() -> None:
 
 def test_batches_of_short_sentences_hold_more_pairs() -> None:
     source = np.asarray([10] * 400 + [40] * 100)
-    plan = epoch(Batches(source, source, 50, "length", seed=0))
+    plan = epoch(batches(source, source, 50, "length", seed=0))
     # A pair costs about 22 or 82, all of them 17,000: a tenth of that is 77 short or 20 long pairs.
     sizes = {int(np.median(source[batch])): len(batch) for batch in plan}
     assert abs(sizes[10] - 77) <= 2
@@ -107,7 +108,7 @@ def test_batches_of_short_sentences_hold_more_pairs() -> None:
 
 def test_lengths_that_outweigh_all_others_get_batches_of_their_own() -> None:
     source = np.asarray([1] * 6 + [10_000] * 2)
-    plan = epoch(Batches(source, source, 2, "length", seed=0))
+    plan = epoch(batches(source, source, 2, "length", seed=0))
     assert sorted(map(len, plan)) == [1, 1, 1, 5]
 
 
@@ -130,18 +131,18 @@ def test_a_list_is_cut_where_its_cost_is_shared_most_evenly(cost: list[int], num
 
 def test_batches_drawn_by_chance_differ_in_size_by_one_at_most() -> None:
     source, target = random_lengths(103)
-    sizes = [len(batch) for batch in epoch(Batches(source, target, 10, "random", seed=0))]
+    sizes = [len(batch) for batch in epoch(batches(source, target, 10, "random", seed=0))]
     # 11 batches: 103 = 4 * 10 + 7 * 9.
     assert sorted(sizes) == [9] * 7 + [10] * 4
 
 
 def test_pairs_that_met_rarely_meet_again() -> None:
     source, target = random_lengths(8000)
-    batches = Batches(source, target, 64, "length", seed=0)
+    epochs = batches(source, target, 64, "length", seed=0)
     place = np.empty(8000, dtype=np.int64)
-    for i, batch in enumerate(epoch(batches, 1)):
+    for i, batch in enumerate(epoch(epochs, 1)):
         place[batch] = i
-    again = [np.mean(place[batch][:, None] == place[batch]) for batch in epoch(batches, 0)]
+    again = [np.mean(place[batch][:, None] == place[batch]) for batch in epoch(epochs, 0)]
     assert np.mean(again) < 0.25
 
 
@@ -149,7 +150,7 @@ def test_pairs_that_met_rarely_meet_again() -> None:
 def test_real_sentences_waste_a_tenth_at_most() -> None:
     sides = (MULTI30K.with_suffix(ending).read_text(encoding="utf-8").split("\n")[:-1] for ending in (".de", ".en"))
     source, target = (np.asarray([len(line.split()) for line in side]) for side in sides)
-    plan = epoch(Batches(source, target, 128, "length", seed=0))
+    plan = epoch(batches(source, target, 128, "length", seed=0))
     assert 1 - (source + target + 2).sum() / sum(padded(batch, source, target) for batch in plan) < 0.1
 
 

@@ -19,7 +19,8 @@ from seqgen.data.parallel import ParallelCorpus
 from seqgen.errors import ModelError, UsageError
 from seqgen.export import onnx_format
 from seqgen.export.ctranslate2_format import export
-from seqgen.tasks.translation.model import TranslationModel, force_decode
+from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.score import force_decode
 from seqgen.tasks.translation.translate import Translator
 
 ctranslate2 = pytest.importorskip("ctranslate2")

@@ -4,8 +4,7 @@ from typing import get_args
 
 import pytest
 
-from seqgen.cli.settings import replace
-from seqgen.config import GanSettings, to_json
+from seqgen.config import GanSettings, replace, to_json
 from seqgen.gan.presets import PRESETS, Preset
 
 

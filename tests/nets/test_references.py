@@ -27,6 +27,7 @@ from seqgen.config import (
     RecurrentConfig,
     Seq2SeqConfig,
     TransformerConfig,
+    TransformerLayersConfig,
     TransformerSeq2SeqConfig,
 )
 from seqgen.nets.dropout import Dropout
@@ -302,7 +303,7 @@ def linear(w: Weights, name: str, x: Tensor) -> Tensor:
 class Reference:
     """A Transformer by its weights' names, one vector at a time."""
 
-    def __init__(self, config: TransformerConfig, weights: Weights, training: bool) -> None:
+    def __init__(self, config: TransformerLayersConfig, weights: Weights, training: bool) -> None:
         self.config, self.w, self.drop = config, weights, dropping(config.dropout, training)
 
     def embed(self, name: str, tokens: Tensor) -> list[Tensor]:

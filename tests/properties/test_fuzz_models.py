@@ -226,4 +226,4 @@ def test_fuzz_settings(command: str, draw: st.DataObject) -> None:
         path = Path(name) / "training.json"
         path.write_bytes(content)
         with only_below(Path(name)), survives():
-            settle(command, SETTINGS[command], {}, resumed=None, config=path, note=lambda message: None)
+            settle(SETTINGS[command], {}, resumed=None, config=path, note=lambda message: None)

@@ -43,7 +43,7 @@ from seqgen.data.tokens import TokenIds, Utf8Stream, decode
 from seqgen.decode.sampling import draw, restrict
 from seqgen.decode.stop import StopText
 from seqgen.errors import ConfigError, DataError
-from seqgen.train.budget import Plan
+from seqgen.train.progress import Plan
 
 # The same examples in every run: a test that fails today fails tomorrow.
 steady = settings(max_examples=60, deadline=None, database=None, derandomize=True)

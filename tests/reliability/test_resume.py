@@ -21,7 +21,8 @@ from seqgen.tasks.language import judge as language_model_judging
 from seqgen.tasks.language import recipe as language_model_recipe
 from seqgen.tasks.language.model import LanguageModel
 from seqgen.tasks.language.write import Writer
-from seqgen.train import runtime
+from seqgen.train import session
+from seqgen.train.stop import StopRequest
 
 
 class Kind(NamedTuple):
@@ -119,7 +120,7 @@ def test_interrupted_at_every_third_step(
     assert_same_run(run.directory, undisturbed(KINDS[0]).directory)
 
 
-class StopAtLook(runtime.StopRequest):
+class StopAtLook(StopRequest):
     """A signal that comes just before the n-th time that somebody looks."""
 
     looks_left = 0
@@ -133,7 +134,7 @@ class StopAtLook(runtime.StopRequest):
 
 def stop_at_look(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     StopAtLook.looks_left = n
-    monkeypatch.setattr(runtime, "StopRequest", StopAtLook)
+    monkeypatch.setattr(session, "StopRequest", StopAtLook)
 
 
 @pytest.mark.parametrize("look", [1, 5, 30, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4, 6, 7, 8, 9))])

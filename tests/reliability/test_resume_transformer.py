@@ -45,7 +45,7 @@ def text_run(folder: Path, directory: Path) -> Run:
         network=TransformerConfig(**SIZES, positions="learned", num_kv_heads=1, context=16),
         train=train_config(batch_size=8, precision="bf16"),
     )
-    return Run(settings, directory, command=COMMANDS[False])
+    return Run(settings, directory, command=COMMANDS["text"])
 
 
 def pairs_run(folder: Path, directory: Path) -> Run:
@@ -57,7 +57,7 @@ def pairs_run(folder: Path, directory: Path) -> Run:
         network=TransformerSeq2SeqConfig(**SIZES, norm="post", joint=False),
         train=train_config(batch_size=16, precision="fp32"),
     )
-    return Run(settings, directory, command=COMMANDS[True])
+    return Run(settings, directory, command=COMMANDS["pairs"])
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from tiny_runs import SignalAt, checkpoint_paths, command, environment, records,
 from seqgen import cli, modeldir
 from seqgen.cli import display
 from seqgen.cli.output import Terminal
+from seqgen.metrics.measure import Measure
 from seqgen.train.log import Listener
-from seqgen.train.runtime import StopRequest
+from seqgen.train.stop import StopRequest
 
 SECONDS = 60.0
 
@@ -45,8 +46,8 @@ def typed(words: list[str], monkeypatch: pytest.MonkeyPatch, listener: Listener 
     shown = display.display
 
     @contextmanager
-    def with_listener(terminal: Terminal, unit: str) -> Iterator[list[Listener]]:
-        with shown(terminal, unit) as listeners:
+    def with_listener(terminal: Terminal, measures: Sequence[Measure]) -> Iterator[list[Listener]]:
+        with shown(terminal, measures) as listeners:
             yield [*listeners, *([listener] if listener else [])]
 
     with monkeypatch.context() as patch:

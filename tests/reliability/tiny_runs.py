@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from seqgen.cli.commands import train_lm
 from seqgen.cli.output import Terminal
 from seqgen.cli.training import Command
 from seqgen.config import Cell, LanguageModelSettings, Precision, RecurrentConfig, RecurrentTextConfig, TrainConfig
+from seqgen.metrics.measure import Measure
 from seqgen.train.log import Listener, Record
 
 WORDS = "the cat sat on a mat and the dog ran after it while nobody saw them".split()
@@ -97,7 +98,7 @@ class Run:
         """One session, in this process; the same listeners as on a terminal, and one more."""
 
         @contextmanager
-        def shown(terminal: Terminal, unit: str) -> Iterator[list[Listener]]:
+        def shown(terminal: Terminal, measures: Sequence[Measure]) -> Iterator[list[Listener]]:
             yield [_Ears(self), *([listener] if listener else [])]
 
         with monkeypatch.context() as patch:

@@ -26,7 +26,7 @@ from seqgen.train.log import Listener, MetricsLog, Record
 from seqgen.train.loop import Trainer
 from seqgen.train.optim import Average
 from seqgen.train.progress import Progress
-from seqgen.train.runtime import StopRequest
+from seqgen.train.stop import StopRequest
 from seqgen.train.task import Task
 
 RESUME = "seqgen train-toy --resume"

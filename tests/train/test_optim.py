@@ -219,7 +219,7 @@ def encoder_decoder(attention: Attention) -> nn.Module:
     return translation_network(Seq2SeqConfig(attention=attention, joint=False, tied=False, **sizes), 9, 8)
 
 
-def transformer(kind: type[TransformerConfig], positions: Positions) -> nn.Module:
+def transformer(kind: type[TransformerConfig] | type[TransformerSeq2SeqConfig], positions: Positions) -> nn.Module:
     config = kind(positions=positions, tied=positions == "rotary", embed_size=4, num_heads=2, num_layers=1, context=8)
     if isinstance(config, TransformerSeq2SeqConfig):
         return translation_network(config, 9, 9)
@@ -247,7 +247,7 @@ RECURRENT = ("weight_hh", "weight_ch")
 
 
 @pytest.mark.parametrize("decay_recurrent", [False, True])
-@pytest.mark.parametrize("build", NETWORKS, ids=str)
+@pytest.mark.parametrize("build", NETWORKS, ids=range(len(NETWORKS)))
 def test_weight_decay_spares_the_same_things_in_all_networks(
     build: Callable[[], nn.Module], decay_recurrent: bool
 ) -> None:

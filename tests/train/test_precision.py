@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from seqgen.cli.commands import gan_train, train_features, train_lm, train_seq2seq
 from seqgen.cli.output import Terminal
-from seqgen.cli.settings import replace
 from seqgen.cli.training import Command
-from seqgen.config import NumberFormat, TrainConfig
+from seqgen.config import NumberFormat, TrainConfig, replace
 from seqgen.train import precision as measuring
 from seqgen.train.distributed import Group
 from seqgen.train.precision import Choice, chosen, fastest_precision

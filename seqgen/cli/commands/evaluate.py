@@ -159,12 +159,12 @@ def evaluate(
     from seqgen import modeldir
     from seqgen.data.kinds import kind_of
     from seqgen.data.tables import Keys
-    from seqgen.train import runtime
+    from seqgen.train import machine
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
-    place = runtime.choose_device(device)
-    used = runtime.set_threads(threads, place)
-    runtime.keep_memory()
+    place = machine.choose_device(device)
+    used = machine.set_threads(threads, place)
+    machine.keep_memory()
     chosen = options.given(ctx)
     no_model = "model" not in chosen and (bool(chosen.keys() & COMPARING) or "images" in map(kind_of, paths))
     task = "sets of images" if no_model else modeldir.read_config(modeldir.locate(model)).task
@@ -263,8 +263,8 @@ def _pairs(
 ) -> None:
     from seqgen.data.unseen import Unseen
     from seqgen.tasks.networks import leak_of
+    from seqgen.tasks.translation.judge import judge_lines
     from seqgen.tasks.translation.model import TranslationModel
-    from seqgen.tasks.translation.task import judge_lines
     from seqgen.tasks.translation.translate import Translator
 
     loaded = TranslationModel.load(model, place)

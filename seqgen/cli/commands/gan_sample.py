@@ -82,7 +82,7 @@ def gan_sample(
     from seqgen.seeds import fresh
     from seqgen.tasks.gan.imagine import Imagination, class_indices
     from seqgen.tasks.gan.model import GanModel
-    from seqgen.train import runtime
+    from seqgen.train import machine
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
     animated = interpolate is not None and out is not None and out.suffix.lower() in pictures.MOVING
@@ -94,15 +94,15 @@ def gan_sample(
     )
     shape = _shape(grid, n)
     kind = _kind(form, out, moving=interpolate is not None)
-    place = runtime.choose_device(device)
-    runtime.set_threads(threads, place)
+    place = machine.choose_device(device)
+    machine.set_threads(threads, place)
     loaded = GanModel.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}; {in_words(loaded.config)}")
     wanted = class_indices(loaded, classes or ())
     if seed is None:
         seed = fresh()
         terminal.note(f"seed {seed}")
-    maker = Imagination(loaded, seed, truncation, runtime.DTYPES[precision])
+    maker = Imagination(loaded, seed, truncation, machine.DTYPES[precision])
     if interpolate:
         batches, labels = maker.between(*interpolate, n, wanted), None
         shape = shape if grid else (1, n)

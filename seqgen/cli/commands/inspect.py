@@ -114,10 +114,10 @@ def inspect(
     chart = ChartFile("--png", png, font, terminal)
 
     from seqgen.tasks import inspection as inspecting
-    from seqgen.train import runtime
+    from seqgen.train import machine
 
-    place = runtime.choose_device(device)
-    used = runtime.set_threads(threads, place)
+    place = machine.choose_device(device)
+    used = machine.set_threads(threads, place)
     if gradients:
         models = [*([model] if "model" in chosen else []), *(compare or [])] or [GRADIENTS_DEFAULT]
         terminal.detail(f"{', '.join(models)}; {place}, {counted(used, 'thread')}")

@@ -75,10 +75,10 @@ def sample(
     from seqgen.seeds import fresh
     from seqgen.tasks.language.model import LanguageModel
     from seqgen.tasks.language.write import Writer, stream_seeds
-    from seqgen.train import runtime
+    from seqgen.train import machine
 
-    place = runtime.choose_device(device)
-    used = runtime.set_threads(threads, place)
+    place = machine.choose_device(device)
+    used = machine.set_threads(threads, place)
     note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
     loaded = LanguageModel.load(model, place)
     terminal.detail(f"{loaded.directory}; {place}, {counted(used, 'thread')}; {in_words(loaded.network.config)}")

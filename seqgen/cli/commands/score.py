@@ -9,7 +9,7 @@ import typer
 from seqgen.cli import options, output
 from seqgen.cli.answering import note_shipped
 from seqgen.cli.output import Terminal
-from seqgen.config import in_words
+from seqgen.config import MACHINE, in_words
 from seqgen.wording import counted
 
 DEFAULT = "multi30k-de-en"
@@ -29,7 +29,7 @@ def score(
     source_key: options.SourceKey = "",
     target_key: options.TargetKey = "",
     as_json: options.Json = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pairs at a time.", rich_help_panel=options.MACHINE)] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pairs at a time.", rich_help_panel=MACHINE)] = 64,
     device: options.Device = "cpu",
     threads: options.Threads = 0,
     quiet: options.Quiet = False,
@@ -51,13 +51,14 @@ def score(
     from seqgen.data.tables import Keys
     from seqgen.data.unseen import Unseen
     from seqgen.tasks.networks import leak_of
-    from seqgen.tasks.translation.model import TranslationModel, force_decode
-    from seqgen.train import runtime
+    from seqgen.tasks.translation.model import TranslationModel
+    from seqgen.tasks.translation.score import force_decode
+    from seqgen.train import machine
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
     options.refuse_idle(ctx, options.idle_unless(not as_json, ("per_token",), "with --json, which shows each token"))
-    place = runtime.choose_device(device)
-    used = runtime.set_threads(threads, place)
+    place = machine.choose_device(device)
+    used = machine.set_threads(threads, place)
     note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
     loaded = TranslationModel.load(model, place)
     if leak := leak_of(loaded.network.config):

@@ -1,63 +1,31 @@
-"""`seqgen train-features`: a network to compare images by, from labelled images."""
+"""`seqgen train-features`: a network to compare images by."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen.cli import options
-from seqgen.cli.output import Terminal
-from seqgen.cli.training import Command, Recipe
+from seqgen.cli.training import Command
 from seqgen.cli.training_options import training_options
-from seqgen.config import Channels, FeatureSettings, Fit
+from seqgen.config import FeatureSettings
 from seqgen.errors import UsageError
 
+if TYPE_CHECKING:
+    from seqgen.train.recipe import Recipe
+
 DEFAULTS = FeatureSettings()
-IMAGES, LABELLED, NETWORK, TRAIN = DEFAULTS.images, DEFAULTS.labelled, DEFAULTS.network, DEFAULTS.train
 
 
-@training_options(TRAIN)
+@training_options({"": DEFAULTS})
 def train_features(
     ctx: typer.Context,
     paths: Annotated[
         list[str] | None,
         typer.Argument(metavar="DATA", help="Labelled images: a folder of folders, zip, tar, idx(.gz) or npz."),
     ] = None,
-    labels: Annotated[
-        str,
-        typer.Option(help="Label file of an idx file, if not beside it.", rich_help_panel=options.DATA),
-    ] = IMAGES.labels,
-    image_size: Annotated[
-        str,
-        typer.Option(
-            metavar="SIZE",
-            help="Pixels of a side, or HEIGHTxWIDTH; as the images are if absent.",
-            rich_help_panel=options.DATA,
-        ),
-    ] = IMAGES.image_size,
-    channels: Annotated[Channels, typer.Option(help="Grey or colour.", rich_help_panel=options.DATA)] = IMAGES.channels,
-    fit: Annotated[Fit, typer.Option(help="What becomes of another shape.", rich_help_panel=options.DATA)] = IMAGES.fit,
-    valid: Annotated[
-        float, typer.Option(help="Share of the images held out.", rich_help_panel=options.DATA)
-    ] = LABELLED.valid,
-    shift: Annotated[
-        float, typer.Option(help="Move images at random by up to this share of a side.", rich_help_panel=options.DATA)
-    ] = LABELLED.shift,
-    base_size: Annotated[
-        int, typer.Option(help="Channels of the first stage.", rich_help_panel=options.MODEL)
-    ] = NETWORK.base_size,
-    feature_size: Annotated[
-        int, typer.Option(help="Features of an image.", rich_help_panel=options.MODEL)
-    ] = NETWORK.feature_size,
-    hidden_size: Annotated[
-        int, typer.Option(help="Size of the layer behind them.", rich_help_panel=options.MODEL)
-    ] = NETWORK.hidden_size,
-    dropout: Annotated[
-        float, typer.Option(help="Share of that layer's values dropped.", rich_help_panel=options.MODEL)
-    ] = NETWORK.dropout,
-    **shared: Any,
+    **chosen: Any,
 ) -> None:
     """Train a network to compare images by: what it learns to see is what counts.
 
@@ -72,22 +40,14 @@ def train_features(
     COMMAND.run(ctx)
 
 
-def _directory(settings: FeatureSettings) -> Path:
-    name = Path(settings.paths[0]).resolve().name.partition(".")[0]
-    return Path("models") / f"{name}-features"
-
-
-def _recipe(settings: FeatureSettings, terminal: Terminal) -> Recipe:
+def _recipe(settings: FeatureSettings, warn: Callable[[str], None]) -> Recipe[Any]:
     from seqgen.tasks.features.recipe import FeatureRecipe
 
-    return FeatureRecipe(settings, terminal.warn)
+    return FeatureRecipe(settings, warn)
 
 
 COMMAND = Command(
-    name="train-features",
-    defaults=DEFAULTS,
+    DEFAULTS,
     missing=UsageError("no images to train on", hint="seqgen train-features FOLDER, a folder for each class in it"),
-    directory=_directory,
     recipe=_recipe,
-    try_it="seqgen evaluate DATA",
 )

@@ -12,7 +12,7 @@ from seqgen.cli import options, output, pictures, translated
 from seqgen.cli.answering import note_shipped
 from seqgen.cli.output import Terminal
 from seqgen.cli.pictures import ChartFile
-from seqgen.config import SamplingConfig, SearchConfig, in_words
+from seqgen.config import MACHINE, SamplingConfig, SearchConfig, in_words
 from seqgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -109,12 +109,10 @@ def translate(
     as_json: options.Json = False,
     batch_size: Annotated[
         int | None,
-        typer.Option(
-            min=1, help=f"Sentences at a time; 1 on a terminal, else {BATCH}.", rich_help_panel=options.MACHINE
-        ),
+        typer.Option(min=1, help=f"Sentences at a time; 1 on a terminal, else {BATCH}.", rich_help_panel=MACHINE),
     ] = None,
     batch_tokens: Annotated[
-        int, typer.Option(min=0, help="Source tokens at a time; 0: no limit.", rich_help_panel=options.MACHINE)
+        int, typer.Option(min=0, help="Source tokens at a time; 0: no limit.", rich_help_panel=MACHINE)
     ] = 0,
     device: options.Device = "cpu",
     precision: options.UsePrecision = "fp32",
@@ -163,11 +161,11 @@ def translate(
     from seqgen.seeds import fresh
     from seqgen.tasks.translation.model import TranslationModel
     from seqgen.tasks.translation.translate import Translator
-    from seqgen.train import runtime
+    from seqgen.train import machine
 
-    place = runtime.choose_device(device)
-    runtime.set_threads(threads or 1, place)
-    runtime.keep_memory()
+    place = machine.choose_device(device)
+    machine.set_threads(threads or 1, place)
+    machine.keep_memory()
     note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
     models = [TranslationModel.load(name, place) for name in (model, *(ensemble or ()))]
     terminal.detail(f"{', '.join(str(m.directory) for m in models)}; {place}; {in_words(models[0].network.config)}")
@@ -189,7 +187,7 @@ def translate(
         batch_tokens=batch_tokens,
         trees=drawn,
         attention=alignments or as_json or attention_png is not None,
-        dtype=runtime.DTYPES[precision],
+        dtype=machine.DTYPES[precision],
     )
     if (alignments or attention_png) and not translator.aligned:
         why = "they do not read sources alike" if ensemble else f"{models[0].directory} has none"
@@ -198,7 +196,7 @@ def translate(
         terminal.note("one sentence a line; Ctrl-D ends")
     lines = _lines(texts)
     if not threads:
-        lines = _noticing_many(lines, lambda: terminal.detail(f"{runtime.set_threads(0, place)} threads"))
+        lines = _noticing_many(lines, lambda: terminal.detail(f"{machine.set_threads(0, place)} threads"))
     unseen = Unseen()
     unseen.add(models[0].target_tokenizer.unseen(translator.prefix))
     show = translated.as_json if as_json else translated.columns(scores=scores, alignments=alignments)

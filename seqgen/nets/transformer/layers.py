@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqgen.config import Activation, TransformerConfig
+from seqgen.config import Activation, TransformerLayersConfig
 from seqgen.nets.dropout import Dropout
 from seqgen.nets.transformer.positions import Rotation, rotate
 
@@ -51,10 +51,10 @@ class MultiHeadAttention(nn.Module):
     With fewer heads of keys and values than of queries, several query heads share one (Ainslie et al. 2023).
 
     Args:
-        config (TransformerConfig): heads and sizes.
+        config (TransformerLayersConfig): heads and sizes.
     """
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerLayersConfig) -> None:
         super().__init__()
         self.num_heads, self.kv_heads, self.head_size = config.num_heads, config.kv_heads, config.head_size
         self.query = nn.Linear(config.embed_size, config.embed_size)
@@ -123,10 +123,10 @@ class FeedForward(nn.Module):
     the nonlinearity out, to show what it is good for.
 
     Args:
-        config (TransformerConfig): sizes and nonlinearity.
+        config (TransformerLayersConfig): sizes and nonlinearity.
     """
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerLayersConfig) -> None:
         super().__init__()
         self.gated = config.activation == "swiglu"
         self.activation = ACTIVATIONS[config.activation]
@@ -162,11 +162,11 @@ class Layer(nn.Module):
     (Xiong et al. 2020).
 
     Args:
-        config (TransformerConfig): sizes and kinds.
+        config (TransformerLayersConfig): sizes and kinds.
         cross (bool): whether the layer looks at an encoder.
     """
 
-    def __init__(self, config: TransformerConfig, *, cross: bool = False) -> None:
+    def __init__(self, config: TransformerLayersConfig, *, cross: bool = False) -> None:
         super().__init__()
         self.pre = config.norm == "pre"
         self.attention = MultiHeadAttention(config)
@@ -211,12 +211,12 @@ class Stack(nn.Module):
     """Layers on top of each other; pre-norm layers leave the last normalisation to the stack.
 
     Args:
-        config (TransformerConfig): sizes and kinds.
+        config (TransformerLayersConfig): sizes and kinds.
         num_layers (int): how many.
         cross (bool): whether they look at an encoder.
     """
 
-    def __init__(self, config: TransformerConfig, num_layers: int, *, cross: bool = False) -> None:
+    def __init__(self, config: TransformerLayersConfig, num_layers: int, *, cross: bool = False) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Layer(config, cross=cross) for _ in range(num_layers))
         self.norm = nn.LayerNorm(config.embed_size) if config.norm == "pre" else nn.Identity()
@@ -248,11 +248,11 @@ class TokenEmbedding(nn.Module):
     """Vectors of tokens, scaled to unit variance, plus those of their positions (section 3.4).
 
     Args:
-        config (TransformerConfig): sizes.
+        config (TransformerLayersConfig): sizes.
         vocab_size (int): how many tokens there are.
     """
 
-    def __init__(self, config: TransformerConfig, vocab_size: int) -> None:
+    def __init__(self, config: TransformerLayersConfig, vocab_size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(vocab_size, config.embed_size))
         self.dropout = Dropout(config.dropout)

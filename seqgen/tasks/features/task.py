@@ -11,23 +11,22 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import LabelledConfig
+from seqgen.data.epochs import Indices, shuffled
 from seqgen.data.image_order import Digests, digests_of
 from seqgen.data.images import ImageSet
 from seqgen.data.spread import spread
 from seqgen.errors import DataError
 from seqgen.nets.images.features import FeatureNetwork
 from seqgen.seeds import derive
+from seqgen.train.task import OnePlayer
 
 VALIDATION_IMAGES = 500
 # In training, so many images at most are validated on, and in short runs fewer.
 MOST_VALIDATED, LEAST_VALIDATED = 5000, 500
-
-Indices = NDArray[np.int64]
 
 
 def labels_of(images: ImageSet) -> Indices:
@@ -76,7 +75,7 @@ def evaluate(
         network (FeatureNetwork): in evaluation mode.
         images (ImageSet): with labels that count its classes.
         indices (Indices): which, at least one.
-        stop (Callable[[], bool]): looked at now and then; true ends the pass.
+        stop (Callable[[], bool]): asked now and then; true ends the pass.
         advance (Callable[[int], None]): told how many more images were judged.
 
     Returns:
@@ -115,7 +114,7 @@ def shifted(images: Tensor, limit: float, seed: int) -> Tensor:
     return images[torch.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-class FeatureTask:
+class FeatureTask(OnePlayer):
     """Trains a network on labelled images (see `seqgen.train.task.Task`).
 
     Args:
@@ -142,32 +141,23 @@ class FeatureTask:
         self.players: Mapping[str, nn.Module] = {"model": network}
         self._network, self._images, self._config = network, images, config
         self._seed, self._share = seed, share
-        self._train, held_out = split(digests_of(images.pixels), config.valid, seed)
+        train, held_out = split(digests_of(images.pixels), config.valid, seed)
         self._valid = held_out[spread(len(held_out), max(LEAST_VALIDATED, round(MOST_VALIDATED * validation_share)))]
-        self._batch_size = min(batch_size, len(self._train))
-        self.steps_per_epoch = len(self._train) // self._batch_size
+        self._batch_size = min(batch_size, len(train))
+        self._epochs = shuffled(train, self._batch_size, seed)
+        self.steps_per_epoch = self._epochs.steps_per_epoch
         self.criterion = "valid_loss" if len(self._valid) else None
-        self._epoch, self._order = -1, self._train
         self._inputs, self._labels = torch.empty(0), torch.empty(0, dtype=torch.long)
 
     def prepare(self, step: int) -> int:
         """Read this process's share of the images of a step; an epoch leaves out what does not fill a batch."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._epoch = epoch
-            generator = np.random.Generator(np.random.PCG64(derive(self._seed, "order", epoch)))
-            self._order = generator.permutation(self._train)
-        indices = self._order[position * self._batch_size :][: self._batch_size]
+        indices = self._epochs.batch(step)
         inputs, labels = self._images.read(indices)
         assert labels is not None
         rows, device = self._share(len(indices)), self._network.output.weight.device
         moved = shifted(inputs, self._config.shift, derive(self._seed, "shift", step))
         self._inputs, self._labels = moved[rows].to(device), labels[rows].to(device)
         return len(indices)
-
-    def pace(self, player: str, step: int) -> float:
-        """The only player moves in every step."""
-        return 1.0
 
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         """The part's share of the mean cross-entropy in nats per image."""
@@ -188,14 +178,3 @@ class FeatureTask:
             return {}
         measures = evaluate(self._network, self._images, self._valid, stop=stop)
         return None if measures is None else {f"valid_{name}": measures[name] for name in ("loss", "accuracy")}
-
-    def sample(self, seed: int) -> str | None:
-        """It makes nothing."""
-        return None
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing is carried from step to step."""
-        return {}
-
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""

@@ -12,18 +12,20 @@ from seqgen.config import GanNetworks, GanSettings, ImageFormat, in_words
 from seqgen.data.images import INDEX, ImageSet, build_images, image_sources
 from seqgen.errors import DataError, UsageError
 from seqgen.seeds import derive
-from seqgen.tasks.card import Made, model_card, table
+from seqgen.tasks.card import model_card, table
 from seqgen.tasks.gan.imagine import Imagination
 from seqgen.tasks.gan.judge import FEWEST, NO_MODEL, REFERENCES, Judge
+from seqgen.tasks.gan.kind import MEASURED_ON, MEASURES
 from seqgen.tasks.gan.model import Adversaries, GanModel
-from seqgen.tasks.gan.task import MEASURED_ON, GanTask
+from seqgen.tasks.gan.task import GanTask
+from seqgen.train.recipe import Made
 
 # With fewer real images a distance says next to nothing, however short the run.
 LEAST_REFERENCES = 500
 
 
 class GanRecipe:
-    """See `seqgen.cli.training.Recipe`.
+    """See `seqgen.train.recipe.Recipe`.
 
     Args:
         settings (GanSettings): what is wanted.
@@ -31,123 +33,139 @@ class GanRecipe:
     """
 
     index = INDEX
-
     measured_on = MEASURED_ON
-    _images: ImageSet
-    _model: GanModel
-    _judge: Judge
+    measures = MEASURES
+    used_by = "seqgen gan-sample"
 
-    def __init__(self, settings: GanSettings, warn: Callable[[str], None]) -> None:
-        self._settings, self._warn = settings, warn
+    def __init__(self, settings: GanSettings, warn: Callable[[str], None] = lambda message: None) -> None:
+        self.settings, self._warn = settings, warn
 
     def sources(self) -> list[str]:
         """The images, and the file of their labels."""
-        return image_sources(self._settings.images)
+        return image_sources(self.settings.images)
 
-    def prepare(self, folder: Path) -> None:
+    def make(self, folder: Path) -> ImageSet:
         """Decode the images, or reopen them."""
-        if (features := self._settings.game.features) not in NO_MODEL:
+        if (features := self.settings.game.features) not in NO_MODEL:
             modeldir.locate(features)  # before the run begins, not after
-        self._images = build_images(self._settings.images, folder, self._warn)
-        if len(self._images) < FEWEST:
-            raise DataError(f"a GAN is trained on {FEWEST} images at least, not on {len(self._images)}")
-        if self._settings.network.arch == "cgan" and self._images.labels is None:
+        images = build_images(self.settings.images, folder, self._warn)
+        if len(images) < FEWEST:
+            raise DataError(f"a GAN is trained on {FEWEST} images at least, not on {len(images)}")
+        if self.settings.network.arch == "cgan" and images.labels is None:
             raise DataError(
-                f"a cgan needs labels, and these images have none{self._images.lacking}",
+                f"a cgan needs labels, and these images have none{images.lacking}",
                 hint="give a folder of one folder per class, or an idx or npz file with labels; or take --arch dcgan",
             )
+        return images
 
-    def build(self) -> Adversaries:
+    open = make
+
+    def build(self, data: ImageSet) -> GanTrainee:
         """Untrained networks, their weights a function of the seed."""
-        settings, (_, channels, height, width) = self._settings, self._images.pixels.shape
-        classes = self._images.classes if settings.network.arch == "cgan" else ()
+        settings, (_, channels, height, width) = self.settings, data.pixels.shape
+        classes = data.classes if settings.network.arch == "cgan" else ()
         images = ImageFormat(channels=channels, height=height, width=width, classes=classes)
-        self._model = GanModel.new(GanNetworks(images=images, gan=settings.network), settings.train.seed)
-        return self._model.networks
+        return GanTrainee(
+            settings, data, GanModel.new(GanNetworks(images=images, gan=settings.network), settings.train.seed)
+        )
+
+
+class GanTrainee:
+    """See `seqgen.train.recipe.Trainee`."""
+
+    def __init__(self, settings: GanSettings, images: ImageSet, model: GanModel) -> None:
+        self.settings, self.images, self.model = settings, images, model
+        self._judges: dict[int, Judge] = {}
+
+    @property
+    def network(self) -> Adversaries:
+        """Generator and discriminator."""
+        return self.model.networks
 
     def task(self, share: Callable[[int], slice]) -> GanTask:
         """Batches of images, and the judge of those that are made."""
         if len(range(2)[share(2)]) < 2:
             raise UsageError("batch norm sees a batch as a whole, so a GAN is trained by one process")
-        settings, train = self._settings, self._settings.train
-        self._judge = self._judge_by(max(LEAST_REFERENCES, round(REFERENCES * train.validation_share)))
+        settings, train = self.settings, self.settings.train
         return GanTask(
-            self._model,
-            self._images,
-            self._judge,
+            self.model,
+            self.images,
+            self._judge(max(LEAST_REFERENCES, round(REFERENCES * train.validation_share))),
             settings.game,
             batch_size=train.batch_size,
             seed=train.seed,
             validation_share=train.validation_share,
         )
 
-    def _judge_by(self, references: int) -> Judge:
-        settings = self._settings
-        return Judge(
-            self._images, settings.game.features, settings.train.seed, self._model.device, references=references
-        )
+    def _judge(self, references: int = REFERENCES) -> Judge:
+        """That which compares with so many real images: a short run compares with fewer, its finished model never."""
+        if references not in self._judges:
+            settings = self.settings
+            self._judges[references] = Judge(
+                self.images, settings.game.features, settings.train.seed, self.model.device, references=references
+            )
+        return self._judges[references]
 
-    def model_files(self) -> dict[str, bytes]:
+    def files(self) -> dict[str, bytes]:
         """`config.json`."""
-        return self._model.files()
+        return self.model.files()
 
     def described(self) -> tuple[str, str]:
         """Images and parameters; sizes."""
-        images, networks = self._model.config.images, self._model.networks
+        images, networks = self.model.config.images, self.model.networks
         sizes = [sum(p.numel() for p in part.parameters()) for part in (networks.generator, networks.discriminator)]
-        classes = f" in {len(self._images.classes)} classes" if self._images.classes else ""
+        classes = f" in {len(self.images.classes)} classes" if self.images.classes else ""
         channels = {1: "grey"}.get(images.channels, "colour")
         return (
-            f"{len(self._images):,} {channels} images of {images.height}x{images.width}{classes}; "
+            f"{len(self.images):,} {channels} images of {images.height}x{images.width}{classes}; "
             f"generator {sizes[0]:,} parameters, discriminator {sizes[1]:,}",
-            f"{in_words(self._settings.network)}; {in_words(self._settings.game)}",
+            f"{in_words(self.settings.network)}; {in_words(self.settings.game)}",
         )
 
     def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:
         """The measures of as many samples as real images that they are compared with."""
         if stop():
             return None
-        if self._settings.train.validation_share < 1.0:  # a short run has looked at fewer
-            self._judge = self._judge_by(REFERENCES)
-        self._model.networks.eval()
-        seed, count = self._settings.train.seed, self._judge.count
-        made, labels = Imagination(self._model, derive(seed, "final")), None
-        if self._model.classes and self._images.labels is not None:
+        judge = self._judge()
+        self.model.networks.eval()
+        seed, count = self.settings.train.seed, judge.count
+        made, labels = Imagination(self.model, derive(seed, "final")), None
+        if self.model.classes and self.images.labels is not None:
             # Drawn from the sorted labels: the order of the images must not matter.
             generator = np.random.Generator(np.random.PCG64(derive(seed, "asked")))
-            labels = generator.choice(np.sort(self._images.labels), count)
+            labels = generator.choice(np.sort(self.images.labels), count)
         pixels = np.concatenate(list(made.images(range(count), [] if labels is None else labels.tolist())))
-        return self._judge.judge(pixels, labels)
+        return judge.judge(pixels, labels)
 
     def summary(self, measures: Mapping[str, float]) -> str:
         """Fréchet distance and what it is worth."""
         return (
-            f"Fréchet distance {measures['frechet']:.3g} from training images on {self._judge.looks.identity} "
-            f"(floor {measures['floor']:.3g}, {self._judge.count:,} images each), recall {measures['recall']:.2f}"
+            f"Fréchet distance {measures['frechet']:.3g} from training images on {self._judge().looks.identity} "
+            f"(floor {measures['floor']:.3g}, {self._judge().count:,} images each), recall {measures['recall']:.2f}"
         )
 
     def card(self, made: Made, measures: Mapping[str, float]) -> str:
         """The model card."""
-        settings, images = self._settings, self._model.config.images
+        settings, images = self.settings, self.model.config.images
         paths = ", ".join(f"`{path}`" for path in settings.paths)
-        told = "a conditional GAN" if self._model.classes else "a DCGAN"
+        told = "a conditional GAN" if self.model.classes else "a DCGAN"
         classes = f", of {len(images.classes)} classes" if images.classes else ""
         return model_card(
             made,
             kind=(
                 f"{told[0].upper()}{told[1:]} for images of {images.height}x{images.width}{classes}: "
-                f"{sum(p.numel() for p in self._model.generator.parameters()):,} parameters in the generator, "
+                f"{sum(p.numel() for p in self.model.generator.parameters()):,} parameters in the generator, "
                 f"{settings.game.loss} loss.\nIt makes images like those that it was trained on, and nothing else."
             ),
             use=f"seqgen gan-sample -m {made.name} --n 64 > grid.png",
             data=(
-                f"Trained on {len(self._images):,} images of {paths}. The images and their licence are their owner's; "
+                f"Trained on {len(self.images):,} images of {paths}. The images and their licence are their owner's; "
                 "samples may resemble some of them."
             ),
             measures=(
-                f"{self._judge.count:,} samples against as many of the training images, features "
-                f"`{self._judge.looks.identity}`. The floor is the distance of the latter from as many other training "
-                "images.\n\n"
+                f"{self._judge().count:,} samples against as many of the training images, features "
+                f"`{self._judge().looks.identity}`. The floor is the distance of the latter from as many other "
+                "training images.\n\n"
                 f"{_measured(measures)}"
             ),
         )

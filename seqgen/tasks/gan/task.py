@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqgen.config import AdversarialConfig, GanLoss
+from seqgen.data.epochs import Indices, shuffled
 from seqgen.data.images import ImageSet
 from seqgen.errors import CollapsedError
 from seqgen.figures.mosaic import sketch
@@ -27,20 +28,17 @@ from seqgen.gan.statistics import measure_statistics
 from seqgen.seeds import derive
 from seqgen.tasks.gan.imagine import to_bytes
 from seqgen.tasks.gan.judge import Judge
+from seqgen.tasks.gan.kind import MEASURED_ON
 from seqgen.tasks.gan.model import GanModel
 
 STATISTICS_BATCHES, LEAST_STATISTICS_BATCHES, STATISTICS_IMAGES = 16, 4, 256
 SHOWN = 6
 WATCHED = ("accuracy", "sign", "image_gradient")
 JUDGED = ("spread", "precision", "recall", "different_bins", "missing", "frechet", "floor", "closeness")
-# What the measures are named by: nothing is held out, the real images are those that are trained on.
-MEASURED_ON = "train"
 # Losses that compare logits, which have no zero of their own.
 CRITICS: tuple[GanLoss, ...] = ("relativistic", "wasserstein-gp")
 # Stands for not-a-number in a checkpoint, which holds finite values only.
 UNKNOWN = -1.0
-
-Indices = NDArray[np.int64]
 
 
 class GanTask:
@@ -73,8 +71,8 @@ class GanTask:
         self._model, self._images, self._judge, self._config = model, images, judge, config
         self._batch_size, self._seed = batch_size, seed
         self._statistics_batches = max(LEAST_STATISTICS_BATCHES, round(STATISTICS_BATCHES * validation_share))
-        self.steps_per_epoch = max(1, len(images) // batch_size)
-        self._epoch, self._order = -1, np.empty(0, np.int64)
+        self._epochs = shuffled(np.arange(len(images)), batch_size, seed)
+        self.steps_per_epoch = self._epochs.steps_per_epoch
         self._real = self._fake = torch.empty(0)
         self._labels: Tensor | None = None
         self._asked = None if images.labels is None else np.sort(images.labels)  # in whatever order they came
@@ -88,22 +86,13 @@ class GanTask:
 
     def prepare(self, step: int) -> int:
         """Read real images, and make as many of the same classes."""
-        self._real, self._labels = self._read(self._batch(step))
+        self._real, self._labels = self._read(self._epochs.batch(step))
         latents = torch.randn(self._batch_size, self._model.generator.latent_size, device=self._real.device)
         with torch.set_grad_enabled(self.pace("generator", step) > 0):
             self._fake = self._model.generator(latents, self._labels).float()
         if self._fake.requires_grad:
             self._fake.register_hook(self._watch_gradient)  # type: ignore[no-untyped-call]
         return self._batch_size
-
-    def _batch(self, step: int) -> Indices:
-        """Which images a step sees: each once an epoch, in a new order; some twice if they do not fill a batch."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            generator = np.random.Generator(np.random.PCG64(derive(self._seed, "order", epoch)))
-            order = generator.permutation(len(self._images))
-            self._epoch, self._order = epoch, np.resize(order, max(len(order), self._batch_size))
-        return self._order[position * self._batch_size :][: self._batch_size]
 
     def _read(self, indices: Indices) -> tuple[Tensor, Tensor | None]:
         images, labels = self._images.read(indices)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from seqgen.config import LanguageModelSettings, RecurrentConfig, TransformerTextSettings, in_words
 from seqgen.data.corpus import INDEX, Corpus, build_corpus
 from seqgen.nets.recurrent.network import RecurrentNetwork
-from seqgen.tasks.card import Made, model_card, table
+from seqgen.tasks.card import model_card, table
 from seqgen.tasks.how_long import HowLong
 from seqgen.tasks.language.gradient_watch import GradientWatch
 from seqgen.tasks.language.judge import evaluate, unknown_warning
+from seqgen.tasks.language.kind import MEASURES
 from seqgen.tasks.language.model import model_files, new_network
 from seqgen.tasks.language.task import LanguageModelTask
 from seqgen.tasks.networks import LanguageConfig, LanguageNetwork
+from seqgen.train.recipe import Made
 from seqgen.wording import counted
 
 
 class LanguageModelRecipe:
-    """See `seqgen.cli.training.Recipe`.
+    """See `seqgen.train.recipe.Recipe`.
 
     Args:
         settings (LanguageModelSettings | TransformerTextSettings): what is wanted.
@@ -27,40 +30,57 @@ class LanguageModelRecipe:
     """
 
     index = INDEX
-
     measured_on = "valid"
-    _corpus: Corpus
-    _network: LanguageNetwork
+    measures = MEASURES
+    used_by = "seqgen sample"
 
-    def __init__(self, settings: LanguageModelSettings | TransformerTextSettings, warn: Callable[[str], None]) -> None:
-        self._settings, self._warn = settings, warn
-        # What a step reads of each lane: as far as the gradient flows back, or all that a Transformer sees.
-        self._chunk = settings.text.bptt if isinstance(settings, LanguageModelSettings) else settings.network.context
+    def __init__(
+        self,
+        settings: LanguageModelSettings | TransformerTextSettings,
+        warn: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self.settings, self._warn = settings, warn
 
     def sources(self) -> list[str]:
         """The text, and that to validate on."""
-        text = self._settings.text
+        text = self.settings.text
         return [*text.paths, *([] if text.valid_fraction is not None else [text.valid])]
 
-    def prepare(self, folder: Path) -> None:
+    def make(self, folder: Path) -> Corpus:
         """Tokenise the text, or reopen it."""
-        self._corpus = build_corpus(self._settings.text, folder, self._warn)
+        return build_corpus(self.settings.text, folder, self._warn)
 
-    def build(self) -> LanguageNetwork:
+    open = make
+
+    def build(self, data: Corpus) -> LanguageTrainee:
         """An untrained network, its weights a function of the seed."""
-        if (tokens := len(self._corpus.train)) < self._chunk:
+        settings = self.settings
+        # What a step reads of each lane: as far as the gradient flows back, or all that a Transformer reads.
+        chunk = settings.text.bptt if isinstance(settings, LanguageModelSettings) else settings.network.context
+        if (tokens := len(data.train)) < chunk:
             length = counted(tokens, "token")
-            self._warn(f"the text has {length}, fewer than one chunk of {self._chunk}: trained on as one chunk")
-        self._network = new_network(self._settings.network, self._corpus.tokenizer, self._settings.train.seed)
-        return self._network
+            self._warn(f"the text has {length}, fewer than one chunk of {chunk}: trained on as one chunk")
+        network = new_network(settings.network, data.tokenizer, settings.train.seed)
+        return LanguageTrainee(settings, data, network, chunk, self._warn)
+
+
+@dataclass(frozen=True)
+class LanguageTrainee:
+    """See `seqgen.train.recipe.Trainee`."""
+
+    settings: LanguageModelSettings | TransformerTextSettings
+    corpus: Corpus
+    network: LanguageNetwork
+    chunk: int
+    warn: Callable[[str], None]
 
     def task(self, share: Callable[[int], slice]) -> LanguageModelTask:
         """Lanes of text, a chunk at a time."""
-        train = self._settings.train
+        train = self.settings.train
         return LanguageModelTask(
-            self._network,
-            self._corpus,
-            self._chunk,
+            self.network,
+            self.corpus,
+            self.chunk,
             batch_size=train.batch_size,
             seed=train.seed,
             share=share,
@@ -69,19 +89,19 @@ class LanguageModelRecipe:
         )
 
     def _watch(self) -> GradientWatch | None:
-        settings, network = self._settings, self._network
+        settings, network = self.settings, self.network
         if not (isinstance(settings, LanguageModelSettings) and isinstance(network, RecurrentNetwork)):
             return None
         every = settings.watch.watch_gradients
-        return GradientWatch(network, every, self._warn) if every else None
+        return GradientWatch(network, every, self.warn) if every else None
 
-    def model_files(self) -> dict[str, bytes]:
+    def files(self) -> dict[str, bytes]:
         """`config.json` and the tokenizer."""
-        return model_files(self._network, self._corpus.tokenizer)
+        return model_files(self.network, self.corpus.tokenizer)
 
     def described(self) -> tuple[str, str]:
         """Tokens and parameters; operations and sizes."""
-        network, corpus = self._network, self._corpus
+        network, corpus = self.network, self.corpus
         held = len(corpus.valid) if corpus.valid else 0
         parameters = sum(p.numel() for p in network.parameters())
         return (
@@ -92,16 +112,16 @@ class LanguageModelRecipe:
 
     def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:
         """One pass over the whole validation part, in which unknown tokens are counted."""
-        valid = self._corpus.valid
+        valid = self.corpus.valid
         if valid is None:
             return {}
         note(f"judging the best weights: one pass over the whole validation part, {len(valid):,} tokens")
-        measures = evaluate(self._network.eval(), valid, stop=stop, advance=HowLong(note, len(valid)))
+        measures = evaluate(self.network.eval(), valid, stop=stop, advance=HowLong(note, len(valid)))
         if measures is None:
             return None
-        unknown = valid.count(self._corpus.tokenizer.unk_id)
+        unknown = valid.count(self.corpus.tokenizer.unk_id)
         if unknown:
-            self._warn(unknown_warning(unknown, len(valid) - 1))
+            self.warn(unknown_warning(unknown, len(valid) - 1))
         return measures | {"unknown": unknown}
 
     def summary(self, measures: Mapping[str, float]) -> str:
@@ -110,9 +130,9 @@ class LanguageModelRecipe:
 
     def card(self, made: Made, measures: Mapping[str, float]) -> str:
         """The model card."""
-        text, network = self._settings.text, self._settings.network
+        text, network = self.settings.text, self.settings.network
         tokens = {"char": "character", "word": "word", "sentencepiece": "subword (sentencepiece)"}[text.tokens]
-        parameters = sum(p.numel() for p in self._network.parameters())
+        parameters = sum(p.numel() for p in self.network.parameters())
         paths = ", ".join(f"`{path}`" for path in text.paths)
         held_out = f"validated on `{text.valid}`"
         if text.valid_fraction is not None:

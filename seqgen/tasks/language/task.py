@@ -21,13 +21,14 @@ from seqgen.tasks.language.gradient_watch import GradientWatch
 from seqgen.tasks.language.judge import evaluate
 from seqgen.tasks.language.write import Writer
 from seqgen.tasks.networks import LanguageNetwork
+from seqgen.train.task import OnePlayer
 
 # In training, validation runs in parallel lanes, over so many tokens at most, and in short runs over fewer.
 VALIDATION_LANES, MOST_VALIDATED, LEAST_VALIDATED = 32, 2**17, 2**12
 SAMPLE_TOKENS = 160
 
 
-class LanguageModelTask:
+class LanguageModelTask(OnePlayer):
     """Trains a network on a corpus (see `seqgen.train.task.Task`).
 
     Args:
@@ -77,10 +78,6 @@ class LanguageModelTask:
             self._state = torch.zeros_like(self._state)
         self._batch_tokens = self._lanes.num_lanes * targets.shape[1]
         return self._batch_tokens
-
-    def pace(self, player: str, step: int) -> float:
-        """The only player moves in every step."""
-        return 1.0
 
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         """The part's share of the mean cross-entropy in nats per token."""

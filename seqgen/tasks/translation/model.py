@@ -6,27 +6,22 @@ A translation model gives the probability of the next target token after the sou
 
 from __future__ import annotations
 
-import itertools
-import math
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from seqgen import modeldir
 from seqgen.config import Seq2SeqConfig, to_json
 from seqgen.data.buckets import pad
-from seqgen.data.parallel import Pairs, ParallelCorpus
+from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokens import TokenIds, vocab_size
-from seqgen.decode.step import checked, no_probabilities
-from seqgen.errors import ConfigError, ModelError, SeqgenError
+from seqgen.errors import ConfigError, ModelError
 from seqgen.nets.shapes import shapes_only
 from seqgen.seeds import derive
 from seqgen.tasks.networks import (
@@ -155,103 +150,3 @@ def _read_tokenizer(path: Path) -> SentencePieceTokenizer:
     if min(tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id) < 0:
         raise ModelError(f"{path} has no symbols for padding, start and end of a sentence")
     return tokenizer
-
-
-# Judging ------------------------------------------------------------------------------------------------------
-
-
-@torch.inference_mode()
-def pair_loss(
-    model: TranslationModel, pairs: Pairs, stop: Callable[[], bool], chosen: NDArray[np.int64] | None = None
-) -> dict[str, float] | None:
-    """How well a network predicts each token of true targets, end symbols included.
-
-    Args:
-        model (TranslationModel): its network in evaluation mode.
-        pairs (Pairs): sources and targets.
-        stop (Callable[[], bool]): looked at between batches; true ends the pass.
-        chosen (NDArray[np.int64] | None): which pairs; None for all.
-
-    Returns:
-        dict[str, float] | None: `loss` in nats per token and `perplexity`; None when stopped.
-
-    Raises:
-        NonFiniteError: the network overflows.
-    """
-    nats, positions = 0.0, 0
-    chosen = np.arange(len(pairs)) if chosen is None else chosen
-    order = chosen[np.argsort(pairs.target_lengths[chosen], kind="stable")]
-    for first in range(0, len(order), VALIDATION_PAIRS):
-        if stop():
-            return None
-        sources, targets = pairs.read(order[first : first + VALIDATION_PAIRS])
-        given, said, where = model.target_tensors(targets)
-        logits = model.network(*model.source_tensors(sources), given, where)
-        nats += functional.cross_entropy(logits, said[where], reduction="sum").item()
-        positions += len(logits)
-    if not math.isfinite(nats):
-        raise no_probabilities()
-    loss = nats / positions
-    return {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A given target and how probable it is.
-
-    Args:
-        source (str): the line.
-        target (str): the line.
-        tokens (tuple[str, ...]): the target's pieces, the end symbol last.
-        log_probs (tuple[float, ...]): of each, in nats, given the source and those before it.
-        unseen (tuple[str, ...]): characters of both lines that the model has never seen, as often as they stand there.
-    """
-
-    source: str
-    target: str
-    tokens: tuple[str, ...]
-    log_probs: tuple[float, ...]
-    unseen: tuple[str, ...]
-
-
-def force_decode(model: TranslationModel, pairs: Iterable[tuple[str, str]], batch_size: int) -> Iterator[Scored]:
-    """Score given targets, in order, some at a time; empty sides are scored like any other.
-
-    What comes before a pair that cannot be read is scored first.
-
-    Raises:
-        NonFiniteError: the network overflows.
-    """
-    remaining = iter(pairs)
-    fault: SeqgenError | None = None
-    while fault is None:
-        batch: list[tuple[str, str]] = []
-        try:
-            batch.extend(itertools.islice(remaining, batch_size))
-        except SeqgenError as error:
-            fault = error
-        if not batch:
-            break
-        yield from _force_batch(model, batch)
-    if fault is not None:
-        raise fault
-
-
-@torch.inference_mode()
-def _force_batch(model: TranslationModel, batch: list[tuple[str, str]]) -> list[Scored]:
-    target = model.target_tokenizer
-    targets = [target.encode(text) for _, text in batch]
-    given, said, where = model.target_tensors(targets)
-    sources = model.source_tensors([model.source_tokenizer.encode(text) for text, _ in batch])
-    log_probs = checked(model.network(*sources, given, where).log_softmax(dim=-1))
-    chosen = torch.split(log_probs.gather(1, said[where][:, None])[:, 0], where.sum(dim=1).tolist())
-    return [
-        Scored(
-            source=texts[0],
-            target=texts[1],
-            tokens=tuple(map(target.piece, [*ids.tolist(), target.eos_id])),
-            log_probs=tuple(values.tolist()),
-            unseen=tuple(model.unseen(*texts)),
-        )
-        for texts, ids, values in zip(batch, targets, chosen, strict=True)
-    ]

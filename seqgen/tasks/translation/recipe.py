@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from seqgen.config import Seq2SeqConfig, TransformerPairsSettings, TranslationSettings, in_words
 from seqgen.data.parallel import INDEX, ParallelCorpus, build_parallel
 from seqgen.metrics.text import signatures
-from seqgen.tasks.card import Made, model_card, table
+from seqgen.tasks.card import model_card, table
 from seqgen.tasks.how_long import HowLong
 from seqgen.tasks.networks import TranslationConfig, TranslationNetwork
+from seqgen.tasks.translation.judge import judge
+from seqgen.tasks.translation.kind import MEASURES
 from seqgen.tasks.translation.model import TranslationModel
-from seqgen.tasks.translation.task import TranslationTask, judge
+from seqgen.tasks.translation.task import TranslationTask
 from seqgen.tasks.translation.translate import Translator
+from seqgen.train.recipe import Made
 from seqgen.wording import counted
 
 
 class TranslationRecipe:
-    """See `seqgen.cli.training.Recipe`.
+    """See `seqgen.train.recipe.Recipe`.
 
     Args:
         settings (TranslationSettings | TransformerPairsSettings): what is wanted.
@@ -26,35 +30,53 @@ class TranslationRecipe:
     """
 
     index = INDEX
-
     measured_on = "valid"
-    _corpus: ParallelCorpus
-    _model: TranslationModel
+    measures = MEASURES
+    used_by = "seqgen translate"
 
-    def __init__(self, settings: TranslationSettings | TransformerPairsSettings, warn: Callable[[str], None]) -> None:
-        self._settings, self._warn = settings, warn
+    def __init__(
+        self,
+        settings: TranslationSettings | TransformerPairsSettings,
+        warn: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        self.settings, self._warn = settings, warn
 
     def sources(self) -> list[str]:
         """The files of both sides, and those to validate on."""
-        text = self._settings.text
+        text = self.settings.text
         return [*text.paths, *text.valid]
 
-    def prepare(self, folder: Path) -> None:
+    def make(self, folder: Path) -> ParallelCorpus:
         """Tokenise the pairs, or reopen them."""
-        settings = self._settings
-        self._corpus = build_parallel(settings.text, settings.network.joint, folder, self._warn)
+        return build_parallel(self.settings.text, self.settings.network.joint, folder, self._warn)
 
-    def build(self) -> TranslationNetwork:
+    open = make
+
+    def build(self, data: ParallelCorpus) -> TranslationTrainee:
         """An untrained network, its weights a function of the seed."""
-        self._model = TranslationModel.new(self._settings.network, self._corpus, self._settings.train.seed)
-        return self._model.network
+        settings = self.settings
+        return TranslationTrainee(settings, data, TranslationModel.new(settings.network, data, settings.train.seed))
+
+
+@dataclass(frozen=True)
+class TranslationTrainee:
+    """See `seqgen.train.recipe.Trainee`."""
+
+    settings: TranslationSettings | TransformerPairsSettings
+    corpus: ParallelCorpus
+    model: TranslationModel
+
+    @property
+    def network(self) -> TranslationNetwork:
+        """Encoder and decoder."""
+        return self.model.network
 
     def task(self, share: Callable[[int], slice]) -> TranslationTask:
         """Batches of pairs."""
-        settings = self._settings
+        settings = self.settings
         return TranslationTask(
-            self._model,
-            self._corpus,
+            self.model,
+            self.corpus,
             settings.text,
             batch_size=settings.train.batch_size,
             seed=settings.train.seed,
@@ -62,13 +84,13 @@ class TranslationRecipe:
             validation_share=settings.train.validation_share,
         )
 
-    def model_files(self) -> dict[str, bytes]:
+    def files(self) -> dict[str, bytes]:
         """`config.json` and the tokenizers."""
-        return self._model.files()
+        return self.model.files()
 
     def described(self) -> tuple[str, str]:
         """Pairs and parameters; sizes."""
-        corpus, network = self._corpus, self._model.network
+        corpus, network = self.corpus, self.model.network
         held = len(corpus.valid) if corpus.valid else 0
         parameters = sum(p.numel() for p in network.parameters())
         words = f"{network.vocab_size:,} tokens"
@@ -82,13 +104,13 @@ class TranslationRecipe:
 
     def judge(self, note: Callable[[str], None], stop: Callable[[], bool]) -> dict[str, float] | None:
         """Loss, and BLEU and chrF of beam search, over the whole validation part."""
-        if self._corpus.valid is None:
+        if self.corpus.valid is None:
             return {}
-        count = len(self._corpus.valid)
+        count = len(self.corpus.valid)
         note(f"judging the best weights: beam search over the whole validation part, {count:,} pairs")
-        self._model.network.eval()
-        translator = Translator([self._model], "beam")
-        return judge(self._model, self._corpus, translator, stop, advance=HowLong(note, count))
+        self.model.network.eval()
+        translator = Translator([self.model], "beam")
+        return judge(self.model, self.corpus, translator, stop, advance=HowLong(note, count))
 
     def summary(self, measures: Mapping[str, float]) -> str:
         """BLEU and loss."""
@@ -96,8 +118,8 @@ class TranslationRecipe:
 
     def card(self, made: Made, measures: Mapping[str, float]) -> str:
         """The model card."""
-        text, config = self._settings.text, self._settings.network
-        parameters = sum(p.numel() for p in self._model.network.parameters())
+        text, config = self.settings.text, self.settings.network
+        parameters = sum(p.numel() for p in self.model.network.parameters())
         held_out = f"validated on {_names(text.valid)}" if text.valid else "the last 2 % held out for validation"
         return model_card(
             made,
@@ -117,11 +139,11 @@ class TranslationRecipe:
 def _described(config: TranslationConfig) -> str:
     if isinstance(config, Seq2SeqConfig):
         layers = f"{config.num_layers} {config.cell.upper()} {'layer' if config.num_layers == 1 else 'layers'}"
-        looks = "no attention" if config.attention == "none" else f"{config.attention} attention"
+        attends = "no attention" if config.attention == "none" else f"{config.attention} attention"
         reads = "bidirectional" if config.bidirectional else "unidirectional"
         return (
             f"A recurrent encoder-decoder for sentences: {layers} of {config.hidden_size} on each side, {reads} "
-            f"encoder, {looks}"
+            f"encoder, {attends}"
         )
     return (
         f"A Transformer encoder-decoder for sentences: {config.num_layers} and "

@@ -1,14 +1,8 @@
-"""How a translation model is trained, and by what it is judged.
-
-Training forces the decoder: every position of a true target is predicted from the true tokens before it. Judging lets
-it go: BLEU and chrF are those of translations that the model writes itself.
-"""
+"""How a translation model is trained: every position of a true target is predicted from the true tokens before it."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -17,103 +11,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import ParallelConfig
-from seqgen.data.buckets import Batches
+from seqgen.data.buckets import batches
 from seqgen.data.parallel import ParallelCorpus
-from seqgen.data.spread import spread
 from seqgen.data.subwords import SubwordSampler
 from seqgen.data.tokens import TokenIds
-from seqgen.metrics.text import signatures, text_scores
 from seqgen.nets.cross_entropy import cross_entropy
 from seqgen.seeds import derive
-from seqgen.tasks.translation.model import VALIDATION_PAIRS, TranslationModel, force_decode, pair_loss
+from seqgen.tasks.translation.judge import judge
+from seqgen.tasks.translation.model import TranslationModel
 from seqgen.tasks.translation.translate import Translator
+from seqgen.train.task import OnePlayer
 
 # In training, so many pairs at most are validated on, and in short runs fewer.
 MOST_VALIDATED, LEAST_VALIDATED = 1024, 64
 
 
-def judge(
-    model: TranslationModel,
-    corpus: ParallelCorpus,
-    translator: Translator,
-    stop: Callable[[], bool],
-    *,
-    most: int | None = None,
-    advance: Callable[[int], None] = lambda sentences: None,
-) -> dict[str, float] | None:
-    """Loss and perplexity per target token, and BLEU and chrF of what a translator makes of the validation part.
-
-    Args:
-        model (TranslationModel): whose loss is measured.
-        corpus (ParallelCorpus): with a validation part.
-        translator (Translator): whose translations are scored.
-        stop (Callable[[], bool]): looked at now and then; true ends it.
-        most (int | None): how many pairs at most, evenly spread; None for all.
-        advance (Callable[[int], None]): told how many more sentences were translated.
-
-    Returns:
-        dict[str, float] | None: `loss`, `perplexity`, `bleu`, `chrf`; None when stopped.
-    """
-    assert corpus.valid is not None
-    count = len(corpus.valid)
-    chosen = spread(count, count if most is None else most)
-    measures = pair_loss(model, corpus.valid, stop, chosen)
-    if measures is None:
-        return None
-    sources, targets = (
-        [lines[i] for i in chosen] for lines in (corpus.valid_source_lines(), corpus.valid_target_lines())
-    )
-    outputs = []
-    for translation in translator.stream(sources):
-        if stop():
-            return None
-        outputs.append(translation.text)
-        advance(1)
-    scores = text_scores(outputs, targets)
-    return measures | {"bleu": scores.bleu, "chrf": scores.chrf}
-
-
-def judge_lines(
-    model: TranslationModel,
-    pairs: Sequence[tuple[str, str]],
-    translator: Translator,
-    advance: Callable[[int], None] = lambda sentences: None,
-) -> dict[str, float | int | str]:
-    """The measures of `judge` for pairs of lines, with what makes them comparable.
-
-    Args:
-        model (TranslationModel): whose loss is measured.
-        pairs (Sequence[tuple[str, str]]): sources and references, at least one pair.
-        translator (Translator): whose translations are scored.
-        advance (Callable[[int], None]): told how many more sentences were translated.
-
-    Returns:
-        dict[str, float | int | str]: `bleu`, `chrf`, their signatures, `loss`, `perplexity`, `sentences`, and
-        `seconds` of translating.
-    """
-    begin, outputs = time.perf_counter(), []
-    for translation in translator.stream(source for source, _ in pairs):
-        outputs.append(translation.text)
-        advance(1)
-    seconds = time.perf_counter() - begin
-    # A model that has only seen composed letters cannot write a reference in decomposed ones.
-    scores = text_scores(outputs, [model.target_tokenizer.normalize(target) for _, target in pairs])
-    log_probs = [x for scored in force_decode(model, pairs, VALIDATION_PAIRS) for x in scored.log_probs]
-    loss = -sum(log_probs) / len(log_probs)
-    bleu_signature, chrf_signature = signatures()
-    return {
-        "bleu": scores.bleu,
-        "chrf": scores.chrf,
-        "bleu_signature": bleu_signature,
-        "chrf_signature": chrf_signature,
-        "loss": loss,
-        "perplexity": math.exp(min(loss, 700.0)),
-        "sentences": len(pairs),
-        "seconds": seconds,
-    }
-
-
-class TranslationTask:
+class TranslationTask(OnePlayer):
     """Trains a network on sentence pairs (see `seqgen.train.task.Task`).
 
     Args:
@@ -142,13 +55,13 @@ class TranslationTask:
         self._seed = seed
         self._most = max(LEAST_VALIDATED, round(MOST_VALIDATED * validation_share))
         train = corpus.train
-        self._batches = Batches(train.source_lengths, train.target_lengths, batch_size, config.order, seed)
+        self._epochs = batches(train.source_lengths, train.target_lengths, batch_size, config.order, seed)
         self._samplers = [
             SubwordSampler(tokenizer, config.subword_sampling)
             for tokenizer in (corpus.source_tokenizer, corpus.target_tokenizer)
             if config.subword_sampling
         ]
-        self.steps_per_epoch = self._batches.steps_per_epoch
+        self.steps_per_epoch = self._epochs.steps_per_epoch
         self.criterion = None
         if corpus.valid is not None:
             self.criterion = "valid_loss" if config.keep == "loss" else "-valid_bleu"
@@ -178,7 +91,7 @@ class TranslationTask:
 
     def _read(self, step: int) -> tuple[list[TokenIds], list[TokenIds]]:
         """Sources and targets of a step, the share of all processes."""
-        sources, targets = self._corpus.train.read(self._batches.batch(step))
+        sources, targets = self._corpus.train.read(self._epochs.batch(step))
         if not self._samplers:
             return sources, targets
         generator = np.random.Generator(np.random.PCG64(derive(self._seed, "subwords", step)))
@@ -193,10 +106,6 @@ class TranslationTask:
         """One position of each target, the end symbol's among them."""
         generator = np.random.Generator(np.random.PCG64(derive(self._seed, "positions", step)))
         return generator.integers(0, lengths + 1)
-
-    def pace(self, player: str, step: int) -> float:
-        """The only player moves in every step."""
-        return 1.0
 
     def loss(self, player: str, part: int, parts: int) -> Tensor:
         """The part's share of the mean cross-entropy in nats per position, smoothed."""
@@ -227,10 +136,3 @@ class TranslationTask:
         source = self._corpus.valid_source_lines()[chosen]
         [translation] = Translator([self._model], "greedy").stream([source])
         return f"{source}\n{translation.text}\n(reference: {self._corpus.valid_target_lines()[chosen]})"
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing is carried from step to step."""
-        return {}
-
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""

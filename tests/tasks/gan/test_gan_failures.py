@@ -92,7 +92,7 @@ def test_a_latent_of_one_number_is_seen() -> None:
 def test_one_class_alone_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     images = corners()
     task = task_of(images, model_of(images, conditional=False), batch_size=32)
-    whole = task._batch
-    monkeypatch.setattr(task, "_batch", lambda step: whole(step) // 4 * 4)  # only images of the first corner
+    whole = task._epochs.batch
+    monkeypatch.setattr(task._epochs, "batch", lambda step: whole(step) // 4 * 4)  # only images of the first corner
     # Until the third evaluation the distance falls, and samples are more than half as different as real ones.
     assert states(task, 0, steps=300)[-1] in ("collapsing", "collapsed")

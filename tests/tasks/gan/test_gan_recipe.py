@@ -26,10 +26,10 @@ def test_short_runs_compare_with_fewer_images_and_the_finished_model_with_all(
         train=TrainConfig(minutes=minutes, batch_size=8),
     )
     recipe = GanRecipe(settings, pytest.fail)
-    recipe.prepare(tmp_path / "data")
-    recipe.build()
-    task = recipe.task(slice)
+    recipe.make(tmp_path / "data")
+    trainee = recipe.build(recipe.open(tmp_path / "data"))
+    task = trainee.task(slice)
     assert len(task._judge.indices) == compared
     assert task._statistics_batches == batches
-    assert recipe.judge(lambda message: None, lambda: False)
-    assert len(recipe._judge.indices) == 700
+    assert trainee.judge(lambda message: None, lambda: False)
+    assert len(trainee._judge().indices) == 700

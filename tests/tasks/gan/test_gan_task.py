@@ -47,16 +47,16 @@ def steps(task: GanTask, count: int, *, first: int = 0, lr: float = 2e-3) -> Non
 def test_an_epoch_sees_every_image_once_and_the_next_in_another_order(images: ImageSet) -> None:
     task = task_of(images, batch_size=15)
     assert task.steps_per_epoch == 4
-    epochs = [np.concatenate([task._batch(4 * epoch + i) for i in range(4)]) for epoch in (0, 1)]
+    epochs = [np.concatenate([task._epochs.batch(4 * epoch + i) for i in range(4)]) for epoch in (0, 1)]
     assert all(sorted(epoch) == list(range(60)) for epoch in epochs)
     assert not np.array_equal(epochs[0], epochs[1])
     again = task_of(images, batch_size=15)
-    assert np.array_equal(again._batch(6), epochs[1][30:45])
+    assert np.array_equal(again._epochs.batch(6), epochs[1][30:45])
 
 
 def test_fewer_images_than_a_batch_are_seen_more_than_once() -> None:
     task = task_of(bars(5), batch_size=12)
-    batch = task._batch(0)
+    batch = task._epochs.batch(0)
     assert len(batch) == 12
     assert sorted(np.bincount(batch).tolist()) == [2, 2, 2, 3, 3]
     steps(task, 2)
@@ -67,7 +67,7 @@ def test_fakes_are_of_the_classes_of_the_real_images(images: ImageSet) -> None:
     task.prepare(0)
     assert images.labels is not None
     assert task._labels is not None
-    assert task._labels.tolist() == images.labels[task._batch(0)].tolist()
+    assert task._labels.tolist() == images.labels[task._epochs.batch(0)].tolist()
     assert task._fake.shape == task._real.shape
 
 

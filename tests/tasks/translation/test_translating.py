@@ -16,7 +16,8 @@ from seqgen.data.tokens import vocab_size
 from seqgen.errors import ModelError, NonFiniteError, UsageError
 from seqgen.nets.recurrent.seq2seq import Seq2Seq
 from seqgen.tasks.translation import translate as translating
-from seqgen.tasks.translation.model import TranslationModel, force_decode
+from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.score import force_decode
 from seqgen.tasks.translation.translate import Method, Translation, Translator
 
 METHODS: tuple[Method, ...] = get_args(Method)

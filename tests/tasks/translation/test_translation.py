@@ -18,7 +18,9 @@ from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import ConfigError, ModelError, NonFiniteError
 from seqgen.tasks.networks import translation_config
-from seqgen.tasks.translation.model import TranslationModel, force_decode, pair_loss
+from seqgen.tasks.translation.judge import pair_loss
+from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.score import force_decode
 
 
 def go_on() -> bool:
@@ -157,7 +159,7 @@ def test_the_loss_does_not_hang_on_which_pairs_stand_together(
     model, losses = model_of(joint, scale=1.5), []
     assert joint.valid is not None
     for size in (1, 3, 64):
-        monkeypatch.setattr("seqgen.tasks.translation.model.VALIDATION_PAIRS", size)
+        monkeypatch.setattr("seqgen.tasks.translation.judge.VALIDATION_PAIRS", size)
         measures = pair_loss(model, joint.valid, go_on)
         assert measures is not None
         losses.append(measures["loss"])

@@ -14,8 +14,10 @@ from seqgen.config import ParallelConfig
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.tokens import decode
 from seqgen.metrics.text import text_scores
-from seqgen.tasks.translation.model import TranslationModel, force_decode, pair_loss
-from seqgen.tasks.translation.task import TranslationTask, judge, judge_lines
+from seqgen.tasks.translation.judge import judge, judge_lines, pair_loss
+from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.score import force_decode
+from seqgen.tasks.translation.task import TranslationTask
 from seqgen.tasks.translation.translate import Translator
 
 BATCH = 8
@@ -48,7 +50,7 @@ def whole_loss(task: TranslationTask, step: int) -> float:
 
 def pairs_of(task: TranslationTask, parts: Parts, step: int) -> list[tuple[list[int], list[int]]]:
     """Token ids of the pairs of a step."""
-    indices = task._batches.batch(step)
+    indices = task._epochs.batch(step)
     return [(s.tolist(), t.tolist()) for s, t in zip(*parts.corpus.train.read(indices), strict=True)]
 
 
@@ -135,7 +137,7 @@ def test_random_positions_are_a_function_of_seed_and_step(parts: Parts) -> None:
 def test_sampled_pieces_say_the_same_and_are_counted_as_they_are(parts: Parts, loss_steps: str) -> None:
     task = task_of(parts, loss_steps=loss_steps, subword_sampling=0.001)
     for step in (0, 1, task.steps_per_epoch):
-        plain = parts.corpus.train.read(task._batches.batch(step))
+        plain = parts.corpus.train.read(task._epochs.batch(step))
         sampled = task._read(step)
         tokenizers = (parts.corpus.source_tokenizer, parts.corpus.target_tokenizer)
         for tokenizer, before, after in zip(tokenizers, plain, sampled, strict=True):
@@ -206,13 +208,13 @@ def test_an_epoch_is_all_pairs_once_in_an_order_of_its_own(parts: Parts, order: 
     epochs = []
     for epoch in range(2):
         steps = range(epoch * per_epoch, (epoch + 1) * per_epoch)
-        epochs.append([i for step in steps for i in task._batches.batch(step).tolist()])
+        epochs.append([i for step in steps for i in task._epochs.batch(step).tolist()])
         assert sorted(epochs[-1]) == list(range(len(parts.corpus.train)))
     assert epochs[0] != epochs[1]
     again = task_of(parts, order=order)  # asked out of order, as a resumed run does
-    assert again._batches.batch(per_epoch + 1).tolist() == task._batches.batch(per_epoch + 1).tolist()
+    assert again._epochs.batch(per_epoch + 1).tolist() == task._epochs.batch(per_epoch + 1).tolist()
     other = task_of(parts, order=order, seed=1)
-    assert any(other._batches.batch(s).tolist() != again._batches.batch(s).tolist() for s in range(3))
+    assert any(other._epochs.batch(s).tolist() != again._epochs.batch(s).tolist() for s in range(3))
 
 
 def test_nothing_is_carried_from_step_to_step(parts: Parts) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from seqgen.config import TrainConfig
-from seqgen.train.budget import SETTLING_STEPS, Pace, Plan, first_plan, revise, warmup_of
+from seqgen.train.progress import SETTLING_STEPS, Pace, Plan, first_plan, revise, warmup_of
 
 
 def minutes(value: float, *, warmup_steps: int = 10, eval_every: int = 100) -> TrainConfig:
