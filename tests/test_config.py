@@ -300,9 +300,9 @@ def test_a_field_says_how_it_is_typed() -> None:
 
 
 def test_a_range_stands_with_its_field_and_is_checked_when_it_is_made() -> None:
-    with pytest.raises(ConfigError, match="^layers is 65, but must be at most 64$"):
+    with pytest.raises(ConfigError, match=r"^layers is 65, but must be at most 64$"):
         RecurrentConfig(num_layers=65)
-    with pytest.raises(ConfigError, match="^dropout is nan, but must be a number$"):
+    with pytest.raises(ConfigError, match=r"^dropout is nan, but must be a number$"):
         RecurrentConfig(dropout=math.nan)
 
 
@@ -313,7 +313,7 @@ def test_another_default_keeps_the_option() -> None:
 
 
 def test_parts_that_share_a_name_are_refused_where_they_are_declared() -> None:
-    with pytest.raises(TypeError, match="^Twice: both text and more have a field bptt$"):
+    with pytest.raises(TypeError, match=r"^Twice: both text and more have a field paths$"):
 
         @checked
         @dataclass(frozen=True, kw_only=True)

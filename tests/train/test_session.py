@@ -31,7 +31,7 @@ def test_a_model_is_trained_from_python(tmp_path: Path) -> None:
     notes: list[str] = []
     train(recipe_for(tmp_path), tmp_path / "run", reporter=Reporter(note=notes.append))
     modeldir.verify(tmp_path / "run")
-    assert LanguageModel.load(str(tmp_path / "run"), torch.device("cpu")).network.config.hidden_size == 8
+    assert LanguageModel.load(str(tmp_path / "run"), torch.device("cpu")).network.config.num_layers == 1
     assert notes[-1].endswith(f"try: seqgen sample -m {tmp_path / 'run'}")
     card = (tmp_path / "run" / modeldir.CARD).read_text()
     assert f"seqgen train-lm {tmp_path / 'text.txt'} --bptt 16" in card
