@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from seqgen.errors import ModelError
 from seqgen.export.directory import new_directory, require, write_tokenizers
-from seqgen.nets.transformer.layers import KeysValues
+from seqgen.nets.transformer.layers import KeysValues, MultiHeadAttention, run_layer
 from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 from seqgen.tasks.translation.model import TranslationModel
 
@@ -62,7 +62,7 @@ marks: `unicodedata.normalize("NFC", " ".join(line.split()))`. Do the same for l
 
 
 class Encoder(nn.Module):
-    """What a decoder looks at, `(layers, 2, batch, kv_heads, source, head)`, of sources and their lengths."""
+    """What a decoder attends to, `(layers, 2, batch, kv_heads, source, head)`, of sources and their lengths."""
 
     def __init__(self, network: TransformerSeq2Seq) -> None:
         super().__init__()
@@ -74,9 +74,7 @@ class Encoder(nn.Module):
         positions = torch.arange(source.shape[1], device=source.device)
         x = network.source_embedding(source, network.positions.added(positions))
         turn = network.positions.rotation(positions)
-        for layer in network.encoder:
-            x = layer(x, present(source.shape[1], lengths), causal=False, turn=turn)
-        x = network.encoder.norm(x)
+        x = network.encoder.norm(network.encoder(x, present(source.shape[1], lengths), causal=False, turn=turn))
         crossing = [layer.cross for layer in network.decoder if layer.cross is not None]
         return torch.stack([torch.stack(cross.keys_values(x)) for cross in crossing])
 
@@ -96,18 +94,14 @@ class DecoderStep(nn.Module):
         turn = network.positions.rotation(position)
         mask = present(memory.shape[4], lengths)
         written = []
-        for layer, before, seen in zip(network.decoder, cache.unbind(), memory.unbind(), strict=True):
-            own, cross = layer.attention, layer.cross
-            assert cross is not None  # a decoder has cross-attention
-            assert layer.cross_norm is not None
-            y = layer.attention_norm(x) if layer.pre else x
-            written.append(torch.cat((before, torch.stack(own.keys_values(y, turn))), dim=3))
-            found = own(own.queries(y, turn), _keys_values(written[-1]))
-            x = x + found if layer.pre else layer.attention_norm(x + found)
-            y = layer.cross_norm(x) if layer.pre else x
-            found = cross(cross.queries(y), _keys_values(seen, mask))
-            x = x + found if layer.pre else layer.cross_norm(x + found)
-            x = layer.add(x, layer.feed_forward, layer.feed_forward_norm)
+        for layer, before, source in zip(network.decoder, cache.unbind(), memory.unbind(), strict=True):
+
+            def attend(y: Tensor, own: MultiHeadAttention = layer.attention, before: Tensor = before) -> Tensor:
+                written.append(torch.cat((before, torch.stack(own.keys_values(y, turn))), dim=3))
+                found: Tensor = own(own.queries(y, turn), _keys_values(written[-1]))
+                return found
+
+            x = run_layer(layer, x, attend, layer.attending(_keys_values(source, mask)))
         logits = nn.functional.linear(network.decoder.norm(x[:, 0]), network.output_matrix, network.output_bias)
         return logits.log_softmax(dim=-1), torch.stack(written)
 

@@ -1,4 +1,4 @@
-"""What a model looks at: its attention weights while it reads a text, or a source and a target.
+"""What a model attends to: its attention weights while it reads a text, or a source and a target.
 
 The network runs as in training, over whole sequences, and hooks watch its attention from outside: nothing in
 `seqgen.nets` is written for this. `seqgen.figures.attention_maps_png` draws the maps.
@@ -51,8 +51,8 @@ class AttentionMaps:
     Args:
         kind (str): such as `cross-attention`.
         legend (str): what its rows and columns are.
-        rows (tuple[str, ...]): the tokens that look.
-        columns (tuple[str, ...]): the tokens that they look at.
+        rows (tuple[str, ...]): the tokens that attend.
+        columns (tuple[str, ...]): the tokens that they attend to.
         weights (Tensor): `(layers, heads, rows, columns)`; rows sum to one.
     """
 
@@ -65,16 +65,16 @@ class AttentionMaps:
 
 @dataclass(frozen=True)
 class _Kind:
-    """One kind of attention in a network: who looks at what, in which module of each layer."""
+    """One kind of attention in a network: what attends to what, in which module of each layer."""
 
     name: str
     rows: _Tokens
     columns: _Tokens
     layers: Sequence[nn.Module]
 
-    def maps(self, tokens: Mapping[_Tokens, tuple[str, ...]], seen: Watched) -> AttentionMaps:
-        """What was seen of it, with one sequence in the batch; calls for one row each become one map."""
-        layers = [torch.cat(seen[layer], dim=-2)[0] for layer in self.layers]
+    def maps(self, tokens: Mapping[_Tokens, tuple[str, ...]], watched: Watched) -> AttentionMaps:
+        """The maps of it, with one sequence in the batch; calls for one row each become one map."""
+        layers = [torch.cat(watched[layer], dim=-2)[0] for layer in self.layers]
         weights = torch.stack([layer if layer.ndim == 3 else layer[None] for layer in layers])
         if not bool(weights.isfinite().all()):
             raise no_probabilities()
@@ -90,14 +90,14 @@ def watched(modules: Sequence[nn.Module]) -> Iterator[Watched]:
         modules (Sequence[nn.Module]): each a `MultiHeadAttention` of a Transformer, or an `Attention` of a recurrent
             decoder, which returns its weights itself.
     """
-    seen: dict[nn.Module, list[Tensor]] = {module: [] for module in modules}
+    weights: dict[nn.Module, list[Tensor]] = {module: [] for module in modules}
 
     def write_down(module: nn.Module, given: tuple[Any, ...], returned: Any) -> None:
-        seen[module].append(attention_weights(*given) if isinstance(module, MultiHeadAttention) else returned[1])
+        weights[module].append(attention_weights(*given) if isinstance(module, MultiHeadAttention) else returned[1])
 
     handles = [module.register_forward_hook(write_down) for module in modules]
     try:
-        yield seen
+        yield weights
     finally:
         for handle in handles:
             handle.remove()
@@ -105,7 +105,7 @@ def watched(modules: Sequence[nn.Module]) -> Iterator[Watched]:
 
 @torch.inference_mode()
 def language_maps(model: LanguageModel, text: str) -> list[AttentionMaps]:
-    """What each token of a text looks at.
+    """What each token of a text attends to.
 
     Raises:
         ModelError: the network is recurrent.
@@ -118,14 +118,14 @@ def language_maps(model: LanguageModel, text: str) -> list[AttentionMaps]:
     ids = model.tokenizer.encode(text)
     _check("the text", ids, 1, min(MAX_TOKENS, network.context))
     kind = _Kind("self-attention", "text", "text", [layer.attention for layer in network.decoder])
-    with watched(kind.layers) as seen:
+    with watched(kind.layers) as weights:
         network(torch.from_numpy(ids)[None].to(network.device), network.initial_state(1))
-    return [kind.maps({"text": _pieces(model.tokenizer, ids)}, seen)]
+    return [kind.maps({"text": _pieces(model.tokenizer, ids)}, weights)]
 
 
 @torch.inference_mode()
 def translation_maps(model: TranslationModel, source: str, target: str | None = None) -> list[AttentionMaps]:
-    """What the tokens of a source and a target look at.
+    """What the tokens of a source and a target attend to.
 
     Args:
         model (TranslationModel): in evaluation mode.
@@ -146,14 +146,14 @@ def translation_maps(model: TranslationModel, source: str, target: str | None = 
     read, lengths = model.source_tensors([source_ids])
     given, said, wanted = model.target_tensors([target_ids])
     kinds = _kinds(model.network)
-    with watched([layer for kind in kinds for layer in kind.layers]) as seen:
+    with watched([layer for kind in kinds for layer in kind.layers]) as weights:
         model.network(read, lengths, given, wanted)
     tokens: dict[_Tokens, tuple[str, ...]] = {
         "source": _pieces(model.source_tokenizer, read[0].numpy(force=True)),
         "written": _pieces(model.target_tokenizer, said[0].numpy(force=True)),
         "before": _pieces(model.target_tokenizer, given[0].numpy(force=True)),
     }
-    return [kind.maps(tokens, seen) for kind in kinds]
+    return [kind.maps(tokens, weights) for kind in kinds]
 
 
 def _kinds(network: TranslationNetwork) -> list[_Kind]:

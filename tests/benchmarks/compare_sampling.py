@@ -9,7 +9,7 @@ from plain_torch import CELLS, PlainModel, State, use_threads
 from seqgen.config import Cell, RecurrentConfig, SamplingConfig
 from seqgen.decode.sampling import Sampler
 from seqgen.nets.recurrent.network import RecurrentNetwork
-from seqgen.nets.stepping.recurrent import PackedStep
+from seqgen.nets.stepping.recurrent import RecurrentStep
 from seqgen.tasks.language.write import stream_seeds
 
 VOCABULARY = 65
@@ -54,7 +54,7 @@ def _same_weights(cell: Cell) -> tuple[RecurrentNetwork, PlainModel]:
 
 
 def _ours(network: RecurrentNetwork, streams: int, length: int) -> list[list[int]]:
-    step = PackedStep(network)
+    step = RecurrentStep(network)
     log_probs, state = step.start(torch.zeros(streams, 1, dtype=torch.long))
     sampler = Sampler(step, log_probs, state, SamplingConfig(), stream_seeds(0, streams))
     return [sampler.advance()[0].tolist() for _ in range(length)]

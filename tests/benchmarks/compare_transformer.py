@@ -19,6 +19,7 @@ from plain_joey import transformer as joey_transformer
 from plain_torch import use_threads
 
 from seqgen.config import TransformerSeq2SeqConfig
+from seqgen.nets.stepping.steps import source_step
 from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 
 CONFIG = TransformerSeq2SeqConfig(embed_size=256, ffn_size=1024, num_layers=3)
@@ -34,7 +35,7 @@ def transformer(settings: Settings) -> list[Row]:
     network.eval().requires_grad_(False)
     sources, lengths = random_sources(SENTENCES)
     tokens = settings.amount(TOKENS)
-    step, half = network.step(), network.step(torch.bfloat16)
+    step, half = source_step(network), source_step(network, torch.bfloat16)
     with tempfile.TemporaryDirectory() as folder:
         found = {
             "generate of a MarianMT": marian_search(network),

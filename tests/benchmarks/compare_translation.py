@@ -27,9 +27,10 @@ from torch import Tensor
 from seqgen.config import SearchConfig, Seq2SeqConfig
 from seqgen.decode.beam import beam_search
 from seqgen.decode.problem import Problem
-from seqgen.nets.products import pack, product
-from seqgen.nets.recurrent.seq2seq import Seq2Seq, Seq2SeqStep
-from seqgen.nets.stepping.transformer import SourceStep
+from seqgen.nets.products import product, reordered
+from seqgen.nets.recurrent.seq2seq import Seq2Seq
+from seqgen.nets.stepping.seq2seq import Seq2SeqStep
+from seqgen.nets.stepping.steps import SourceStep, source_step
 from seqgen.tasks.translation.model import TranslationModel
 from seqgen.tasks.translation.translate import Method, Translator
 
@@ -117,7 +118,7 @@ def _products(network: Seq2Seq, rows: int, times: int) -> float:
     assert isinstance(recurrent, Tensor)
     matrices = (feed, recurrent, network.readout.weight.t(), network.output_matrix.t())
     with torch.inference_mode():
-        pairs = [(torch.randn(rows, len(matrix)), pack(matrix)) for matrix in matrices]
+        pairs = [(torch.randn(rows, len(matrix)), reordered(matrix)) for matrix in matrices]
         return seconds(lambda: [product(*pair) for _ in range(times) for pair in pairs]) / times
 
 
@@ -159,7 +160,7 @@ def occupancy(model: TranslationModel, lines: Sequence[str], batch: int) -> floa
 
     Sentences are sorted by length as `translate` does. What is missing from 1 is what waiting sentences could fill.
     """
-    step = CountingStep(model.network.step())
+    step = CountingStep(source_step(model.network))
     ids = sorted((model.source_tokenizer.encode(line) for line in lines), key=len)
     busy, steps = 0, 0
     for first in range(0, len(ids) - batch + 1, batch):

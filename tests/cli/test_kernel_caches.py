@@ -12,7 +12,7 @@ import torch
 from running import Call, environment
 
 from seqgen.cli import KERNEL_CACHES
-from seqgen.nets.products import can_pack
+from seqgen.nets.products import can_reorder
 
 # By how many megabytes the process grows while it multiplies matrices of 900 shapes, as a search does sooner or later.
 _GROW = """
@@ -22,12 +22,12 @@ sys.argv = ["seqgen", "--version"]
 with contextlib.suppress(SystemExit):
     main()
 import torch
-from seqgen.nets.products import PackedMatrix
+from seqgen.nets.products import ReorderedMatrix
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
 torch.set_num_threads(1)
 with torch.inference_mode():
-    matrices = [PackedMatrix(torch.zeros(size, 1024)) for size in (256, 384, 512)]
+    matrices = [ReorderedMatrix(torch.zeros(size, 1024)) for size in (256, 384, 512)]
     before = resident()
     for rows in range(1, 301):
         for matrix, size in zip(matrices, (256, 384, 512)):
@@ -49,7 +49,7 @@ def test_few_kernels_are_kept_unless_the_environment_says_how_many(call: Call, m
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from Linux's /proc")
-@pytest.mark.skipif(not can_pack(torch.zeros(1, 1)), reason="this PyTorch keeps no kernels for a product")
+@pytest.mark.skipif(not can_reorder(torch.zeros(1, 1)), reason="this PyTorch keeps no kernels for a product")
 def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _GROW], capture_output=True, text=True, check=True, env=environment(), timeout=120

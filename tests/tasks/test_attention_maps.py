@@ -177,26 +177,26 @@ def attention() -> tuple[MultiHeadAttention, torch.Tensor, KeysValues]:
 
 
 def test_the_weights_explain_what_the_network_computes() -> None:
-    module, queries, seen = attention()
+    module, queries, keys_values = attention()
     with watched([module]) as weights:
-        found = module(queries, seen)
-    explained = module.output((weights[module][0] @ seen.values).transpose(1, 2).flatten(2))
+        found = module(queries, keys_values)
+    explained = (weights[module][0] @ keys_values.values).transpose(1, 2).flatten(2)
     torch.testing.assert_close(explained, found)
 
 
 def test_calls_are_kept_in_order_and_nothing_is_watched_afterwards() -> None:
-    module, queries, seen = attention()
+    module, queries, keys_values = attention()
     with watched([module]) as weights:
-        module(queries, seen)
-        module(queries[:, :, :2], seen)
+        module(queries, keys_values)
+        module(queries[:, :, :2], keys_values)
     assert [tuple(each.shape) for each in weights[module]] == [(1, 2, 5, 5), (1, 2, 2, 5)]
-    module(queries, seen)
+    module(queries, keys_values)
     assert len(weights[module]) == 2
 
 
 def test_nothing_is_watched_after_an_error() -> None:
-    module, queries, seen = attention()
+    module, queries, keys_values = attention()
     with pytest.raises(ZeroDivisionError), watched([module]) as weights:
         raise ZeroDivisionError
-    module(queries, seen)
+    module(queries, keys_values)
     assert weights[module] == []

@@ -149,7 +149,7 @@ class CellWeights:
             case _:
                 assert_never(cell)
 
-    def packed(self, arrange: Callable[[Matrix], Matrix] = copied) -> CellWeights:
+    def laid_out(self, arrange: Callable[[Matrix], Matrix] = copied) -> CellWeights:
         """Copies that later training does not change, each in the order in which a product reads it.
 
         Args:

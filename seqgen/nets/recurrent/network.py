@@ -17,7 +17,6 @@ from seqgen.nets.dropout import Dropout
 from seqgen.nets.recurrent.cells import GATES, STATE_PARTS
 from seqgen.nets.recurrent.layers import initialise, recurrent_layer
 from seqgen.nets.recurrent.token_layers import TokenLayers, connected, widths
-from seqgen.nets.stepping.recurrent import PackedStep
 
 INPUT_GAIN = 2.0
 
@@ -55,10 +54,6 @@ class RecurrentNetwork(TokenLayers):
         shape = (config.num_layers, STATE_PARTS[self.cell], batch, config.hidden_size)
         return self.output.bias.new_zeros(shape)
 
-    def step(self) -> PackedStep:
-        """What writes with these weights, one token at a time."""
-        return PackedStep(self)
-
     def forward(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the token after each token.
 
@@ -81,7 +76,7 @@ class RecurrentNetwork(TokenLayers):
     def _run(self, layer: nn.Module, hidden: Tensor, before: Tensor | tuple[Tensor, ...]) -> Any:
         """A layer's outputs and state, while training with a part of its recurrent weights only.
 
-        A weight is dropped for a whole chunk, so that the state can learn nothing by heart that hangs on it
+        A weight is dropped for a whole chunk, so that the state cannot rely on any single one
         (DropConnect, Wan et al. 2013; on recurrent weights Merity et al. 2018).
         """
         if not self.training or not self.config.weight_drop:

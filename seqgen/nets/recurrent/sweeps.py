@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqgen.nets.products import Matrix, add_product, pack, product
+from seqgen.nets.products import Matrix, add_product, product, reordered
 from seqgen.nets.recurrent.cells import look
 
 sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
@@ -56,7 +56,7 @@ class PeepholeSweep(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Keeps the gates, the cells and what each step began with."""
         size = h.shape[1]
-        matrix = pack(weight.t().to(x.dtype))
+        matrix = reordered(weight.t().to(x.dtype))
         see_i, see_f, see_o = _gates_see(peepholes.mT if peepholes.dim() == 3 else peepholes, x.dtype)
         low = x.dtype if peepholes.dim() == 3 else c.dtype  # a product runs in the precision of all products
         h, c = h.to(x.dtype, copy=True), c.clone()
@@ -85,7 +85,7 @@ class PeepholeSweep(torch.autograd.Function):
         """Down the same steps; `d` is the gradient with regard to, `da` that of the gates before their nonlinearity."""
         gates, cells, h_before, c_before, weight, peepholes = ctx.saved_tensors
         size, dtype = cells.shape[1], h_before.dtype
-        matrix = pack(weight.to(dtype))
+        matrix = reordered(weight.to(dtype))
         see_i, see_f, see_o = _gates_see(peepholes, dtype)
         low = dtype if peepholes.dim() == 3 else cells.dtype
         dh, dc = dh.to(cells.dtype, copy=True), dc.clone()
@@ -111,7 +111,7 @@ class PeepholeSweep(torch.autograd.Function):
 
 def _gates_see(peepholes: Tensor, dtype: torch.dtype) -> list[Matrix]:
     """What `look` takes, for the gates i, f and o."""
-    return [pack(see.to(dtype)) if see.dim() == 2 else see for see in peepholes.unbind()]
+    return [reordered(see.to(dtype)) if see.dim() == 2 else see for see in peepholes.unbind()]
 
 
 class GRUBeforeSweep(torch.autograd.Function):
@@ -125,7 +125,9 @@ class GRUBeforeSweep(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor, walk: Walk) -> tuple[Tensor, Tensor]:
         """Keeps the gates, what each step began with, and what its reset gate let through."""
         size = h.shape[1]
-        gate_matrix, candidate_matrix = (pack(part.t().to(x.dtype)) for part in torch.split(weight, [2 * size, size]))
+        gate_matrix, candidate_matrix = (
+            reordered(part.t().to(x.dtype)) for part in torch.split(weight, [2 * size, size])
+        )
         h = h.clone()
         gates = torch.empty(x.shape, dtype=h.dtype, device=x.device)
         outputs, h_before, reset = x.new_empty(len(x), size), h.new_empty(len(x), size), h.new_empty(len(x), size)
@@ -147,7 +149,7 @@ class GRUBeforeSweep(torch.autograd.Function):
         """Down the same steps; `d` is the gradient with regard to, `da` that of the gates before their nonlinearity."""
         gates, h_before, reset, weight = ctx.saved_tensors
         size, dtype = h_before.shape[1], d_outputs.dtype
-        gate_matrix, candidate_matrix = (pack(part.to(dtype)) for part in torch.split(weight, [2 * size, size]))
+        gate_matrix, candidate_matrix = (reordered(part.to(dtype)) for part in torch.split(weight, [2 * size, size]))
         dh = dh.clone()
         da = torch.empty_like(gates)
         for d_t, a, da_t, h_was in reversed(ctx.walk.steps(d_outputs, gates, da, h_before)):

@@ -2,20 +2,21 @@
 
 The tokens of a hypothesis never change, so neither do their keys and values in any layer: a step computes those of
 one new token, and attends with its query to all. `seqgen.nets.stepping.cache` keeps them;
-`seqgen.nets.stepping.transformer` has what a search sees of it.
+`seqgen.nets.stepping.transformer` makes steps of it.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from seqgen.nets.products import add_product, pack
+from seqgen.nets.products import add_product, reordered
 from seqgen.nets.stepping.cache import Cache
-from seqgen.nets.stepping.packed_layer import PackedLayer
-from seqgen.nets.transformer.layers import KeysValues, Stack, TokenEmbedding, mix
+from seqgen.nets.stepping.reordered_layer import ReorderedLayer
+from seqgen.nets.transformer.layers import KeysValues, Stack, TokenEmbedding, mix, run_layer
 from seqgen.nets.transformer.positions import Positions
 
 
@@ -23,7 +24,7 @@ class CachedLayers:
     """Embedding, layers and output layer for single tokens of many rows.
 
     Args:
-        stack (Stack): the decoder's layers, in evaluation mode.
+        stack (Stack): the decoder's layers.
         embedding (TokenEmbedding): of its tokens.
         positions (Positions): of its tokens.
         output_matrix (Tensor): of the output layer, `(vocab, embed)`.
@@ -40,10 +41,11 @@ class CachedLayers:
         output_bias: Tensor,
         dtype: torch.dtype | None = None,
     ) -> None:
-        self._stack, self._embedding, self._positions = stack, embedding, positions
+        self._embedding, self._positions = copy.deepcopy(embedding).eval(), copy.deepcopy(positions)
+        self._norm = copy.deepcopy(stack.norm)
         with torch.inference_mode():
-            self._layers = [PackedLayer(layer, dtype) for layer in stack]
-            self._output, self._output_bias = pack(output_matrix.t()), output_bias.clone()
+            self._layers = [ReorderedLayer(layer, dtype) for layer in stack]
+            self._output, self._output_bias = reordered(output_matrix.t()), output_bias.clone()
 
     def empty(self, rows: int) -> Cache:
         """The cache of rows without tokens."""
@@ -59,8 +61,8 @@ class CachedLayers:
         Args:
             tokens (Tensor): `(rows,)`.
             cache (Cache): of the tokens before.
-            memory (Sequence[KeysValues]): what the layers of a decoder look at, for sources whose rows stand together,
-                as many for each.
+            memory (Sequence[KeysValues]): what the layers of a decoder attend to, for sources whose rows stand
+                together, as many for each.
 
         Returns:
             tuple[Tensor, Cache, Tensor | None]: log-probabilities `(rows, vocab)`; the cache with this token; and the
@@ -70,15 +72,20 @@ class CachedLayers:
         cache = cache.grown()
         x = self._embedding(tokens, self._positions.added(positions, dtype))
         turn = self._positions.rotation(positions, dtype)
-        asked: Tensor | None = None
+        source_queries: Tensor | None = None
         for number, layer in enumerate(self._layers):
-            queries, new = layer.project(x, turn)
-            queries = queries.view(cache.groups, -1, layer.attention.num_heads, layer.attention.head_size)
-            found = mix(queries.transpose(1, 2), cache.write(number, new))
-            x = layer.absorb(x, found.transpose(1, 2).reshape(x.shape))
-            if memory:
-                x, asked = layer.look(x, memory[number])
-            x = layer.transform(x)
-        logits = add_product(self._output_bias, self._stack.norm(x), self._output)
+
+            def attend(y: Tensor, layer: ReorderedLayer = layer, number: int = number) -> Tensor:
+                queries, new = layer.project(y, turn)
+                queries = queries.view(cache.groups, -1, layer.attention.num_heads, layer.attention.head_size)
+                return mix(queries.transpose(1, 2), cache.write(number, new)).transpose(1, 2).reshape(y.shape)
+
+            def attend_source(y: Tensor, layer: ReorderedLayer = layer, number: int = number) -> Tensor:
+                nonlocal source_queries
+                found, source_queries = layer.attend_source(y, memory[number])
+                return found
+
+            x = run_layer(layer, x, attend, attend_source if memory else None)
+        logits = add_product(self._output_bias, self._norm(x), self._output)
         # In place: a table of thousands of tokens for hundreds of rows is large, and new memory is slow.
-        return torch.log_softmax(logits, dim=-1, out=logits), cache, asked
+        return torch.log_softmax(logits, dim=-1, out=logits), cache, source_queries

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from seqgen.nets.recurrent.cells import CellWeights
+from seqgen.nets.recurrent.network import RecurrentNetwork
 from seqgen.nets.recurrent.token_layers import connected
-
-if TYPE_CHECKING:
-    from seqgen.nets.recurrent.network import RecurrentNetwork
 
 State = tuple[tuple[Tensor, ...], ...]
 
@@ -26,17 +23,17 @@ State = tuple[tuple[Tensor, ...], ...]
 MAX_TABLE = 2**24
 
 
-class PackedStep:
+class RecurrentStep:
     """The `Step` of a `RecurrentNetwork`; its state is `(h,)` or `(h, c)` for each layer.
 
     Args:
-        network (RecurrentNetwork): its weights are copied, so that later training does not show.
+        network (RecurrentNetwork): is copied.
     """
 
     def __init__(self, network: RecurrentNetwork) -> None:
-        self._network = copy.deepcopy(network).eval()
+        self._network = network = copy.deepcopy(network).eval()
         with torch.inference_mode():
-            self._layers = [CellWeights.of(network.cell, layer).packed() for layer in network.layers]
+            self._layers = [CellWeights.of(network.cell, layer).laid_out() for layer in network.layers]
             self._output_weight = self._network.output_matrix.t().contiguous()
             first = self._layers[0]
             self._table = None

@@ -1,10 +1,9 @@
-"""What a search sees of a Transformer: its steps (`seqgen.decode.step.Step`), one token for many rows at a time."""
+"""The steps of Transformers (`seqgen.decode.step.Step`): one token for many rows at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,47 +13,12 @@ from seqgen.nets.stepping.cached import CachedLayers
 from seqgen.nets.transformer.layers import KeysValues, attention_weights
 
 
-class PromptStep(Protocol):
-    """One token at a time of a language model, whatever its state is made of."""
-
-    def start(self, tokens: Tensor) -> tuple[Tensor, Any]:
-        """See `TextStep.start`."""
-
-    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """See `TextStep.__call__`."""
-
-    def reorder(self, state: Any, index: Tensor) -> Any:
-        """See `TextStep.reorder`."""
-
-    def join(self, states: Sequence[Any]) -> Any:
-        """See `TextStep.join`."""
-
-
-class SourceStep(Protocol):
-    """One token at a time of an encoder-decoder, whatever its state is made of."""
-
-    def start(self, source: Tensor, lengths: Tensor) -> Any:
-        """See `TranslationStep.start`."""
-
-    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """See `TranslationStep.__call__`."""
-
-    def reorder(self, state: Any, index: Tensor) -> Any:
-        """See `TranslationStep.reorder`."""
-
-    def join(self, states: Sequence[Any]) -> Any:
-        """See `TranslationStep.join`."""
-
-    def attention(self, state: Any) -> Tensor | None:
-        """See `TranslationStep.attention`."""
-
-
 @dataclass(frozen=True)
 class TextState:
     """Where some texts stand.
 
     Args:
-        cache (Cache): of the tokens that the network still sees.
+        cache (Cache): of the tokens that are still in its context.
         tokens (Tensor): these tokens, `(rows, time)`.
     """
 
@@ -67,7 +31,7 @@ class TextStep:
 
     Args:
         layers (CachedLayers): the network.
-        context (int): how many tokens it sees at most.
+        context (int): how many tokens it reads at most.
     """
 
     def __init__(self, layers: CachedLayers, context: int) -> None:
@@ -92,11 +56,11 @@ class TextStep:
     @torch.inference_mode()
     def __call__(self, tokens: Tensor, state: TextState) -> tuple[Tensor, TextState]:
         """Log-probabilities `(rows, vocab)` after the last tokens `(rows,)`, and the new state."""
-        seen = torch.cat((state.tokens, tokens[:, None]), dim=1)
-        if seen.shape[1] > self._context:
-            return self.start(seen[:, -max(1, self._context // 2) :])
+        read = torch.cat((state.tokens, tokens[:, None]), dim=1)
+        if read.shape[1] > self._context:
+            return self.start(read[:, -max(1, self._context // 2) :])
         log_probs, cache, _ = self._layers.advance(tokens, state.cache)
-        return log_probs, TextState(cache, seen)
+        return log_probs, TextState(cache, read)
 
     def reorder(self, state: TextState, index: Tensor) -> TextState:
         """The state of the rows `index`."""
@@ -109,7 +73,7 @@ class TextStep:
 
 @dataclass(frozen=True)
 class Sources:
-    """What rows look at: some sources, whose rows stand together, as many for each.
+    """What rows attend to: some sources, whose rows stand together, as many for each.
 
     Args:
         numbers (Tensor): which sources, `(sources,)`.
@@ -128,15 +92,15 @@ class TranslationState:
         cache (Cache): of their tokens.
         sentence (Tensor): which source each row translates, `(rows,)`.
         memory (Sequence[KeysValues]): of all sources, for each layer; rows do not copy it.
-        looked (Sources): what the last step looked at, or the first one will.
-        asked (Tensor | None): the last layer's queries of the last step, `(rows, heads, head)`.
+        attended (Sources): what the last step attended to, or the first one will.
+        queries (Tensor | None): the last layer's to the source in the last step, `(rows, heads, head)`.
     """
 
     cache: Cache
     sentence: Tensor
     memory: Sequence[KeysValues]
-    looked: Sources
-    asked: Tensor | None = None
+    attended: Sources
+    queries: Tensor | None = None
 
 
 class TranslationStep:
@@ -154,8 +118,8 @@ class TranslationStep:
     def start(self, source: Tensor, lengths: Tensor) -> TranslationState:
         """Read sources, `(batch, source)` and `(batch,)` as for the network's `encode`; one row for each."""
         memory = [
-            replace(seen, keys=seen.keys.contiguous(), values=seen.values.contiguous())
-            for seen in self._encode(source, lengths)
+            replace(layer, keys=layer.keys.contiguous(), values=layer.values.contiguous())
+            for layer in self._encode(source, lengths)
         ]
         rows = torch.arange(len(source), device=source.device)
         return TranslationState(self._layers.empty(len(source)), rows, memory, Sources(rows, memory))
@@ -163,10 +127,11 @@ class TranslationStep:
     @torch.inference_mode()
     def __call__(self, tokens: Tensor, state: TranslationState) -> tuple[Tensor, TranslationState]:
         """Log-probabilities `(rows, vocab)` after the last tokens `(rows,)`, and the new state."""
-        looked = _sources(state)
-        log_probs, cache, asked = self._layers.advance(tokens, state.cache, looked.memory)
-        assert asked is not None  # a decoder has cross-attention
-        return log_probs, replace(state, cache=cache, looked=looked, asked=asked.transpose(1, 2).flatten(0, 1))
+        attended = _sources(state)
+        log_probs, cache, queries = self._layers.advance(tokens, state.cache, attended.memory)
+        assert queries is not None  # a decoder has cross-attention
+        queries = queries.transpose(1, 2).flatten(0, 1)
+        return log_probs, replace(state, cache=cache, attended=attended, queries=queries)
 
     def reorder(self, state: TranslationState, index: Tensor) -> TranslationState:
         """The state of the rows `index`; the memory stays where it is."""
@@ -174,37 +139,32 @@ class TranslationStep:
             state,
             cache=state.cache.rows(index),
             sentence=state.sentence[index],
-            asked=None if state.asked is None else state.asked[index],
+            queries=None if state.queries is None else state.queries[index],
         )
 
     def join(self, states: Sequence[TranslationState]) -> TranslationState:
         """All rows of several states of the same sources."""
-        asked = [state.asked for state in states if state.asked is not None]
+        queries = [state.queries for state in states if state.queries is not None]
         return replace(
             states[0],
             cache=Cache.joined([state.cache for state in states]),
             sentence=torch.cat([state.sentence for state in states]),
-            asked=torch.cat(asked) if asked else None,
+            queries=torch.cat(queries) if queries else None,
         )
 
     def attention(self, state: TranslationState) -> Tensor | None:
         """What the last token of each row paid to each source token, `(rows, source)`: the last layer's heads' mean."""
-        if state.asked is None:
+        if state.queries is None:
             return None
-        seen = rows_of(state.memory[-1], state.sentence)
-        return attention_weights(state.asked[:, :, None], seen)[:, :, 0].mean(dim=1)
+        memory = state.memory[-1].of(state.sentence)
+        return attention_weights(state.queries[:, :, None], memory)[:, :, 0].mean(dim=1)
 
 
 def _sources(state: TranslationState) -> Sources:
-    """What the rows look at: one copy for neighbours of one sentence, none at all if it is the same as last time."""
+    """What the rows attend to: one copy for neighbours of one sentence, none at all if it is the same as last time."""
     numbers, counts = torch.unique_consecutive(state.sentence, return_counts=True)
     if bool((counts != counts[0]).any()):
         numbers = state.sentence
-    if torch.equal(numbers, state.looked.numbers):
-        return state.looked
-    return Sources(numbers, [rows_of(seen, numbers) for seen in state.memory])
-
-
-def rows_of(seen: KeysValues, index: Tensor) -> KeysValues:
-    """What the sources `index` are looked at by: one copy for each row."""
-    return KeysValues(seen.keys[index], seen.values[index], None if seen.mask is None else seen.mask[index])
+    if torch.equal(numbers, state.attended.numbers):
+        return state.attended
+    return Sources(numbers, [layer.of(numbers) for layer in state.memory])

@@ -11,9 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import TransformerConfig
-from seqgen.nets.stepping.cached import CachedLayers
-from seqgen.nets.stepping.transformer import PromptStep, TextStep
-from seqgen.nets.stepping.whole import WholeTextStep
 from seqgen.nets.transformer.layers import Stack, TokenEmbedding
 from seqgen.nets.transformer.positions import Positions
 
@@ -77,16 +74,8 @@ class TransformerNetwork(nn.Module):
         positions, dtype = torch.arange(tokens.shape[1], device=tokens.device), self.output_bias.dtype
         x = self.embedding(tokens, self.positions.added(positions, dtype))
         turn = self.positions.rotation(positions, dtype)
-        for layer in self.decoder:
-            x = layer(x, None, causal=self.config.causal, turn=turn)
+        x = self.decoder(x, causal=self.config.causal, turn=turn)
         return functional.linear(self.decoder.norm(x), self.output_matrix, self.output_bias), state
-
-    def step(self) -> PromptStep:
-        """What writes with these weights, one token at a time."""
-        if not self.config.causal:
-            return WholeTextStep(self)
-        layers = CachedLayers(self.decoder, self.embedding, self.positions, self.output_matrix, self.output_bias)
-        return TextStep(layers, self.context)
 
     @property
     def operations_per_token(self) -> int:

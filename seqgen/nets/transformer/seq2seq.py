@@ -13,10 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import TransformerSeq2SeqConfig
-from seqgen.nets.stepping.cached import CachedLayers
-from seqgen.nets.stepping.packed_encoder import PackedEncoder
-from seqgen.nets.stepping.transformer import SourceStep, TranslationStep
-from seqgen.nets.stepping.whole import WholeTargetStep
 from seqgen.nets.transformer.layers import KeysValues, Stack, TokenEmbedding
 from seqgen.nets.transformer.positions import Positions, Rotation
 
@@ -62,7 +58,7 @@ class TransformerSeq2Seq(nn.Module):
 
     @property
     def attends(self) -> bool:
-        """It can always tell what a target token looked at."""
+        """Whether it can tell what a target token attended to: always."""
         return True
 
     @property
@@ -83,17 +79,15 @@ class TransformerSeq2Seq(nn.Module):
             lengths (Tensor): how many tokens each has, `(batch,)`, at least one.
 
         Returns:
-            list[KeysValues]: what each layer of the decoder looks at.
+            list[KeysValues]: what each layer of the decoder attends to.
         """
         positions = torch.arange(source.shape[1], device=source.device)
         mask = None  # without padding there is nothing to hide, and the kernel is faster
         if int(lengths.min()) < source.shape[1]:
             mask = (positions < lengths.to(source.device)[:, None])[:, None, None]
-        added, turn = self._places(positions)
+        added, turn = self._positions_of(positions)
         x = self.source_embedding(source, added)
-        for layer in self.encoder:
-            x = layer(x, mask, causal=False, turn=turn)
-        x = self.encoder.norm(x)
+        x = self.encoder.norm(self.encoder(x, mask, causal=False, turn=turn))
         crossing = [layer.cross for layer in self.decoder if layer.cross is not None]
         return [KeysValues(*cross.keys_values(x), mask) for cross in crossing]
 
@@ -123,26 +117,16 @@ class TransformerSeq2Seq(nn.Module):
             mask (Tensor | None): true where there is a target token, `(batch, 1, 1, target)`; a causal decoder needs
                 none, for what pads a target stands behind it.
         """
-        added, turn = self._places(torch.arange(target.shape[1], device=target.device))
-        x: Tensor = self.target_matrix(target, added)
-        for layer, seen in zip(self.decoder, memory, strict=True):
-            x = layer(x, mask, causal=self.config.causal, turn=turn, memory=seen)
-        return x
+        added, turn = self._positions_of(torch.arange(target.shape[1], device=target.device))
+        x = self.target_matrix(target, added)
+        decoded: Tensor = self.decoder(x, mask, causal=self.config.causal, turn=turn, memory=memory)
+        return decoded
 
     def logits(self, hidden: Tensor) -> Tensor:
         """What the output layer makes of what the last layer leaves, `(..., vocab)`."""
         return functional.linear(self.decoder.norm(hidden), self.output_matrix, self.output_bias)
 
-    def _places(self, positions: Tensor) -> tuple[Tensor | None, Rotation | None]:
+    def _positions_of(self, positions: Tensor) -> tuple[Tensor | None, Rotation | None]:
         """What is added to the embeddings of tokens at some positions, and how queries and keys are turned."""
         dtype = self.output_bias.dtype
         return self.positions.added(positions, dtype), self.positions.rotation(positions, dtype)
-
-    def step(self, dtype: torch.dtype | None = None) -> SourceStep:
-        """What translates with these weights, one token at a time; `dtype` is that of the layers' products."""
-        if not self.config.causal:
-            return WholeTargetStep(self, dtype)
-        places, output = self.positions, (self.output_matrix, self.output_bias)
-        layers = CachedLayers(self.decoder, self.target_matrix, places, *output, dtype)
-        encode = PackedEncoder(self.encoder, self.source_embedding, places, self.decoder, dtype)
-        return TranslationStep(layers, encode)

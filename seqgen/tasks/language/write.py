@@ -15,6 +15,7 @@ from seqgen.data.tokens import Tokenizer, Utf8Stream, vocab_size
 from seqgen.decode.sampling import Sampler
 from seqgen.decode.step import PromptedStep
 from seqgen.decode.stop import StopText
+from seqgen.nets.stepping.steps import text_step
 from seqgen.seeds import derive
 from seqgen.tasks.networks import LanguageNetwork
 
@@ -63,7 +64,7 @@ class Writer:
             tuple[int, str]: which text goes on, and with what; the prompt is not repeated, but it and the text make
             a whole, so that a text of words begins with a space. When a text has ended, `finished` holds its figures.
         """
-        step = self.network.step()
+        step = text_step(self.network)
         for first in range(0, len(seeds), STREAMS_AT_ONCE):
             some = range(first, min(first + STREAMS_AT_ONCE, len(seeds)))
             yield from self._write_together(step, prompt, length, {i: seeds[i] for i in some})

@@ -19,6 +19,7 @@ from seqgen.decode.hypothesis import Branch, Hypothesis
 from seqgen.decode.problem import Problem
 from seqgen.decode.step import Step
 from seqgen.errors import ModelError, SeqgenError
+from seqgen.nets.stepping.steps import source_step
 from seqgen.seeds import derive
 from seqgen.tasks.translation.model import TranslationModel
 
@@ -138,7 +139,7 @@ class Translator:
         self._most = max(1, min(self.batch_size, MOST_ROWS // width))
         begins_word = [token.startswith(b" ") for token in self._first.target_tokenizer.token_bytes]
         self._begins_word = torch.tensor(begins_word, device=self._first.network.device)
-        self._steps = [model.network.step(self.dtype) for model in self.models]
+        self._steps = [source_step(model.network, self.dtype) for model in self.models]
 
     @property
     def aligned(self) -> bool:

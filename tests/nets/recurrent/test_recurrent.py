@@ -14,8 +14,8 @@ from torch.nn import functional
 from seqgen.config import Connections, PeepholeKind, RecurrentCell, RecurrentConfig
 from seqgen.nets.recurrent.cells import GATES, STATE_PARTS
 from seqgen.nets.recurrent.network import RecurrentNetwork
-from seqgen.nets.stepping import recurrent as packed
-from seqgen.nets.stepping.recurrent import PackedStep
+from seqgen.nets.stepping import recurrent as stepping
+from seqgen.nets.stepping.recurrent import RecurrentStep
 
 CELLS: tuple[RecurrentCell, ...] = get_args(RecurrentCell)
 VOCAB = 7
@@ -305,10 +305,10 @@ def test_single_steps_equal_the_network(
     monkeypatch: pytest.MonkeyPatch, cell: RecurrentCell, num_layers: int, batch: int, table: bool
 ) -> None:
     if not table:
-        monkeypatch.setattr(packed, "MAX_TABLE", 0)
+        monkeypatch.setattr(stepping, "MAX_TABLE", 0)
     network, tokens = network_of(cell, num_layers), some_tokens(batch, 12)
     expected = run(network, tokens).log_softmax(dim=-1)
-    step = PackedStep(network)
+    step = RecurrentStep(network)
     assert (step._table is not None) == table
     log_probs, state = step.start(tokens[:, :1])
     assert_near(log_probs, expected[:, 0])
@@ -328,7 +328,7 @@ def test_single_steps_equal_the_network_however_its_layers_are_connected(
     network = network_of(cell, 3, connections=connections, layer_norm=layer_norm, tied=tied)
     tokens = some_tokens(2, 8)
     expected = run(network, tokens).log_softmax(dim=-1)
-    step = PackedStep(network)
+    step = RecurrentStep(network)
     log_probs, state = step.start(tokens[:, :3])
     for time in range(3, 8):
         log_probs, state = step(tokens[:, time], state)
@@ -338,7 +338,7 @@ def test_single_steps_equal_the_network_however_its_layers_are_connected(
 @every_cell
 @every_depth
 def test_reading_a_prompt_equals_stepping_through_it(cell: RecurrentCell, num_layers: int) -> None:
-    step, tokens = PackedStep(network_of(cell, num_layers)), some_tokens(3, 9)
+    step, tokens = RecurrentStep(network_of(cell, num_layers)), some_tokens(3, 9)
     log_probs, state = step.start(tokens[:, :1])
     for time in range(1, 9):
         log_probs, state = step(tokens[:, time], state)
@@ -352,7 +352,7 @@ def test_reading_a_prompt_equals_stepping_through_it(cell: RecurrentCell, num_la
 
 @every_cell
 def test_a_step_gives_log_probabilities(cell: RecurrentCell) -> None:
-    step = PackedStep(network_of(cell))
+    step = RecurrentStep(network_of(cell))
     log_probs, state = step.start(some_tokens(4, 2))
     log_probs, _ = step(some_tokens(4, 1)[:, 0], state)
     assert_near(log_probs.exp().sum(dim=-1), torch.ones(4))
@@ -360,7 +360,7 @@ def test_a_step_gives_log_probabilities(cell: RecurrentCell) -> None:
 
 @every_cell
 def test_a_step_leaves_the_state_it_was_given(cell: RecurrentCell) -> None:
-    step = PackedStep(network_of(cell))
+    step = RecurrentStep(network_of(cell))
     _, state = step.start(some_tokens(2, 3))
     first, _ = step(torch.tensor([1, 2]), state)
     second, _ = step(torch.tensor([1, 2]), state)
@@ -369,7 +369,7 @@ def test_a_step_leaves_the_state_it_was_given(cell: RecurrentCell) -> None:
 
 @every_cell
 def test_reordering_gathers_sequences(cell: RecurrentCell) -> None:
-    step, tokens = PackedStep(network_of(cell)), some_tokens(4, 5)
+    step, tokens = RecurrentStep(network_of(cell)), some_tokens(4, 5)
     index = torch.tensor([2, 0, 2])
     _, state = step.start(tokens)
     ours, _ = step(torch.tensor([1, 3, 5]), step.reorder(state, index))
@@ -381,14 +381,14 @@ def test_reordering_gathers_sequences(cell: RecurrentCell) -> None:
 @every_cell
 def test_dropout_is_off_while_writing(cell: RecurrentCell) -> None:
     network = network_of(cell, dropout=0.9).train()
-    step, tokens = PackedStep(network), some_tokens(2, 6)
+    step, tokens = RecurrentStep(network), some_tokens(2, 6)
     assert torch.equal(step.start(tokens)[0], step.start(tokens)[0])
 
 
 @pytest.mark.parametrize(("embed_size", "hidden_size"), [(4, 6), (1, 6), (4, 1), (1, 1)])
 def test_later_training_does_not_show_in_single_steps(embed_size: int, hidden_size: int) -> None:
     network = network_of("rnn", embed_size=embed_size, hidden_size=hidden_size)
-    step = PackedStep(network)
+    step = RecurrentStep(network)
     _, state = step.start(some_tokens(2, 3))
     before, _ = step(torch.tensor([1, 2]), state)
     with torch.no_grad():
@@ -400,7 +400,7 @@ def test_later_training_does_not_show_in_single_steps(embed_size: int, hidden_si
 
 def test_later_training_does_not_show_in_a_prompt() -> None:
     network, tokens = network_of("lstm"), some_tokens(2, 3)
-    step = PackedStep(network)
+    step = RecurrentStep(network)
     before, _ = step.start(tokens)
     with torch.no_grad():
         for parameter in network.parameters():

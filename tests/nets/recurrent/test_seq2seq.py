@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from seqgen.config import Attention, RecurrentCell, Seq2SeqConfig
-from seqgen.nets.recurrent.seq2seq import DecoderState, Seq2Seq, Seq2SeqStep
+from seqgen.nets.recurrent.seq2seq import Seq2Seq
+from seqgen.nets.stepping.seq2seq import DecoderState, Seq2SeqStep
 
 CELLS: tuple[RecurrentCell, ...] = get_args(RecurrentCell)
 ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
@@ -116,7 +117,7 @@ def test_packed_matrices_step_as_the_network_does(cell: RecurrentCell, attention
 def test_the_step_without_its_table_of_inputs_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     network, (source, lengths, target, _) = network_of(), batch_of()
     with_table = stepped(network, source, lengths, target)[0]
-    monkeypatch.setattr("seqgen.nets.recurrent.seq2seq.MAX_TABLE", 0)
+    monkeypatch.setattr("seqgen.nets.stepping.seq2seq.MAX_TABLE", 0)
     assert_near(stepped(network, source, lengths, target)[0], with_table)
 
 
@@ -128,7 +129,7 @@ def test_the_encoder_is_that_of_torch(cell: RecurrentCell, bidirectional: bool) 
     memory, state = network.encode(source, torch.tensor([5]))
     kernel = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell]
     stack = kernel(4, 3 if bidirectional else 6, num_layers=2, bidirectional=bidirectional, batch_first=True)
-    names = [name for name, _ in network.encoder[0].named_parameters()]
+    names = [name for name, _ in next(iter(network.encoder)).named_parameters()]
     for depth, layer in enumerate(network.encoder):
         for name in names:
             getattr(stack, name.replace("l0", f"l{depth}")).data = layer.get_parameter(name).data

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from seqgen.config import Connections, RecurrentConfig
-from seqgen.nets.recurrent import window
-from seqgen.nets.recurrent.window import WindowNetwork, WindowStep
+from seqgen.nets.recurrent.window import WindowNetwork
+from seqgen.nets.stepping import window
+from seqgen.nets.stepping.window import WindowStep
 
 VOCAB, WINDOW = 7, 4
 

@@ -28,7 +28,7 @@ def rows_of(cache: Cache, layer: int = 0) -> list[list[int]]:
     keys = cache.store.values[layer, :, : cache.places, 0, 0, 0] - layer
     assert torch.equal(cache.store.values[layer, :, : cache.places, 1, 0, 0] + layer, -keys)
     lines = keys[:, None].expand(-1, cache.width, -1).flatten(0, 1)
-    seen = torch.ones_like(lines, dtype=torch.bool) if cache.seen is None else cache.seen.flatten(0, 1)
+    seen = torch.ones_like(lines, dtype=torch.bool) if cache.mask is None else cache.mask.flatten(0, 1)
     return [line[kept].long().tolist() for line, kept in zip(lines, seen, strict=True)]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import Activation, Norm, Positions, TransformerConfig, TransformerSeq2SeqConfig
+from seqgen.nets.stepping.steps import source_step, text_step
 from seqgen.nets.transformer.language_model import TransformerNetwork
 from seqgen.nets.transformer.layers import FeedForward, KeysValues, Layer, MultiHeadAttention, attention_weights
 from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
@@ -70,14 +71,14 @@ def test_attention_equals_its_explicit_softmax(num_kv_heads: int, hidden: str) -
     attention: MultiHeadAttention = randomised(MultiHeadAttention(config))
     x = torch.randn(3, 5, 16, generator=torch.Generator().manual_seed(0)).double()
     mask = torch.arange(5) < torch.tensor([5, 2, 4])[:, None] if hidden == "padding" else None
-    seen = KeysValues(
+    keys_values = KeysValues(
         *attention.keys_values(x), None if mask is None else mask[:, None, None], causal=hidden == "future"
     )
     queries = attention.queries(x)
-    weights = attention_weights(queries, seen)
-    values = seen.values.repeat_interleave(4 // config.kv_heads, dim=1)
-    expected = attention.output((weights @ values).transpose(1, 2).flatten(2))
-    assert_near(attention(queries, seen), expected)
+    weights = attention_weights(queries, keys_values)
+    values = keys_values.values.repeat_interleave(4 // config.kv_heads, dim=1)
+    expected = (weights @ values).transpose(1, 2).flatten(2)
+    assert_near(attention(queries, keys_values), expected)
     assert_near(weights.sum(dim=-1), torch.ones(3, 4, 5))
     if mask is not None:
         assert not weights[~mask[:, None, None].expand_as(weights)].any()
@@ -222,7 +223,7 @@ def test_the_cached_step_equals_the_network(positions: Positions, norm: Norm, nu
         network = text_network(positions=positions, norm=norm, num_kv_heads=num_kv_heads, activation=activation)
         tokens = tokens_of(3, 20)
         expected = logits_of(network, tokens).log_softmax(dim=-1)
-        step = network.step()
+        step = text_step(network)
         log_probs, state = step.start(tokens[:, :4])
         assert_near(log_probs, expected[:, 3])
         for place in range(4, 20):
@@ -232,18 +233,18 @@ def test_the_cached_step_equals_the_network(positions: Positions, norm: Norm, nu
 
 def test_a_full_context_goes_on_with_its_latter_half() -> None:
     network, tokens = text_network(context=8), tokens_of(2, 11)
-    step = network.step()
+    step = text_step(network)
     log_probs, state = step.start(tokens[:, :8])
     assert_near(log_probs, logits_of(network, tokens[:, :8]).log_softmax(dim=-1)[:, -1])
     for place in range(8, 11):  # of 9 tokens the last 4 are kept, and each new one is added
         log_probs, state = step(tokens[:, place], state)
-        seen = tokens[:, 5 : place + 1]
-        assert_near(log_probs, logits_of(network, seen).log_softmax(dim=-1)[:, -1])
+        read = tokens[:, 5 : place + 1]
+        assert_near(log_probs, logits_of(network, read).log_softmax(dim=-1)[:, -1])
 
 
 def test_a_prompt_longer_than_the_context_is_read_at_its_end() -> None:
     network, tokens = text_network(context=8), tokens_of(1, 30)
-    log_probs, _ = network.step().start(tokens)
+    log_probs, _ = text_step(network).start(tokens)
     expected = logits_of(network, tokens[:, -8:]).log_softmax(dim=-1)[:, -1]
     assert_near(log_probs, expected)
 
@@ -255,7 +256,7 @@ def test_without_the_mask_a_step_is_the_network_on_all_that_there_is(
     positions: Positions, norm: Norm, num_kv_heads: int
 ) -> None:
     network = text_network(positions=positions, norm=norm, num_kv_heads=num_kv_heads, causal=False, context=8)
-    tokens, step = tokens_of(3, 11), network.step()
+    tokens, step = tokens_of(3, 11), text_step(network)
     log_probs, state = step.start(tokens[:, :4])
     for place in range(4, 11):
         begin = 0 if place <= 8 else 5  # of 9 tokens the last 4 are kept
@@ -266,7 +267,7 @@ def test_without_the_mask_a_step_is_the_network_on_all_that_there_is(
 
 def test_without_the_mask_texts_are_moved_and_joined() -> None:
     network, tokens = text_network(causal=False), tokens_of(3, 5)
-    step = network.step()
+    step = text_step(network)
     _, state = step.start(tokens[:, :3])
     both = step.join([step.reorder(state, torch.tensor([2, 0])), step.reorder(state, torch.tensor([1]))])
     log_probs, _ = step(tokens[[2, 0, 1], 3], both)
@@ -291,7 +292,7 @@ def test_the_cached_decoder_equals_the_network(positions: Positions, norm: Norm,
     network = pairs_network(positions=positions, norm=norm, num_kv_heads=num_kv_heads, decoder_layers=1)
     source, target = tokens_of(3, 7), tokens_of(3, 20, seed=1)
     expected = all_logits(network, source, LENGTHS, target)
-    step = network.step()
+    step = source_step(network)
     state = step.start(source, LENGTHS)
     for place, tokens in enumerate(target.unbind(1)):
         log_probs, state = step(tokens, state)
@@ -308,7 +309,7 @@ def test_rows_are_moved_repeated_and_joined_whatever_their_lengths(positions: Po
     network = pairs_network(positions=positions, num_kv_heads=num_kv_heads)
     source, target = tokens_of(3, 7), tokens_of(3, 6, seed=1)
     expected = all_logits(network, source, LENGTHS, target)
-    step = network.step()
+    step = source_step(network)
     begin = step.start(source, LENGTHS)
     _, one = step(target[:, 0], begin)
     _, two = step(target[:, 1], step.reorder(one, torch.arange(3)))
@@ -333,7 +334,7 @@ def test_without_the_mask_a_decoder_step_is_the_network_on_all_that_there_is(
     network = pairs_network(positions=positions, norm=norm, num_kv_heads=num_kv_heads, causal=False)
     source, target = tokens_of(3, 7), tokens_of(3, 6, seed=1)
     expected = [all_logits(network, source, LENGTHS, target[:, : n + 1])[:, -1] for n in range(6)]
-    step = network.step()
+    step = source_step(network)
     state = step.start(source, LENGTHS)
     kept: list[Any] = []
     for place, tokens in enumerate(target.unbind(1)):

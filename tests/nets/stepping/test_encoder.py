@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from seqgen.config import Activation, Norm, Positions, TransformerSeq2SeqConfig
-from seqgen.nets.stepping.packed_encoder import PackedEncoder
+from seqgen.nets.stepping.encoder import FastEncoder
 from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 
 
@@ -38,7 +38,7 @@ def test_it_reads_as_the_network_does(lengths: list[int], positions: Positions, 
     kinds: tuple[tuple[Activation, int], ...] = (("relu", 0), ("swiglu", 2))
     for activation, kv_heads in kinds:
         network = random_network(positions, norm, activation, kv_heads)
-        encoder = PackedEncoder(network.encoder, network.source_embedding, network.positions, network.decoder)
+        encoder = FastEncoder(network.encoder, network.source_embedding, network.positions, network.decoder)
         source = torch.randint(11, (3, 7), generator=torch.Generator().manual_seed(0))
         many = torch.tensor(lengths)
         real = torch.arange(7) < many[:, None]
@@ -47,5 +47,5 @@ def test_it_reads_as_the_network_does(lengths: list[int], positions: Positions, 
                 for one, other in ((ours.keys, theirs.keys), (ours.values, theirs.values)):
                     torch.testing.assert_close(one.transpose(1, 2)[real], other.transpose(1, 2)[real])
                     assert not one.transpose(1, 2)[~real].any()
-                assert (ours.mask is None) == (theirs.mask is None) == bool(real.all())
-                assert ours.mask is None or torch.equal(ours.mask[:, 0, 0] == 0, real)
+                assert (ours.additive_mask is None) == (theirs.mask is None) == bool(real.all())
+                assert ours.additive_mask is None or torch.equal(ours.additive_mask[:, 0, 0] == 0, real)

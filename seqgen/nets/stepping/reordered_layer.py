@@ -1,0 +1,84 @@
+"""A Transformer's layer for tokens without shape, `(tokens, embed)`: fast products for a search, no gradients.
+
+The weights are those of `seqgen.nets.transformer.layers.Layer`, copied into the order in which products read them
+fastest (`seqgen.nets.products`). `seqgen.nets.stepping.cached` runs such layers on one token of each row,
+`seqgen.nets.stepping.encoder` on all tokens of some sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seqgen.nets.products import ReorderedLinear
+from seqgen.nets.transformer.layers import KeysValues, Layer, mix
+from seqgen.nets.transformer.positions import Rotation, rotate
+
+
+class ReorderedLayer:
+    """The parts of a layer, as `seqgen.nets.transformer.layers.run_layer` takes them.
+
+    Args:
+        layer (Layer): its weights are copied.
+        dtype (torch.dtype | None): of the products; None: the weights' own.
+    """
+
+    def __init__(self, layer: Layer, dtype: torch.dtype | None) -> None:
+        linear = partial(ReorderedLinear, dtype=dtype)
+        self.pre, self._part, self.attention = layer.pre, layer.feed_forward, layer.attention
+        self.attention_norm, self.feed_forward_norm = (
+            plain_norm(layer.attention_norm),
+            plain_norm(layer.feed_forward_norm),
+        )
+        self.cross_norm = None
+        self._inputs = linear(self.attention.query, self.attention.key_value)
+        self._output = linear(self.attention.output)
+        self._inner, self._outer = linear(self._part.inner), linear(self._part.outer)
+        self._relu = self._part.activation is functional.relu
+        if layer.cross is not None and layer.cross_norm is not None:
+            self._heads, self.cross_norm = layer.cross.num_heads, plain_norm(layer.cross_norm)
+            self._cross_query, self._cross_output = linear(layer.cross.query), linear(layer.cross.output)
+
+    def project(self, y: Tensor, turn: Rotation | None) -> tuple[Tensor, Tensor]:
+        """Queries `(tokens, embed)`, and keys and values `(tokens, 2 * kv)`, turned to their positions."""
+        both = self._inputs(y)
+        queries, new = both[:, : y.shape[1]], both[:, y.shape[1] :]
+        if turn is not None:
+            size = self.attention.head_size
+            queries = rotate(queries.reshape(len(y), -1, size).transpose(0, 1), turn)
+            keys, values = new.chunk(2, dim=1)
+            keys = rotate(keys.reshape(len(y), -1, size).transpose(0, 1), turn)
+            queries, new = queries.transpose(0, 1).flatten(1), torch.cat((keys.transpose(0, 1).flatten(1), values), 1)
+        return queries, new
+
+    def attend_source(self, y: Tensor, memory: KeysValues) -> tuple[Tensor, Tensor]:
+        """What tokens `(tokens, embed)` find in sources, of the same shape, and their queries.
+
+        Returns:
+            tuple[Tensor, Tensor]: these, and queries `(sources, heads, tokens / sources, head)`.
+        """
+        queries = self._cross_query(y).view(memory.keys.shape[0], -1, self._heads, memory.keys.shape[3]).transpose(1, 2)
+        return mix(queries, memory).transpose(1, 2).reshape(y.shape), queries
+
+    def add_attention(self, x: Tensor, found: Tensor) -> Tensor:
+        """See `seqgen.nets.transformer.layers.LayerParts`: `(tokens, embed)`."""
+        return self._output.added(x, found)
+
+    def add_cross(self, x: Tensor, found: Tensor) -> Tensor:
+        """See `seqgen.nets.transformer.layers.LayerParts`: `(tokens, embed)`."""
+        return self._cross_output.added(x, found)
+
+    def add_feed_forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """See `seqgen.nets.transformer.layers.LayerParts`: `(tokens, embed)`."""
+        inner = self._inner(y, relu=self._relu)
+        return self._outer.added(x, inner if self._relu else self._part.activate(inner))
+
+
+def plain_norm(norm: nn.LayerNorm) -> Callable[[Tensor], Tensor]:
+    """A copy without the cost of calling a module, which for a few rows exceeds that of the arithmetic."""
+    weight, bias = norm.weight.detach().clone(), norm.bias.detach().clone()
+    return partial(torch.layer_norm, normalized_shape=norm.normalized_shape, weight=weight, bias=bias, eps=norm.eps)
