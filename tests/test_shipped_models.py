@@ -24,9 +24,10 @@ from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.language.judge import evaluate
 from seqgen.tasks.language.model import LanguageModel
 from seqgen.tasks.language.write import Writer
+from seqgen.tasks.targets import Method
 from seqgen.tasks.translation.judge import judge_lines
 from seqgen.tasks.translation.model import TranslationModel
-from seqgen.tasks.translation.translate import Method, Translator
+from seqgen.tasks.translation.translate import Translator
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("SEQGEN_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -180,7 +181,7 @@ def test_company_changes_no_translation(translation_model: TranslationModel, met
         found = {translation.source: translation for translation in together}
         for one in alone:
             other = found[one.source]
-            if any(t.proof is not None and not t.proof.optimal for t in (one, other)):
+            if any(t.found.proof is not None and not t.found.proof.optimal for t in (one, other)):
                 continue  # where a budget ends a search is a matter of company
             first, second = one.outputs[0].hypothesis, other.outputs[0].hypothesis
             assert first.score == pytest.approx(second.score, abs=1e-4), one.source

@@ -12,8 +12,9 @@ from seqgen.cli.pictures import ChartFile
 from seqgen.errors import UsageError
 
 if TYPE_CHECKING:
+    from seqgen.tasks.targets import Output
     from seqgen.tasks.translation.model import TranslationModel
-    from seqgen.tasks.translation.translate import Output, Translation
+    from seqgen.tasks.translation.translate import Translation
 
     Show = Callable[[Translation, int, int, TranslationModel], Iterator[str]]
 
@@ -49,7 +50,7 @@ def as_json(translation: Translation, number: int, n_best: int, model: Translati
     value |= results[0] if results else {"text": "", "score": 0.0, "log_prob": 0.0, "tokens": [], "log_probs": []}
     if n_best > 1:
         value["hypotheses"] = results
-    if (proof := translation.proof) is not None:
+    if (proof := translation.found.proof) is not None:
         value |= {"optimal": proof.optimal, "gap": round(proof.gap, 6), "nodes": proof.nodes}
     yield json.dumps(value, ensure_ascii=False)
 
@@ -83,7 +84,7 @@ def draw_tree(translation: Translation, model: TranslationModel) -> None:
 
     best = translation.outputs[0].hypothesis
     piece = model.target_tokenizer.piece
-    output.console().print(beam_tree(translation.tree, piece, best=best, title=translation.source))
+    output.console().print(beam_tree(translation.found.tree, piece, best=best, title=translation.source))
 
 
 def draw_pictures(translation: Translation, model: TranslationModel, beam_svg: Path | None, chart: ChartFile) -> None:
@@ -101,7 +102,7 @@ def draw_pictures(translation: Translation, model: TranslationModel, beam_svg: P
     best = translation.outputs[0]
     if beam_svg:
         piece, ids, score = model.target_tokenizer.piece, best.hypothesis.token_ids, best.hypothesis.score
-        svg = tree.beam_svg(translation.tree, piece, winner=ids, source=translation.source, score=score)
+        svg = tree.beam_svg(translation.found.tree, piece, winner=ids, source=translation.source, score=score)
         output.write_file(beam_svg, svg.encode())
     if chart.path is not None and best.hypothesis.attention is not None:
         maps = AttentionMaps(

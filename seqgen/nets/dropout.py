@@ -25,7 +25,7 @@ class Dropout(nn.Module):
         self.p, self.variational = p, variational
 
     def forward(self, values: Tensor) -> Tensor:
-        """The values, some of them zero while training."""
+        """The values, of any shape, some of them zero while training."""
         if not self.training or self.p == 0.0:
             return values
         if self.variational:

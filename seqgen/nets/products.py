@@ -47,7 +47,7 @@ Matrix = Tensor | ReorderedMatrix
 
 
 def can_reorder(matrix: Tensor) -> bool:
-    """Whether `ReorderedMatrix` works here."""
+    """Whether `ReorderedMatrix` works here for a matrix `(input, output)`."""
     ops, kinds = torch.ops.mkldnn, [torch.float32]
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
@@ -74,7 +74,7 @@ def reordered(matrix: Matrix, dtype: torch.dtype | None = None) -> Matrix:
 
 
 def product(values: Tensor, matrix: Matrix) -> Tensor:
-    """`values @ matrix`."""
+    """`values @ matrix`, for `(rows, input)` and `(input, output)`."""
     if isinstance(matrix, ReorderedMatrix):
         return matrix.product(values)
     return (values.to(matrix.dtype) @ matrix).to(values.dtype)

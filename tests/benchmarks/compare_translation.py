@@ -31,8 +31,9 @@ from seqgen.nets.products import product, reordered
 from seqgen.nets.recurrent.seq2seq import Seq2Seq
 from seqgen.nets.stepping.seq2seq import Seq2SeqStep
 from seqgen.nets.stepping.steps import SourceStep, source_step
+from seqgen.tasks.targets import Method
 from seqgen.tasks.translation.model import TranslationModel
-from seqgen.tasks.translation.translate import Method, Translator
+from seqgen.tasks.translation.translate import Translator
 
 VOCABULARY, BEAM, TOKENS = 5000, 5, 15
 PEERS = {"RNN 512": recurrent(512), "RNN 320": recurrent(320), "Transformer": transformer(512)}

@@ -16,8 +16,9 @@ from seqgen.config import MACHINE, SamplingConfig, SearchConfig, in_words
 from seqgen.errors import UsageError
 
 if TYPE_CHECKING:
+    from seqgen.tasks.targets import Method
     from seqgen.tasks.translation.model import TranslationModel
-    from seqgen.tasks.translation.translate import Method, Translation
+    from seqgen.tasks.translation.translate import Translation
 
     Show = Callable[[Translation, int, int, TranslationModel], Iterator[str]]
 

@@ -6,7 +6,7 @@ encoder-decoder, whose input depends on its own last output (`seqgen.nets.recurr
 PyTorch's layout, so that both share their parameters.
 
 All of these are infinite-response systems: the state after token t is a function of every token up to t, if a fading
-one. The finite-response counterpart, which sees the last N tokens and nothing else, is `seqgen.nets.recurrent.window`.
+one. The finite-response counterpart, which reads the last N tokens and nothing else, is `seqgen.nets.recurrent.window`.
 
 Shapes: `x` is `(batch, gates * hidden)`, the input's share of every gate, `W x + b`, computed beforehand for it does
 not depend on the state; `h` is `(batch, hidden)`; `weight` is the recurrent matrix, transposed:
@@ -88,28 +88,28 @@ def gru_before_step(x: Tensor, h: Tensor, gate_weight: Matrix, candidate_weight:
     return h + z * (n - h)
 
 
-def look(c: Tensor, peephole: Matrix) -> Tensor:
-    """What a gate sees of the cells `(batch, hidden)`: each unit its own by a weight `(hidden,)`, or all."""
+def peep(c: Tensor, peephole: Matrix) -> Tensor:
+    """What a gate reads of the cells `(batch, hidden)`: each unit its own by a weight `(hidden,)`, or all."""
     if isinstance(peephole, Tensor) and peephole.dim() == 1:
         return c * peephole
     return product(c, peephole)
 
 
 def peephole_step(
-    x: Tensor, h: Tensor, c: Tensor, weight: Matrix, see_i: Matrix, see_f: Matrix, see_o: Matrix
+    x: Tensor, h: Tensor, c: Tensor, weight: Matrix, v_i: Matrix, v_f: Matrix, v_o: Matrix
 ) -> tuple[Tensor, Tensor]:
-    """The LSTM whose gates see its cell (Gers and Schmidhuber 2000; Gers et al. 2002, eq. 2 to 6).
+    """The LSTM whose gates read its cell (Gers and Schmidhuber 2000; Gers et al. 2002, eq. 2 to 6).
 
     `i, f = sigmoid(W x + U h + V c + b)`, `g = tanh(W x + U h + b)`; `c' = f c + i g`;
-    `o = sigmoid(W x + U h + V c' + b)`: the output gate sees the new cell; `h' = o tanh(c')`. The matrices V are
+    `o = sigmoid(W x + U h + V c' + b)`: the output gate reads the new cell; `h' = o tanh(c')`. The matrices V are
     diagonal, given as `(hidden,)`, or full.
 
     Returns:
         tuple[Tensor, Tensor]: the new `h` and `c`, both `(batch, hidden)`.
     """
     i, f, g, o = add_product(x, h, weight).chunk(4, dim=1)
-    new = (f + look(c, see_f)).sigmoid() * c + (i + look(c, see_i)).sigmoid() * g.tanh()
-    return new.tanh() * (o + look(new, see_o)).sigmoid(), new
+    new = (f + peep(c, v_f)).sigmoid() * c + (i + peep(c, v_i)).sigmoid() * g.tanh()
+    return new.tanh() * (o + peep(new, v_o)).sigmoid(), new
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ class CellWeights:
             case "gru-before":
                 return replace(ready, weights=torch.split(weight, [2 * hidden, hidden], dim=1))
             case "peephole":
-                seen = named["weight_ch_l0"]
-                return replace(ready, weights=(weight, *(seen if seen.dim() == 2 else seen.transpose(1, 2))))
+                v = named["weight_ch_l0"]
+                return replace(ready, weights=(weight, *(v if v.dim() == 2 else v.transpose(1, 2))))
             case _:
                 assert_never(cell)
 
@@ -163,7 +163,7 @@ class CellWeights:
         )
 
     def blocks(self) -> tuple[Tensor, ...]:
-        """What each gate multiplies the state with, `(hidden, hidden)` each; of weights that are not packed."""
+        """What each gate multiplies the state with, `(hidden, hidden)` each; of weights that are not laid out."""
         matrices = self.weights[: 2 if self.cell == "gru-before" else 1]
         return torch.cat([matrix for matrix in matrices if isinstance(matrix, Tensor)], dim=1).chunk(
             GATES[self.cell], 1

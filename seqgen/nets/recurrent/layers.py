@@ -28,7 +28,7 @@ class SweptLayer(nn.Module):
         input_size (int): of a token's vector.
         hidden_size (int): of the state.
         bidirectional (bool): whether a second cell reads the sequences from their ends.
-        peephole (PeepholeKind): one weight for each unit that a gate sees, or a matrix.
+        peephole (PeepholeKind): one weight for each unit that a gate reads, or a matrix.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class SweptLayer(nn.Module):
             self.register_parameter(f"weight_hh_{suffix}", nn.Parameter(torch.empty(rows, hidden_size)))
             self.register_parameter(f"bias_ih_{suffix}", nn.Parameter(torch.empty(rows)))
             if cell == "peephole":
-                seen = (hidden_size,) if peephole == "diagonal" else (hidden_size, hidden_size)
-                self.register_parameter(f"weight_ch_{suffix}", nn.Parameter(torch.empty(3, *seen)))
+                shape = (hidden_size,) if peephole == "diagonal" else (hidden_size, hidden_size)
+                self.register_parameter(f"weight_ch_{suffix}", nn.Parameter(torch.empty(3, *shape)))
 
     def forward(
         self, values: Tensor | PackedSequence, before: Ends | None = None

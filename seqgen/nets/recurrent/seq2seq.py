@@ -45,7 +45,7 @@ class Memory:
     mask: Tensor
 
     def of(self, index: Tensor) -> Memory:
-        """The memory of the sources `index`."""
+        """The memory of the sources `index`, `(new_batch,)`."""
         return Memory(self.values[index], self.keys[index], self.mask[index])
 
 
@@ -179,7 +179,7 @@ class Seq2Seq(nn.Module):
         return whole[: self.config.embed_size], whole[self.config.embed_size :]
 
     def advance(self, cells: Sequence[CellWeights], x: Tensor, layers: Layers) -> Layers:
-        """Move every layer by one step; `x` is the input's share of the first layer's gates."""
+        """Move every layer by one step; `x` is the input's share of the first layer's gates, `(rows, gates)`."""
         after: list[tuple[Tensor, ...]] = []
         for cell, before in zip(cells, layers, strict=True):
             if after:

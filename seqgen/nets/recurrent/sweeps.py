@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqgen.nets.products import Matrix, add_product, product, reordered
-from seqgen.nets.recurrent.cells import look
+from seqgen.nets.recurrent.cells import peep
 
 sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
 
@@ -37,7 +37,7 @@ class Walk(NamedTuple):
     backwards: bool = False
 
     def steps(self, *packed: Tensor) -> list[tuple[Tensor, ...]]:
-        """The rows of each time step of each of these, in the order in which the state meets them."""
+        """The rows `(rows, size)` of each time step of each of these, in the order in which the state meets them."""
         parts = list(zip(*(torch.split(tensor, list(self.sizes)) for tensor in packed), strict=True))
         return parts[::-1] if self.backwards else parts
 
@@ -57,7 +57,7 @@ class PeepholeSweep(torch.autograd.Function):
         """Keeps the gates, the cells and what each step began with."""
         size = h.shape[1]
         matrix = reordered(weight.t().to(x.dtype))
-        see_i, see_f, see_o = _gates_see(peepholes.mT if peepholes.dim() == 3 else peepholes, x.dtype)
+        v_i, v_f, v_o = _gates_see(peepholes.mT if peepholes.dim() == 3 else peepholes, x.dtype)
         low = x.dtype if peepholes.dim() == 3 else c.dtype  # a product runs in the precision of all products
         h, c = h.to(x.dtype, copy=True), c.clone()
         gates, cells = torch.empty(x.shape, dtype=c.dtype, device=x.device), c.new_empty(len(x), size)
@@ -68,10 +68,10 @@ class PeepholeSweep(torch.autograd.Function):
             c_was.copy_(c_now)
             i, f, g, o = a.copy_(add_product(x_t, h_was, matrix)).chunk(4, dim=1)
             shown = c_was.to(low)
-            i.add_(look(shown, see_i)).sigmoid_()
-            f.add_(look(shown, see_f)).sigmoid_()
+            i.add_(peep(shown, v_i)).sigmoid_()
+            f.add_(peep(shown, v_f)).sigmoid_()
             torch.addcmul(f * c_was, i, g.tanh_(), out=new)
-            o.add_(look(new.to(low), see_o)).sigmoid_()
+            o.add_(peep(new.to(low), v_o)).sigmoid_()
             out.copy_(o * new.tanh())
             h_now.copy_(out)
             c_now.copy_(new)
@@ -86,7 +86,7 @@ class PeepholeSweep(torch.autograd.Function):
         gates, cells, h_before, c_before, weight, peepholes = ctx.saved_tensors
         size, dtype = cells.shape[1], h_before.dtype
         matrix = reordered(weight.to(dtype))
-        see_i, see_f, see_o = _gates_see(peepholes, dtype)
+        v_i, v_f, v_o = _gates_see(peepholes, dtype)
         low = dtype if peepholes.dim() == 3 else cells.dtype
         dh, dc = dh.to(cells.dtype, copy=True), dc.clone()
         da = torch.empty_like(gates)
@@ -97,21 +97,21 @@ class PeepholeSweep(torch.autograd.Function):
             tanh = new.tanh()
             d_out = dh_now + d_t
             torch.mul(sigmoid_backward(d_out, o), tanh, out=da_o)
-            d_cell = tanh_backward(d_out * o, tanh).add_(dc_now).add_(look(da_o.to(low), see_o))
+            d_cell = tanh_backward(d_out * o, tanh).add_(dc_now).add_(peep(da_o.to(low), v_o))
             torch.mul(sigmoid_backward(d_cell, i), g, out=da_i)
             torch.mul(sigmoid_backward(d_cell, f), c_was, out=da_f)
             torch.mul(tanh_backward(d_cell, g), i, out=da_g)
-            torch.mul(d_cell, f, out=dc_now).add_(look(da_i.to(low), see_i)).add_(look(da_f.to(low), see_f))
+            torch.mul(d_cell, f, out=dc_now).add_(peep(da_i.to(low), v_i)).add_(peep(da_f.to(low), v_f))
             dh_now.copy_(product(da_t.to(dtype), matrix))
-        seen = ((da[:, :size], c_before), (da[:, size : 2 * size], c_before), (da[:, 3 * size :], cells))
-        d_see = torch.stack([(d * c).sum(0) if peepholes.dim() == 2 else d.t() @ c for d, c in seen])
+        pairs = ((da[:, :size], c_before), (da[:, size : 2 * size], c_before), (da[:, 3 * size :], cells))
+        d_v = torch.stack([(d * c).sum(0) if peepholes.dim() == 2 else d.t() @ c for d, c in pairs])
         da_low = da.to(dtype)
-        return da_low, dh, dc, (da_low.t() @ h_before).to(weight.dtype), d_see, None
+        return da_low, dh, dc, (da_low.t() @ h_before).to(weight.dtype), d_v, None
 
 
 def _gates_see(peepholes: Tensor, dtype: torch.dtype) -> list[Matrix]:
-    """What `look` takes, for the gates i, f and o."""
-    return [reordered(see.to(dtype)) if see.dim() == 2 else see for see in peepholes.unbind()]
+    """What `peep` takes, for the gates i, f and o."""
+    return [reordered(v.to(dtype)) if v.dim() == 2 else v for v in peepholes.unbind()]
 
 
 class GRUBeforeSweep(torch.autograd.Function):

@@ -98,7 +98,7 @@ class Cache:
         return KeysValues(keys, values, additive_mask=self.additive_mask)
 
     def rows(self, index: Tensor) -> Cache:
-        """The rows `index`; nothing is copied while all groups stay, in their order."""
+        """The rows `index`, `(new_rows,)`; nothing is copied while all groups stay, in their order."""
         group = index // self.width
         groups, counts = torch.unique_consecutive(group, return_counts=True)
         if len(index) and bool((counts != counts[0]).any()):

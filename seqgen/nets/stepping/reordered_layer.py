@@ -79,6 +79,6 @@ class ReorderedLayer:
 
 
 def plain_norm(norm: nn.LayerNorm) -> Callable[[Tensor], Tensor]:
-    """A copy without the cost of calling a module, which for a few rows exceeds that of the arithmetic."""
+    """A copy for `(tokens, embed)` without the cost of calling a module, more than the arithmetic of a few rows."""
     weight, bias = norm.weight.detach().clone(), norm.bias.detach().clone()
     return partial(torch.layer_norm, normalized_shape=norm.normalized_shape, weight=weight, bias=bias, eps=norm.eps)

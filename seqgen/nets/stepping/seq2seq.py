@@ -99,7 +99,7 @@ class Seq2SeqStep:
         return read.flatten(0, 1), None if weights is None else weights.flatten(0, 1)
 
     def reorder(self, state: DecoderState, index: Tensor) -> DecoderState:
-        """The state of the rows `index`; the memory stays where it is."""
+        """The state of the rows `index`, `(new_rows,)`; the memory stays where it is."""
         return replace(
             state,
             layers=tuple(tuple(part[index] for part in layer) for layer in state.layers),

@@ -63,7 +63,7 @@ class TextStep:
         return log_probs, TextState(cache, read)
 
     def reorder(self, state: TextState, index: Tensor) -> TextState:
-        """The state of the rows `index`."""
+        """The state of the rows `index`, `(new_rows,)`."""
         return TextState(state.cache.rows(index), state.tokens[index])
 
     def join(self, states: Sequence[TextState]) -> TextState:
@@ -134,7 +134,7 @@ class TranslationStep:
         return log_probs, replace(state, cache=cache, attended=attended, queries=queries)
 
     def reorder(self, state: TranslationState, index: Tensor) -> TranslationState:
-        """The state of the rows `index`; the memory stays where it is."""
+        """The state of the rows `index`, `(new_rows,)`; the memory stays where it is."""
         return replace(
             state,
             cache=state.cache.rows(index),

@@ -48,11 +48,11 @@ class WholeTextStep:
         return self.start(read if read.shape[1] <= context else read[:, -max(1, context // 2) :])
 
     def reorder(self, state: Tensor, index: Tensor) -> Tensor:
-        """The state of the rows `index`."""
+        """The state of the rows `index`, `(new_rows,)`."""
         return state[index]
 
     def join(self, states: Sequence[Tensor]) -> Tensor:
-        """All rows of several states of texts of one length."""
+        """All rows of several states `(rows, time)` of texts of one length."""
         return torch.cat(list(states))
 
 
@@ -123,7 +123,7 @@ class WholeTargetStep:
         return torch.autocast(self._network.device.type, dtype=torch.bfloat16, enabled=low)
 
     def reorder(self, state: TargetState, index: Tensor) -> TargetState:
-        """The state of the rows `index`; the memory stays where it is."""
+        """The state of the rows `index`, `(new_rows,)`; the memory stays where it is."""
         attention = None if state.attention is None else state.attention[index]
         tokens, lengths, sentence = state.tokens[index], state.lengths[index], state.sentence[index]
         return replace(state, tokens=tokens, lengths=lengths, sentence=sentence, attention=attention)

@@ -1,4 +1,4 @@
-"""A Transformer language model: each token sees those before it, up to `context` of them.
+"""A Transformer language model: each token attends to those before it, up to `context` of them.
 
 A finite-response system: what it predicts is a function of the tokens in its context alone, where a recurrent network
 carries a state from the beginning of the text. Read `seqgen.nets.transformer.layers` for the parts.
@@ -44,7 +44,7 @@ class TransformerNetwork(nn.Module):
 
     @property
     def context(self) -> int:
-        """How many tokens it sees at most."""
+        """How many tokens it reads at most."""
         return self.config.context
 
     @property
@@ -62,7 +62,7 @@ class TransformerNetwork(nn.Module):
         return self.output_bias.new_zeros(0, 0, batch, 0)
 
     def forward(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the token after each token, which with a causal network sees none after itself.
+        """Logits of the token after each token, which in a causal network attends to none after itself.
 
         Args:
             tokens (Tensor): token ids `(batch, time)`, at most `context` each.

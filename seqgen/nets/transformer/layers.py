@@ -141,7 +141,7 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def activate(self, inner: Tensor) -> Tensor:
-        """From the inner layer's sums to what the outer matrix sees."""
+        """From the inner layer's sums to what the outer matrix reads, `(..., ffn)`."""
         if not self.gated:
             return self.activation(inner)
         gate, values = inner.chunk(2, dim=-1)
@@ -174,17 +174,17 @@ class LayerParts(Protocol):
 
     @property
     def cross_norm(self) -> Callable[[Tensor], Tensor] | None:
-        """Of the attention to an encoder, if there is one."""
+        """Of the attention to an encoder, `(..., embed)`, if there is one."""
 
     @property
     def feed_forward_norm(self) -> Callable[[Tensor], Tensor]:
-        """Of the feed-forward part."""
+        """Of the feed-forward part, `(..., embed)`."""
 
     def add_attention(self, x: Tensor, found: Tensor) -> Tensor:
         """`x` and the output matrix of self-attention times what was found, both `(..., embed)`."""
 
     def add_cross(self, x: Tensor, found: Tensor) -> Tensor:
-        """The same of the attention to an encoder."""
+        """The same of the attention to an encoder, both `(..., embed)`."""
 
     def add_feed_forward(self, x: Tensor, y: Tensor) -> Tensor:
         """`x` and what the feed-forward part makes of `y`, both `(..., embed)`."""

@@ -1,10 +1,10 @@
-"""Where a token stands: without it, attention sees a bag of tokens.
+"""Where a token stands: without it, attention reads a bag of tokens.
 
 - sinusoidal: a fixed vector for each position, added to the embedding (Vaswani et al. 2017, section 3.5)
 - learned: a trained vector for each position, added to the embedding
 - rotary: queries and keys are turned by an angle that grows with the position, so that their product depends on the
   distance alone (Su et al. 2021, eq. 34)
-- none: attention under a causal mask can still count what it sees; an encoder cannot
+- none: attention under a causal mask can still count what is there; an encoder cannot
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from seqgen.config import SearchConfig
 from seqgen.metrics.text import text_scores
+from seqgen.tasks.targets import Method
 from seqgen.tasks.translation.model import TranslationModel
-from seqgen.tasks.translation.translate import Method, Translation, Translator
+from seqgen.tasks.translation.translate import Translation, Translator
 
 # Scores are sums of fp32 numbers computed in batches of different sizes: below this they are the same output's.
 TOLERANCE = 1e-3
@@ -75,7 +76,7 @@ def compare_searches(
                 advance(1)
         found[name] = translations, time.perf_counter() - begin
     best = found["exhaustive"][0]
-    proved = [i for i, t in enumerate(best) if t.proof is not None and t.proof.optimal]
+    proved = [i for i, t in enumerate(best) if t.found.proof is not None and t.found.proof.optimal]
     return [_row(model, name, *found[name], pairs, best, proved) for name, _, _ in kinds]
 
 

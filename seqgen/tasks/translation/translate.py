@@ -5,25 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from seqgen.config import SamplingConfig, SearchConfig
-from seqgen.data.tokens import TokenIds, decode
-from seqgen.decode.beam import beam_search
+from seqgen.data.tokens import TokenIds
 from seqgen.decode.ensemble import EnsembleStep
-from seqgen.decode.exhaustive import Certified, exhaustive_search
-from seqgen.decode.greedy import greedy_search, sample_search
-from seqgen.decode.hypothesis import Branch, Hypothesis
-from seqgen.decode.problem import Problem
 from seqgen.decode.step import Step
 from seqgen.errors import ModelError, SeqgenError
 from seqgen.nets.stepping.steps import source_step
-from seqgen.seeds import derive
+from seqgen.tasks.targets import Found, Method, Output, Targets
 from seqgen.tasks.translation.model import TranslationModel
-
-Method = Literal["greedy", "beam", "exhaustive", "sample"]
 
 # A source is cut here: attention to a longer one costs more than any sentence is worth.
 MAX_SOURCE_TOKENS = 1024
@@ -31,23 +24,9 @@ MAX_SOURCE_TOKENS = 1024
 MOST_ROWS = 4096
 # Lines are sorted by length within this many batches, so that the sentences of a batch end together.
 BATCHES_AT_ONCE = 16
-# A model that spells bytes can write what would end a line, or a column.
-_ONE_LINE = str.maketrans("\n\r\t", "   ")
 
 
-@dataclass(frozen=True)
-class Output:
-    """One hypothesis as text.
-
-    Args:
-        text (str): detokenised, without line feeds and tabs.
-        tokens (tuple[str, ...]): its pieces, the end symbol last.
-        hypothesis (Hypothesis): token ids, log-probabilities, score, attention.
-    """
-
-    text: str
-    tokens: tuple[str, ...]
-    hypothesis: Hypothesis
+NOTHING = Found()
 
 
 @dataclass(frozen=True)
@@ -57,20 +36,21 @@ class Translation:
     Args:
         source (str): the line.
         source_tokens (tuple[str, ...]): its pieces as the encoder reads them, the end symbol last.
-        outputs (tuple[Output, ...]): best first; none for an empty line.
-        proof (Certified | None): what an exhaustive search found out.
-        tree (tuple[Branch, ...]): what a beam search considered, if that was asked for.
+        found (Found): the outputs, none for an empty line, and how they were found.
         unseen (tuple[str, ...]): its characters that the model has never seen, as often as they stand there.
         cut (bool): whether the line was too long and only its beginning was translated.
     """
 
     source: str
     source_tokens: tuple[str, ...] = ()
-    outputs: tuple[Output, ...] = ()
-    proof: Certified | None = None
-    tree: tuple[Branch, ...] = ()
+    found: Found = NOTHING
     unseen: tuple[str, ...] = ()
     cut: bool = False
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """Best first."""
+        return self.found.outputs
 
     @property
     def text(self) -> str:
@@ -97,7 +77,7 @@ class Translator:
 
     Args:
         models (Sequence[TranslationModel]): those of an ensemble share their target vocabulary.
-        method (Method): how the output is looked for; `exhaustive` starts from a beam.
+        method (Method): how the output is searched; `exhaustive` starts from a beam.
         search (SearchConfig): which output is wanted.
         sampling (SamplingConfig): how `sample` draws.
         seed (int): of `sample`; line i draws the same numbers whatever is translated beside it.
@@ -106,7 +86,7 @@ class Translator:
         batch_size (int): sentences that go through the network together, at most; fewer when the beam is very wide.
         batch_tokens (int): source tokens, padding included, that do; 0: no limit. One sentence always does.
         trees (bool): whether to keep what a beam search considered.
-        attention (bool): whether to keep what each target token looked at, if that can be told.
+        attention (bool): whether to keep what each target token attended to, if that can be told.
         dtype (torch.dtype | None): of the products of the networks' layers; None: the weights' own.
 
     Raises:
@@ -135,15 +115,24 @@ class Translator:
                 raise ModelError(f"{other.directory} starts with another symbol than {self._first.directory}")
         if self.search.coverage_penalty and not self.aligned:
             raise ModelError("no coverage can be penalised without attention to one source")
-        width = self.search.beam_size if self.method in ("beam", "exhaustive") else 1
-        self._most = max(1, min(self.batch_size, MOST_ROWS // width))
-        begins_word = [token.startswith(b" ") for token in self._first.target_tokenizer.token_bytes]
-        self._begins_word = torch.tensor(begins_word, device=self._first.network.device)
+        self._targets = Targets(
+            self._first.target_tokenizer,
+            self._first.start_id,
+            self._first.network.device,
+            method=self.method,
+            search=self.search,
+            sampling=self.sampling,
+            seed=self.seed,
+            prefix=self.prefix,
+            trees=self.trees,
+            attention=self.attention and self.aligned,
+        )
+        self._most = max(1, min(self.batch_size, MOST_ROWS // self._targets.width))
         self._steps = [source_step(model.network, self.dtype) for model in self.models]
 
     @property
     def aligned(self) -> bool:
-        """Whether it can be told what an output looked at: a model has attention, and all read the same tokens."""
+        """Whether it can be told what an output attended to: a model has attention, and all read the same tokens."""
         first, *others = ((m.source_tokenizer.to_bytes(), m.reverse_source) for m in self.models)
         return all(other == first for other in others) and any(m.network.attends for m in self.models)
 
@@ -189,37 +178,6 @@ class Translator:
 
     @torch.inference_mode()
     def _translate(self, batch: list[_Sentence]) -> list[Translation]:
-        problem, attention = self._problem(batch), self.attention and self.aligned
-        trees: list[list[Branch]] | None = [] if self.trees else None
-        proofs: list[Certified] = []
-        match self.method:
-            case "greedy":
-                found = [[h] for h in greedy_search(problem, self.search, attention=attention)]
-            case "sample":
-                seeds = [derive(self.seed, "line", sentence.number) for sentence in batch]
-                drawn = sample_search(problem, self.search, self.sampling, seeds, attention=attention)
-                found = [[h] for h in drawn]
-            case "beam":
-                found = beam_search(problem, self.search, attention=attention, trees=trees)
-            case "exhaustive":
-                start = beam_search(problem, self.search, attention=attention, trees=trees)
-                proofs = exhaustive_search(problem, self.search, start, attention=attention)
-                found = [proof.hypotheses for proof in proofs]
-        return [
-            Translation(
-                sentence.line,
-                self._source_tokens(sentence),
-                tuple(map(self._output, found[i])),
-                proofs[i] if proofs else None,
-                tuple(trees[i]) if trees else (),
-                tuple(self._first.source_tokenizer.unseen(sentence.line)),
-                sentence.length > MAX_SOURCE_TOKENS,
-            )
-            for i, sentence in enumerate(batch)
-        ]
-
-    def _problem(self, batch: list[_Sentence]) -> Problem[Any]:
-        target = self._first.target_tokenizer
         states, lengths = [], []
         for i, (model, own) in enumerate(zip(self.models, self._steps, strict=True)):
             source, source_lengths = model.source_tensors([s.ids[i][:MAX_SOURCE_TOKENS] for s in batch])
@@ -227,24 +185,23 @@ class Translator:
             lengths.append(source_lengths.tolist())
         alone = len(self._steps) == 1
         step: Step[Any] = self._steps[0] if alone else EnsembleStep(self._steps, aligned=self.aligned)
-        forced = tuple(target.encode(self.prefix).tolist())
-        word_ends = bool(forced) and self.prefix[-1].isspace()
-        return Problem(
-            step=step,
-            state=states[0] if alone else tuple(states),
-            start=torch.full((len(batch),), self._first.start_id, device=self._first.network.device),
-            eos_id=target.eos_id,
-            max_lengths=[self.max_length or 2 * n + 10 for n in lengths[0]],
-            prefixes=[forced] * len(batch) if forced else (),
-            after_prefix=self._begins_word if word_ends else None,
-            banned=(target.pad_id, target.unk_id, target.bos_id),
-            source_lengths=lengths[0],
+        found = self._targets.find(
+            step,
+            states[0] if alone else tuple(states),
+            [sentence.number for sentence in batch],
+            [self.max_length or 2 * n + 10 for n in lengths[0]],
+            lengths[0],
         )
-
-    def _output(self, hypothesis: Hypothesis) -> Output:
-        target = self._first.target_tokenizer
-        text = decode(target, hypothesis.token_ids).translate(_ONE_LINE)
-        return Output(text, tuple(map(target.piece, (*hypothesis.token_ids, target.eos_id))), hypothesis)
+        return [
+            Translation(
+                sentence.line,
+                self._source_tokens(sentence),
+                each,
+                tuple(self._first.source_tokenizer.unseen(sentence.line)),
+                sentence.length > MAX_SOURCE_TOKENS,
+            )
+            for sentence, each in zip(batch, found, strict=True)
+        ]
 
     def _source_tokens(self, sentence: _Sentence) -> tuple[str, ...]:
         tokenizer = self._first.source_tokenizer

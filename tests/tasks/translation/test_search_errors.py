@@ -4,9 +4,10 @@ import pytest
 from translation_models import corpus_of, model_of, some_pairs
 
 from seqgen.config import SearchConfig
+from seqgen.tasks.targets import Method
 from seqgen.tasks.translation.model import TranslationModel
 from seqgen.tasks.translation.search_errors import TOLERANCE, compare_searches
-from seqgen.tasks.translation.translate import Method, Translation, Translator
+from seqgen.tasks.translation.translate import Translation, Translator
 
 PAIRS = [*some_pairs(6, seed=3), ("", "")]
 SEARCH = SearchConfig(beam_size=2, max_nodes=3000, max_seconds=0.0)
@@ -30,7 +31,7 @@ def test_the_table_is_what_the_searches_find(model: TranslationModel) -> None:
     assert [row.search for row in rows] == ["greedy", "beam 2", "beam 4", "exhaustive"]
     assert sum(advanced) == len(PAIRS)
     best = translations(model, "exhaustive", SEARCH)
-    proved = [i for i, t in enumerate(best) if t.proof is not None and t.proof.optimal]
+    proved = [i for i, t in enumerate(best) if t.found.proof is not None and t.found.proof.optimal]
     assert len(proved) >= 3
     wide = SearchConfig(beam_size=4, max_nodes=3000, max_seconds=0.0)
     kinds: list[tuple[Method, SearchConfig]] = [("greedy", SEARCH), ("beam", SEARCH), ("beam", wide)]

@@ -15,10 +15,11 @@ from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokens import vocab_size
 from seqgen.errors import ModelError, NonFiniteError, UsageError
 from seqgen.nets.recurrent.seq2seq import Seq2Seq
+from seqgen.tasks.targets import Method
 from seqgen.tasks.translation import translate as translating
 from seqgen.tasks.translation.model import TranslationModel
 from seqgen.tasks.translation.score import force_decode
-from seqgen.tasks.translation.translate import Method, Translation, Translator
+from seqgen.tasks.translation.translate import Translation, Translator
 
 METHODS: tuple[Method, ...] = get_args(Method)
 # Proofs are short with few tokens and nodes; the answer is the same with neighbours all the same.
@@ -78,7 +79,7 @@ def test_lines_come_out_in_order_and_empty_ones_stay_empty(
     for line, translation in zip(mixed, translations, strict=True):
         assert bool(translation.outputs) == bool(line.strip())
         if not line.strip():
-            assert (translation.text, translation.source_tokens, translation.proof) == ("", (), None)
+            assert (translation.text, translation.source_tokens, translation.found.proof) == ("", (), None)
     assert list(translator_of(model, method).stream([])) == []
 
 
@@ -94,9 +95,13 @@ def test_the_answer_does_not_hang_on_the_batch(
         a, b = one.outputs[0].hypothesis, other.outputs[0].hypothesis
         assert b.log_probs == pytest.approx(a.log_probs, abs=1e-4)
         assert b.score == pytest.approx(a.score, abs=1e-4)
-        assert (one.proof is None) == (other.proof is None) == (method != "exhaustive")
-        if one.proof is not None and other.proof is not None and max(one.proof.nodes, other.proof.nodes) < NEAR_END:
-            assert other.proof.optimal == one.proof.optimal
+        assert (one.found.proof is None) == (other.found.proof is None) == (method != "exhaustive")
+        if (
+            one.found.proof is not None
+            and other.found.proof is not None
+            and max(one.found.proof.nodes, other.found.proof.nodes) < NEAR_END
+        ):
+            assert other.found.proof.optimal == one.found.proof.optimal
 
 
 @pytest.mark.parametrize("method", ["greedy", "beam", "exhaustive"])
@@ -360,9 +365,9 @@ def test_a_model_without_attention_has_none_to_keep(corpus: ParallelCorpus) -> N
 def test_trees_are_kept_when_asked_for(model: TranslationModel, lines: list[str]) -> None:
     for method in ("beam", "exhaustive"):
         for t in translator_of(model, method, trees=True, batch_size=4).stream(["", *lines[:5]]):
-            assert bool(t.tree) == bool(t.source)
+            assert bool(t.found.tree) == bool(t.source)
         [t] = translator_of(model, method).stream(lines[:1])
-        assert t.tree == ()
+        assert t.found.tree == ()
 
 
 def test_the_n_best_are_different_and_in_order(model: TranslationModel, lines: list[str]) -> None:
