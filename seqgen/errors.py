@@ -12,7 +12,7 @@
     └── Interrupted             exit 130 (Ctrl-C), 143 (TERM) or 129 (HUP): the state is saved
 
 A message is one sentence that names the file, line or field; the hint is one command or one choice.
-`seqgen.cli.output.run` is the one place that prints them.
+`seqgen.cli.exits.run` is the one place that prints them.
 """
 
 from __future__ import annotations

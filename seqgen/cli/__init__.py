@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from seqgen import __version__
-from seqgen.cli import options, output
+from seqgen.cli import exits, options, streams
 from seqgen.cli.commands import (
     evaluate,
     export,
@@ -46,7 +46,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        output.write(f"seqgen {__version__}\n")
+        streams.write(f"seqgen {__version__}\n")
         raise typer.Exit
 
 
@@ -79,4 +79,4 @@ def main() -> None:
     """The console script."""
     for name, kernels in KERNEL_CACHES.items():
         os.environ.setdefault(name, kernels)  # read when the first product is computed
-    output.run(app)
+    exits.run(app)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqgen.cli import output
-from seqgen.cli.output import Terminal
+from seqgen.cli import streams
+from seqgen.cli.terminal import Terminal
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Judged:
     def write_json(self, measures: Mapping[str, Any]) -> None:
         """One object: model, data, and the measures."""
         model = {} if self.model is None else {"model": self.model}
-        output.write_json({**model, "data": list(self.data), **measures})
+        streams.write_json({**model, "data": list(self.data), **measures})
 
     def heading(self, width: int) -> str:
         """The first lines of a table of measures whose names are so wide."""

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from seqgen.cli.output import Terminal, console, say
+from seqgen.cli.terminal import Terminal, console, say
 from seqgen.metrics.measure import Measure
 from seqgen.names import shown
 from seqgen.train.log import Listener, Record

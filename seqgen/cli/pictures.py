@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from seqgen.cli.output import Terminal, write_file
+from seqgen.cli.streams import write_file
+from seqgen.cli.terminal import Terminal
 from seqgen.errors import OutputError, UsageError
 
 if TYPE_CHECKING:

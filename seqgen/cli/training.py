@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import typer
 
 from seqgen.cli.options import given, refuse_idle
-from seqgen.cli.output import Terminal, show_cursor
 from seqgen.cli.settings import settle
+from seqgen.cli.terminal import Terminal, show_cursor
 from seqgen.config import Settings, replace
 from seqgen.errors import UsageError
 from seqgen.train import launch

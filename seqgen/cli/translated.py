@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqgen.cli import output
+from seqgen.cli import streams, terminal
 from seqgen.cli.pictures import ChartFile
 from seqgen.errors import UsageError
 
@@ -84,7 +84,7 @@ def draw_tree(translation: Translation, model: TranslationModel) -> None:
 
     best = translation.outputs[0].hypothesis
     piece = model.target_tokenizer.piece
-    output.console().print(beam_tree(translation.found.tree, piece, best=best, title=translation.source))
+    terminal.console().print(beam_tree(translation.found.tree, piece, best=best, title=translation.source))
 
 
 def draw_pictures(translation: Translation, model: TranslationModel, beam_svg: Path | None, chart: ChartFile) -> None:
@@ -103,7 +103,7 @@ def draw_pictures(translation: Translation, model: TranslationModel, beam_svg: P
     if beam_svg:
         piece, ids, score = model.target_tokenizer.piece, best.hypothesis.token_ids, best.hypothesis.score
         svg = tree.beam_svg(translation.found.tree, piece, winner=ids, source=translation.source, score=score)
-        output.write_file(beam_svg, svg.encode())
+        streams.write_file(beam_svg, svg.encode())
     if chart.path is not None and best.hypothesis.attention is not None:
         maps = AttentionMaps(
             kind="attention",

@@ -11,7 +11,7 @@ import typer
 
 from seqgen.cli import app
 from seqgen.cli.commands import gan_train, train_features, train_lm, train_seq2seq, train_transformer
-from seqgen.cli.output import Terminal
+from seqgen.cli.terminal import Terminal
 from seqgen.cli.training import Command
 from seqgen.config import Settings
 from seqgen.train import launch

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from running import Call, TinyModel, command, environment, stderr_on_terminal
 
-from seqgen.cli import output
+from seqgen.cli import streams
 from seqgen.modeldir.layout import manifest
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m"
@@ -70,8 +70,8 @@ def test_a_config_with_such_words_is_refused(field: str, value: str, tiny: TinyM
 
 
 def test_json_has_no_control_codes_and_the_same_text(call: Call, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    output.write_json({"text": f"{EVIL}é"})
-    output.flush()
+    streams.write_json({"text": f"{EVIL}é"})
+    streams.flush()
     line = capfdbinary.readouterr().out
     assert harmless(line)
     assert json.loads(line) == {"text": f"{EVIL}é"}
@@ -81,7 +81,7 @@ def test_a_result_is_spelled_out_on_a_terminal_only(tmp_path: Path) -> None:
     import pty
     import subprocess
 
-    code = f"from seqgen.cli import output; output.write({EVIL!r} + 'é\\tb\\n'); output.flush()"
+    code = f"from seqgen.cli import streams; streams.write({EVIL!r} + 'é\\tb\\n'); streams.flush()"
     words = [command()[0], "-c", code]
     piped = subprocess.run(words, capture_output=True, env=environment(), check=True, timeout=60)
     assert piped.stdout.decode() == f"{EVIL}é\tb\n"

@@ -23,7 +23,7 @@ from asking import COMMANDS, asked, parameters, settled
 from running import digit_pairs
 
 from seqgen.cli import training
-from seqgen.cli.output import Terminal
+from seqgen.cli.terminal import Terminal
 from seqgen.cli.training import Command
 from seqgen.config import Option, Settings, to_json
 from seqgen.errors import CollapsedError, UsageError

@@ -24,7 +24,7 @@ from running import Call, digit_pairs, snapshot
 
 from seqgen import modeldir
 from seqgen.cli.options import flag
-from seqgen.cli.output import Terminal
+from seqgen.cli.terminal import Terminal
 from seqgen.config import (
     FeatureConfig,
     GanConfig,

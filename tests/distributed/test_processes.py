@@ -210,7 +210,7 @@ def test_a_signal_saves_once_and_says_once_how_to_go_on_in_as_many_processes(
 
 AGREE = """
 import sys
-from seqgen.cli import output
+from seqgen.cli import exits, streams
 from seqgen.errors import DataError
 from seqgen.train.distributed import join
 
@@ -218,7 +218,7 @@ def work():
     with join("cpu") as group:
         %s
 
-output.run(work)
+exits.run(work)
 """
 
 
@@ -259,7 +259,7 @@ def test_processes_whose_starter_is_killed_save_and_end(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_first_decides_for_all() -> None:
-    script = 'output.write_json(group.agree(lambda: {"rank": group.rank, "of": [group.size, 0.1, None]}))'
+    script = 'streams.write_json(group.agree(lambda: {"rank": group.rank, "of": [group.size, 0.1, None]}))'
     assert together(script, 3) == [(0, '{"rank": 0, "of": [3, 0.1, null]}\n', "")] * 3
 
 

@@ -23,7 +23,7 @@ from tiny_runs import SignalAt, checkpoint_paths, command, environment, records,
 
 from seqgen import cli, modeldir
 from seqgen.cli import display
-from seqgen.cli.output import Terminal
+from seqgen.cli.terminal import Terminal
 from seqgen.metrics.measure import Measure
 from seqgen.train.log import Listener
 from seqgen.train.stop import StopRequest

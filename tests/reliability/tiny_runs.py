@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from seqgen import modeldir
 from seqgen.cli import display
 from seqgen.cli.commands import train_lm
-from seqgen.cli.output import Terminal
+from seqgen.cli.terminal import Terminal
 from seqgen.cli.training import Command
 from seqgen.config import Cell, LanguageModelSettings, Precision, RecurrentConfig, RecurrentTextConfig, TrainConfig
 from seqgen.metrics.measure import Measure

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from seqgen.cli.commands import gan_train, train_features, train_lm, train_seq2seq
-from seqgen.cli.output import Terminal
+from seqgen.cli.terminal import Terminal
 from seqgen.cli.training import Command
 from seqgen.config import NumberFormat, TrainConfig, replace
 from seqgen.train import precision as measuring

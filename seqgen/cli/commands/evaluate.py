@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgen.cli import options, output
+from seqgen.cli import options, streams
 from seqgen.cli.answering import Judged, answering
 from seqgen.cli.commands import evaluate_images
-from seqgen.cli.output import Terminal
+from seqgen.cli.terminal import Terminal
 from seqgen.config import SearchConfig
 from seqgen.errors import UsageError
 from seqgen.wording import counted
@@ -215,7 +215,7 @@ def _text(
     loaded = LanguageModel.load(model, place)
     with tempfile.TemporaryDirectory() as directory:
         span = open_text(paths, loaded.tokenizer, Path(directory), tail=tail, warn=terminal.warn)
-        with output.progress(terminal, "evaluating", len(span) - 1) as advance:
+        with terminal.progress("evaluating", len(span) - 1) as advance:
             measures = (
                 evaluate_dynamically(loaded.network, span, dynamic, advance=advance)
                 if dynamic
@@ -231,7 +231,7 @@ def _text(
     if judged.as_json:
         judged.write_json(measures)
         return
-    output.show(
+    streams.show(
         f"{judged.heading(15)}"
         f"loss           {measures['loss']:.4f} nats per token\n"
         f"bits per char  {measures['bits_per_char']:.4f}\n"
@@ -276,14 +276,14 @@ def _pairs(
     if search_errors:
         _search_errors(loaded, pairs, search, terminal, judged)
         return
-    with output.progress(terminal, "translating", len(pairs)) as advance:
+    with terminal.progress("translating", len(pairs)) as advance:
         measures = judge_lines(loaded, pairs, Translator([loaded], "beam", search), advance)
     if leak := leak_of(loaded.network.config):
         terminal.warn(leak)
     if judged.as_json:
         judged.write_json({**measures, "unknown": unseen.count})
         return
-    output.show(
+    streams.show(
         f"{judged.heading(12)}"
         f"BLEU        {measures['bleu']:.2f}   {measures['bleu_signature']}\n"
         f"chrF2       {measures['chrf']:.2f}   {measures['chrf_signature']}\n"
@@ -298,18 +298,18 @@ def _search_errors(
 ) -> None:
     from seqgen.tasks.translation.search_errors import compare_searches
 
-    with output.progress(terminal, "proving", len(pairs)) as advance:
+    with terminal.progress("proving", len(pairs)) as advance:
         rows = compare_searches(model, pairs, search, advance)
     if judged.as_json:
         judged.write_json({"search_errors": [dataclasses.asdict(row) for row in rows]})
         return
-    output.show(judged.heading(12))
-    output.write("search      BLEU   length  errors   empty  nats/sentence  seconds\n")
+    streams.show(judged.heading(12))
+    streams.write("search      BLEU   length  errors   empty  nats/sentence  seconds\n")
     for row in rows:
         errors = f"{row.errors:6.1%}" if row.errors is not None else "     -"
-        output.write(
+        streams.write(
             f"{row.search:10}  {row.bleu:5.2f}  {row.length_ratio:6.3f}  {errors}  {row.empty:6.1%}"
             f"  {-row.log_prob:13.3f}  {row.seconds:7.1f}\n"
         )
     exact = rows[-1]
-    output.write(f"proved optimal: {exact.proved:.1%} of {len(pairs)}; errors are counted among these\n")
+    streams.write(f"proved optimal: {exact.proved:.1%} of {len(pairs)}; errors are counted among these\n")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqgen.cli import output
+from seqgen.cli import streams
 from seqgen.cli.answering import Judged
-from seqgen.cli.output import Terminal
+from seqgen.cli.terminal import Terminal
 from seqgen.config import ImageConfig, ImageFormat
 from seqgen.errors import DataError, UsageError
 
@@ -83,7 +83,7 @@ def judge_gan(
     _save_statistics(wanted, side)
     count = wanted.samples or _fakes_beside(side)
     fakes, asked = _imagine(gan, count, labels, terminal)
-    with output.progress(terminal, "looking", count) as advance:
+    with terminal.progress("looking", count) as advance:
         fake = look(model, fakes, asked, gan.classes, advance)
     _report(compare(model, side, fake, SEED), terminal, judged)
 
@@ -107,14 +107,14 @@ def judge_features(name: str, paths: list[str], place: torch.device, terminal: T
         if labels is None:
             unknown = ", ".join(sorted(set(images.classes) - set(network.classes)))
             raise DataError(f"{', '.join(paths)} has classes that {name} does not know: {unknown}")
-        with output.progress(terminal, "evaluating", len(images)) as advance:
+        with terminal.progress("evaluating", len(images)) as advance:
             numbered = dataclasses.replace(images, labels=labels)
             measures = evaluate(network, numbered, np.arange(len(images)), advance=advance)
     assert measures is not None  # nothing asks this pass to stop
     if judged.as_json:
         judged.write_json(measures)
         return
-    output.show(
+    streams.show(
         f"{judged.heading(10)}"
         f"accuracy  {measures['accuracy']:.4f}\n"
         f"loss      {measures['loss']:.4f} nats per image\n"
@@ -159,7 +159,7 @@ def _side(model: FeatureModel, images: ImageSet | Path, terminal: Terminal) -> S
     from seqgen.tasks.features.image_scores import Side, look
 
     if not isinstance(images, Path):
-        with output.progress(terminal, "looking", len(images)) as advance:
+        with terminal.progress("looking", len(images)) as advance:
             return look(model, images.pixels, images.labels, images.classes, advance)
     statistics = read_statistics(images)
     if statistics.features not in ("", model.identity) or len(statistics.mean) != model.network.feature_size:
@@ -188,7 +188,7 @@ def _imagine(
     generator = np.random.Generator(np.random.PCG64(derive(SEED, "classes")))
     classes = [] if labels is None else generator.permutation(np.sort(labels)).tolist()
     pieces = []
-    with output.progress(terminal, "imagining", count) as advance:
+    with terminal.progress("imagining", count) as advance:
         for some in imagination.images(indices, classes):
             pieces.append(some)
             advance(len(some))
@@ -201,7 +201,7 @@ def _imagine(
 
 def _save_statistics(wanted: Wanted, real: Side) -> None:
     if wanted.save_statistics is not None:
-        output.write_file(wanted.save_statistics, real.statistics.to_bytes())
+        streams.write_file(wanted.save_statistics, real.statistics.to_bytes())
 
 
 def _report(comparison: Comparison, terminal: Terminal, judged: Judged) -> None:
@@ -215,25 +215,25 @@ def _report(comparison: Comparison, terminal: Terminal, judged: Judged) -> None:
     if judged.as_json:
         judged.write_json(comparison.to_json())
         return
-    output.show(
+    streams.show(
         f"{judged.heading(18)}"
         f"Fréchet distance  {frechet.frechet:.4f}   by {frechet.features}, {frechet.feature_size} features; "
         f"{sides[0]} real, {sides[1]} others\n"
     )
     if frechet.floor is not None:
         count = frechet.floor_images
-        output.show(f"its floor         {frechet.floor:.4f}   {count:,} real, {count:,} other real\n")
+        streams.show(f"its floor         {frechet.floor:.4f}   {count:,} real, {count:,} other real\n")
     if frechet.frechet_extrapolated is not None:
-        output.show(f"extrapolated      {frechet.frechet_extrapolated:.4f}   to infinitely many images\n")
+        streams.show(f"extrapolated      {frechet.frechet_extrapolated:.4f}   to infinitely many images\n")
     if images is not None:
-        output.show(
+        streams.show(
             f"kernel distance   {images.kernel:.6f}\n"
             f"precision         {images.precision:.4f}   of {images.neighbour_images:,} on each side\n"
             f"recall            {images.recall:.4f}\n"
             f"bins that differ  {images.different_bins} of {images.bins}, divergence {images.bin_divergence:.4f}\n"
         )
     if comparison.right is not None:
-        output.show(f"as asked          {comparison.right:.4f}\n")
+        streams.show(f"as asked          {comparison.right:.4f}\n")
     _report_classes(comparison)
 
 
@@ -242,7 +242,7 @@ def _report_classes(comparison: Comparison) -> None:
     if not comparison.classes:
         return
     width = max(len("class"), *(len(score.name) for score in comparison.classes))
-    output.show(f"\n{'class':{width}}     real   others  as asked   Fréchet  recall\n")
+    streams.show(f"\n{'class':{width}}     real   others  as asked   Fréchet  recall\n")
     for score in comparison.classes:
         cells = [
             f"{score.real:7,}",
@@ -251,4 +251,4 @@ def _report_classes(comparison: Comparison) -> None:
             f"{score.frechet:8.3f}" if score.frechet is not None else f"{'-':>8}",
             f"{score.recall:6.3f}" if score.recall is not None else f"{'-':>6}",
         ]
-        output.show(f"{score.name:{width}}  {'  '.join(cells)}{'  missing' if score.missing else ''}\n")
+        streams.show(f"{score.name:{width}}  {'  '.join(cells)}{'  missing' if score.missing else ''}\n")

@@ -9,7 +9,7 @@ import typer
 
 from seqgen.cli import options
 from seqgen.cli.commands.translate import DEFAULT
-from seqgen.cli.output import Terminal
+from seqgen.cli.terminal import Terminal
 from seqgen.config import in_words
 
 Format = Literal["ctranslate2", "onnx"]

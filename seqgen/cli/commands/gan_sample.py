@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from seqgen.cli import options, output, pictures
-from seqgen.cli.output import Terminal
+from seqgen.cli import options, pictures, streams
+from seqgen.cli.terminal import Terminal, colourful, draw
 from seqgen.config import in_words
 from seqgen.errors import OutputError, UsageError
 from seqgen.names import folder_names
@@ -155,15 +155,15 @@ def _write_grid(
     from seqgen.figures import mosaic
 
     whole = mosaic.grid([picture for pixels in batches for picture in mosaic.pictures(pixels)], *shape)
-    seen = output.stdout_is_a_terminal()
+    seen = streams.stdout_is_a_terminal()
     if (out is None and not seen) or out == Path("-"):
-        output.write_bytes(mosaic.encoded(whole, kind))
+        streams.write_bytes(mosaic.encoded(whole, kind))
         return
     path = out or SAMPLES.with_suffix(".png")
-    output.write_file(path, mosaic.encoded(whole, kind))
+    streams.write_file(path, mosaic.encoded(whole, kind))
     terminal.note(f"{path}: {whole.width}x{whole.height} pixels")
     if seen and not terminal.quiet:
-        output.draw(mosaic.preview(whole, min(80, shutil.get_terminal_size().columns), colour=output.colourful()))
+        draw(mosaic.preview(whole, min(80, shutil.get_terminal_size().columns), colour=colourful()))
 
 
 def _write_files(
@@ -180,7 +180,7 @@ def _write_files(
                 place.mkdir(exist_ok=True)
             except OSError as error:
                 raise OutputError(f"{place} cannot be made: {error.strerror}") from None
-            output.write_file(place / f"{index:05d}.png", mosaic.encoded(picture, "PNG"))
+            streams.write_file(place / f"{index:05d}.png", mosaic.encoded(picture, "PNG"))
             index += 1
     terminal.note(f"{folder}: {counted(index, 'image')}")
     for known, name in zip(classes, names, strict=True):
@@ -199,12 +199,12 @@ def _write_array(batches: Iterator[Pixels], labels: torch.Tensor | None, out: Pa
         np.savez_compressed(file, images=images)
     else:
         np.savez_compressed(file, images=images, labels=labels.cpu().numpy())
-    if out is None and output.stdout_is_a_terminal():
+    if out is None and streams.stdout_is_a_terminal():
         out = SAMPLES.with_suffix(".npz")
     if out is None or out == Path("-"):
-        output.write_bytes(file.getvalue())
+        streams.write_bytes(file.getvalue())
     else:
-        output.write_file(out, file.getvalue())
+        streams.write_file(out, file.getvalue())
 
 
 def _write_animation(batches: Iterator[Pixels], out: Path, kind: str) -> None:
@@ -212,4 +212,4 @@ def _write_animation(batches: Iterator[Pixels], out: Path, kind: str) -> None:
     from seqgen.figures import mosaic
 
     frames = [picture for pixels in batches for picture in mosaic.pictures(pixels)]
-    output.write_file(out, mosaic.animation([*frames, *frames[-2:0:-1]], kind, MILLISECONDS))
+    streams.write_file(out, mosaic.animation([*frames, *frames[-2:0:-1]], kind, MILLISECONDS))

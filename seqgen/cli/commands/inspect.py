@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen.cli import options, output
+from seqgen.cli import options, streams
 from seqgen.cli.commands import inspect_gradients
-from seqgen.cli.output import Terminal
 from seqgen.cli.pictures import ChartFile
+from seqgen.cli.terminal import Terminal
 from seqgen.config import LEAST_DISTANCE, in_words
 from seqgen.errors import UsageError
 from seqgen.wording import counted
@@ -158,16 +158,16 @@ def _described(model: LanguageModel | TranslationModel) -> dict[str, Any]:
 
 def _show_parts(described: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        output.write_json(described)
+        streams.write_json(described)
         return
     total = described["parameters"]
-    output.show(f"{described['model']}\n{described['task']}, {described['architecture']}, {total:,} parameters\n\n")
+    streams.show(f"{described['model']}\n{described['task']}, {described['architecture']}, {total:,} parameters\n\n")
     sizes = {name: described[name] for name in ("source_vocab_size", "vocab_size") if described[name]}
     for name, value in (sizes | described["network"]).items():
-        output.show(f"{_words(name):<28}{_words(str(value)):>12}\n")
-    output.show(f"\n{'part':<28}{'parameters':>12}   share\n")
+        streams.show(f"{_words(name):<28}{_words(str(value)):>12}\n")
+    streams.show(f"\n{'part':<28}{'parameters':>12}   share\n")
     for part, count in described["parts"].items():
-        output.show(f"{_words(part):<28}{count:>12,}  {count / total:6.1%}\n")
+        streams.show(f"{_words(part):<28}{count:>12,}  {count / total:6.1%}\n")
 
 
 def _words(name: str) -> str:
@@ -181,9 +181,9 @@ def _attention_maps(model: LanguageModel | TranslationModel, text: str, target: 
     from seqgen.tasks.attention_maps import language_maps, translation_maps
     from seqgen.tasks.language.model import LanguageModel
 
-    text = output.typed(text, "the text")
+    text = streams.typed(text, "the text")
     if not isinstance(model, LanguageModel):
-        return translation_maps(model, text, None if target is None else output.typed(target, "the target"))
+        return translation_maps(model, text, None if target is None else streams.typed(target, "the target"))
     if target is not None:
         raise UsageError(f"--target is a translation, but {model.directory} is a language model")
     return language_maps(model, text)
@@ -195,7 +195,7 @@ def _show_attention(kinds: Sequence[AttentionMaps], chart: ChartFile, *, as_json
             {"kind": m.kind, "rows": m.rows, "columns": m.columns, "weights": _rounded(m.weights.tolist())}
             for m in kinds
         ]
-        output.write_json({"maps": maps})
+        streams.write_json({"maps": maps})
     if chart.path is not None:
         from seqgen.figures.maps_chart import draw_maps
 
@@ -204,7 +204,7 @@ def _show_attention(kinds: Sequence[AttentionMaps], chart: ChartFile, *, as_json
     elif not as_json:
         from seqgen.figures.matrix_text import attention_maps_text
 
-        output.show(attention_maps_text(kinds, shutil.get_terminal_size().columns))
+        streams.show(attention_maps_text(kinds, shutil.get_terminal_size().columns))
 
 
 def _rounded(values: Any) -> Any:
@@ -218,7 +218,7 @@ def _rounded(values: Any) -> Any:
 def _show_positions(matrix: PositionMatrix, chart: ChartFile, *, as_json: bool) -> None:
     values = matrix.values.tolist()
     if as_json:
-        output.write_json({"kind": matrix.kind, "values": _rounded(values)})
+        streams.write_json({"kind": matrix.kind, "values": _rounded(values)})
     if chart.path is not None:
         from seqgen.figures.positions_chart import draw_positions
 
@@ -228,4 +228,4 @@ def _show_positions(matrix: PositionMatrix, chart: ChartFile, *, as_json: bool) 
         from seqgen.figures.matrix_text import position_matrix_text
 
         width = shutil.get_terminal_size().columns
-        output.show(f"{matrix.kind} positions\n{position_matrix_text(values, matrix.legend, width)}")
+        streams.show(f"{matrix.kind} positions\n{position_matrix_text(values, matrix.legend, width)}")

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqgen.cli import output
-from seqgen.cli.output import Terminal
+from seqgen.cli import streams
 from seqgen.cli.pictures import ChartFile
+from seqgen.cli.terminal import Terminal
 from seqgen.errors import ModelError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def show(
     """Measure models on a text, and print or draw what was found."""
     measured = _measure([_load(name, place) for name in models], paths, max_distance, terminal)
     if as_json:
-        output.write_json({"models": [_as_json(model) for model in measured]})
+        streams.write_json({"models": [_as_json(model) for model in measured]})
     if chart.path is not None:
         from seqgen.figures.curves_chart import draw_curves
 
@@ -64,8 +64,8 @@ def show(
         from seqgen.figures.curves_text import curves_text
 
         for model in measured:
-            output.show(f"{_described(model)}\n")
-        output.show(f"{TITLE}\n\n{curves_text(_panels(measured), ACROSS, shutil.get_terminal_size().columns)}")
+            streams.show(f"{_described(model)}\n")
+        streams.show(f"{TITLE}\n\n{curves_text(_panels(measured), ACROSS, shutil.get_terminal_size().columns)}")
 
 
 def _load(name: str, place: torch.device) -> LanguageModel:
@@ -97,7 +97,7 @@ def _measure(
 
     names = [model.directory.resolve().name for model in models]
     measured = []
-    with tempfile.TemporaryDirectory() as folder, output.progress(terminal, "measuring", len(models)) as advance:
+    with tempfile.TemporaryDirectory() as folder, terminal.progress("measuring", len(models)) as advance:
         files = [spool(path, Path(folder, f"input-{i}.txt")) for i, path in enumerate(paths)]
         for name, model in zip(names, models, strict=True):
             assert isinstance(model.network, RecurrentNetwork)  # `_load` takes no other

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seqgen.cli import options, output
+from seqgen.cli import options, streams, terminal
 from seqgen.errors import ModelError
 from seqgen.names import on_one_line
 
@@ -49,12 +49,12 @@ def models(
         path = modeldir.locate(card) / modeldir.CARD
         if not path.is_file():
             raise ModelError(f"{card} has no card: it is a run that is not finished")
-        output.show(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        streams.show(path.read_text(encoding="utf-8", errors="surrogateescape"))
         return
     rows = [_describe(path) for path in modeldir.find_models()]
     for row in rows:
         if as_json:
-            output.write_json(row)
+            streams.write_json(row)
     if as_json:
         return
     for row in rows:
@@ -63,9 +63,9 @@ def models(
         size = f"{row['bytes'] / 2**20:.1f} MiB"
         where = "shipped" if row["shipped"] else place
         where += "" if row["finished"] else f", not finished: {_stands(row['step'])}"
-        output.show(f"{name:<24} {row['task']:<16} {row['parameters']:>11,} {size:>9}  {measures}  ({where})\n")
+        streams.show(f"{name:<24} {row['task']:<16} {row['parameters']:>11,} {size:>9}  {measures}  ({where})\n")
     if not rows:
-        output.say("no models here; train one, a text for example: seqgen train-lm FILE")
+        terminal.say("no models here; train one, a text for example: seqgen train-lm FILE")
 
 
 def _stands(step: int | None) -> str:

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from seqgen.cli import options, output
-from seqgen.cli.output import Terminal
+from seqgen.cli import options, streams
 from seqgen.cli.pictures import ChartFile
+from seqgen.cli.terminal import Terminal
 from seqgen.errors import ModelError, UsageError
 
 
@@ -40,7 +40,7 @@ def plot(
     from seqgen.figures.curves import Curve, Panel
     from seqgen.figures.curves_chart import draw_curves
 
-    piped = out == Path("-") or (out is None and not output.stdout_is_a_terminal())
+    piped = out == Path("-") or (out is None and not streams.stdout_is_a_terminal())
     chart = ChartFile(
         "--out", Path("-") if piped else out or Path(f"{measure}.png"), font, Terminal(quiet=False, verbose=False)
     )
@@ -58,7 +58,7 @@ def plot(
     title = measure.replace("_", " ")
     draw = partial(draw_curves, panels=[Panel("", curves)], title=title, across="step", log=log)
     if piped:
-        output.write_bytes(chart.drawn(draw))
+        streams.write_bytes(chart.drawn(draw))
     else:
         chart.write(draw)
 

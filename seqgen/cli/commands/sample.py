@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgen.cli import options, output
+from seqgen.cli import options, streams
 from seqgen.cli.answering import note_shipped
-from seqgen.cli.output import Terminal
+from seqgen.cli.terminal import Terminal
 from seqgen.config import SamplingConfig, in_words
 from seqgen.wording import counted
 
@@ -65,11 +65,11 @@ def sample(
     )
     config = SamplingConfig(temperature=0.0 if greedy else temperature, top_k=top_k, top_p=top_p)
     if prompt not in (None, "-"):
-        output.refuse_file(prompt, "seqgen sample")
-        begin = output.typed(prompt, "the prompt")
+        streams.refuse_file(prompt, "seqgen sample")
+        begin = streams.typed(prompt, "the prompt")
     else:
-        begin = output.read_prompt()
-    stop = output.typed(stop, "the string to stop at")
+        begin = streams.read_prompt()
+    stop = streams.typed(stop, "the string to stop at")
 
     from seqgen.data.unseen import Unseen
     from seqgen.seeds import fresh
@@ -106,28 +106,28 @@ def _print_stream(pieces: Iterator[tuple[int, str]], begin: str) -> None:
     import sys
 
     live = sys.stdout is not None and sys.stdout.isatty()
-    output.write(begin)
+    streams.write(begin)
     last = begin
     for _, text in pieces:
-        output.write(text)
+        streams.write(text)
         if live or "\n" in text:
-            output.flush()
+            streams.flush()
         last = text
     if not last.endswith("\n"):
-        output.write("\n")
+        streams.write("\n")
 
 
 def _print_all(texts: list[str], begin: str) -> None:
     """Texts in order, a line of dashes between them."""
     for index, text in enumerate(texts):
         whole = begin + text
-        output.write((BETWEEN if index else "") + whole + ("" if whole.endswith("\n") else "\n"))
+        streams.write((BETWEEN if index else "") + whole + ("" if whole.endswith("\n") else "\n"))
 
 
 def _print_json(writer: Writer, texts: list[str], begin: str, seed: int) -> None:
     for index, text in enumerate(texts):
         written = writer.finished[index]
-        output.write_json(
+        streams.write_json(
             {
                 "index": index,
                 "prompt": begin,

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from seqgen.cli import options, output
+from seqgen.cli import options, streams
 from seqgen.cli.answering import note_shipped
-from seqgen.cli.output import Terminal
+from seqgen.cli.terminal import Terminal
 from seqgen.config import MACHINE, in_words
 from seqgen.wording import counted
 
@@ -65,7 +65,7 @@ def score(
         terminal.warn(leak)
     terminal.detail(f"{loaded.directory}; {place}, {counted(used, 'thread')}; {in_words(loaded.network.config)}")
 
-    live = not paths and output.stdin_is_a_person()
+    live = not paths and streams.stdin_is_a_person()
     if live:
         terminal.note("source TAB target, one pair a line; Ctrl-D ends")
     pairs = read_pairs(tuple(paths or ["-"]), Keys(source_key, target_key))
@@ -73,7 +73,7 @@ def score(
     for scored in force_decode(loaded, pairs, 1 if live else batch_size):
         unseen.add(scored.unseen)
         if as_json:
-            output.write_json(
+            streams.write_json(
                 {
                     "source": scored.source,
                     "target": scored.target,
@@ -88,7 +88,7 @@ def score(
             if per_token:
                 cells = zip(scored.tokens, scored.log_probs, strict=True)
                 columns.append(" ".join(f"{token}={log_prob:.4f}" for token, log_prob in cells))
-            output.write("\t".join(columns) + "\n")
-        output.flush()
+            streams.write("\t".join(columns) + "\n")
+        streams.flush()
     if unseen.count:
         terminal.warn(str(unseen))

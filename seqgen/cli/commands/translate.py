@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgen.cli import options, output, pictures, translated
+from seqgen.cli import options, pictures, streams, translated
 from seqgen.cli.answering import note_shipped
-from seqgen.cli.output import Terminal
 from seqgen.cli.pictures import ChartFile
+from seqgen.cli.terminal import Terminal
 from seqgen.config import MACHINE, SamplingConfig, SearchConfig, in_words
 from seqgen.errors import UsageError
 
@@ -175,14 +175,14 @@ def translate(
         if method == "sample":
             terminal.note(f"seed {seed}")
     texts = [] if texts in (None, ["-"]) else texts
-    live = not texts and output.stdin_is_a_person()
+    live = not texts and streams.stdin_is_a_person()
     translator = Translator(
         models,
         method,
         search,
         sampling,
         seed=seed,
-        prefix=output.typed(prefix, "the prefix"),
+        prefix=streams.typed(prefix, "the prefix"),
         max_length=max_length,
         batch_size=batch_size or (1 if live else BATCH),
         batch_tokens=batch_tokens,
@@ -210,8 +210,8 @@ def translate(
             translated.draw_pictures(translation, models[0], beam_svg, chart)
         unseen.add(translation.unseen)
         for row in show(translation, number, n_best, models[0]):
-            output.write(row + "\n")
-        output.flush()
+            streams.write(row + "\n")
+        streams.flush()
     if unseen.count:
         terminal.warn(str(unseen))
 
@@ -223,12 +223,12 @@ def _lines(texts: list[str]) -> Iterable[str]:
         UsageError: a name was typed for a sentence.
     """
     if not texts:
-        return output.read_lines()
+        return streams.read_lines()
     for text in texts:
         if text == "-":
             raise UsageError("- stands for standard input: it goes with no sentence beside it")
-        output.refuse_file(text, "seqgen translate")
-    return [output.typed(text, "the sentence") for text in texts]
+        streams.refuse_file(text, "seqgen translate")
+    return [streams.typed(text, "the sentence") for text in texts]
 
 
 def _noticing_many(lines: Iterable[str], notice: Callable[[], None]) -> Iterator[str]:
