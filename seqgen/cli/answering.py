@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from seqgen.cli import streams
 from seqgen.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -19,17 +21,15 @@ class Judged:
     Args:
         model (str | None): as it was found, None where two sets of images are compared.
         data (Sequence[str]): the paths that were typed.
-        as_json (bool): how it is shown.
     """
 
     model: str | None
     data: Sequence[str]
-    as_json: bool
 
-    def write_json(self, measures: Mapping[str, Any]) -> None:
+    def described(self, measures: Mapping[str, Any]) -> dict[str, Any]:
         """One object: model, data, and the measures."""
         model = {} if self.model is None else {"model": self.model}
-        streams.write_json({**model, "data": list(self.data), **measures})
+        return {**model, "data": list(self.data), **measures}
 
     def heading(self, width: int) -> str:
         """The first lines of a table of measures whose names are so wide."""
@@ -82,3 +82,17 @@ def _own_models(task: str) -> Iterator[Path]:
                 yield folder
         except ModelError:  # whatever it is, it is not what was meant
             continue
+
+
+def ready(device: str, threads: int) -> tuple[torch.device, int]:
+    """The device of a command that uses a model, and how many threads it works with; 0 for what is fastest now.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    from seqgen.train import machine
+
+    used = machine.choose_device(device)
+    count = machine.set_threads(threads, used)
+    machine.keep_memory()
+    return used, count

@@ -8,19 +8,17 @@ A command's own parameters come first; one that is named like a field takes the 
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from seqgen.cli import options
-from seqgen.config import MACHINE, PANELS, SAVING, Option, Settings
-
-Body = TypeVar("Body", bound=Callable[..., None])
+from seqgen.cli.declared_options import Body, own_parameters, parameter, parameter_of, values_of, with_parameters
+from seqgen.config import MACHINE, PANELS, SAVING, Settings
 
 
 def _option(kind: Any, text: str, panel: str, *names: str, **more: Any) -> Any:
@@ -51,67 +49,36 @@ def training_options(variants: Mapping[str, Settings], *, without: tuple[str, ..
     """
 
     def extended(command: Body) -> Body:
-        signature = inspect.signature(command, eval_str=True)
-        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        how = [_parameter(name, *known) for name, known in HOW.items() if name not in without]
-        fields = [p for p in _of_fields(variants) if p.name not in signature.parameters]
-        added = sorted((*how, *fields), key=lambda parameter: PANELS.index(_panel(parameter)))
-        command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
-        command.__annotations__ |= {parameter.name: parameter.annotation for parameter in added}
-        return command
+        own = own_parameters(command)
+        taken = {p.name for p in own}
+        how = [parameter(name, *known) for name, known in HOW.items() if name not in without]
+        fields = [p for p in _of_fields(variants) if p.name not in taken]
+        return with_parameters(command, [*own, *sorted((*how, *fields), key=_panel_number)])
 
     return extended
 
 
-def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _panel(parameter: inspect.Parameter) -> Any:
-    return parameter.annotation.__metadata__[0].rich_help_panel
+def _panel_number(parameter: inspect.Parameter) -> int:
+    return PANELS.index(parameter.annotation.__metadata__[0].rich_help_panel)
 
 
 def _of_fields(variants: Mapping[str, Settings]) -> Iterator[inspect.Parameter]:
     """One parameter for each field of any variant, in their order."""
     known = {label: settings.options() for label, settings in variants.items()}
-    types_of = {label: _types(settings) for label, settings in variants.items()}
-    values = {label: _values(settings) for label, settings in variants.items()}
+    values = {label: values_of(settings) for label, settings in variants.items()}
     for name in dict.fromkeys(name for found in known.values() for name in found):
         labels = [label for label in variants if name in known[label]]
-        first = labels[0]
-        option, kind, default = known[first][name], types_of[first][name], values[first][name]
-        help = option.help if len(labels) == len(variants) else f"{first.capitalize()}: {_lowered(option.help)}"
+        option, default = known[labels[0]][name], values[labels[0]][name]
+        help = option.help if len(labels) == len(variants) else f"{labels[0].capitalize()}: {_lowered(option.help)}"
         others = {label: values[label][name] for label in labels[1:] if values[label][name] != default}
         shown = "; ".join([_plain(default), *(f"{label}: {_plain(value)}" for label, value in others.items())])
-        yield _parameter(
-            name, _annotation(option, kind, help, shown if others else True), _typer_default(kind, default)
-        )
-
-
-def _annotation(option: Option, kind: Any, help: str, shown: str | bool) -> Any:
-    several = typing.get_origin(kind) is tuple
-    return _option(
-        list[str] | None if several else kind,
-        help,
-        option.panel,
-        *option.flags,
-        metavar=option.metavar,
-        envvar=option.variable,
-        show_default=shown,
-    )
-
-
-def _typer_default(kind: Any, default: Any) -> Any:
-    return None if typing.get_origin(kind) is tuple else default
+        kind = _types(variants[labels[0]])[name]
+        yield parameter_of(option, kind, default, help=help, shown=shown if others else True)
 
 
 def _types(settings: Settings) -> dict[str, Any]:
     """The type of each field of all parts."""
     return {name: kind for part in settings.parts().values() for name, kind in typing.get_type_hints(part).items()}
-
-
-def _values(settings: Settings) -> dict[str, Any]:
-    return {name: value for part in dataclasses.asdict(settings).values() for name, value in part.items()}  # type: ignore[call-overload]
 
 
 def _lowered(text: str) -> str:

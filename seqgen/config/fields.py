@@ -23,7 +23,7 @@ from seqgen.errors import ConfigError
 MAX_SIZE = 65_536
 MAX_LAYERS = 64
 
-Panel = Literal["Data", "Model", "Training", "Saving", "Machine"]
+Panel = str
 DATA: Panel = "Data"
 MODEL: Panel = "Model"
 TRAINING: Panel = "Training"

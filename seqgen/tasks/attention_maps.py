@@ -24,8 +24,7 @@ from seqgen.nets.recurrent.seq2seq import Seq2Seq
 from seqgen.nets.transformer.language_model import TransformerNetwork
 from seqgen.nets.transformer.layers import MultiHeadAttention, attention_weights
 from seqgen.tasks.language.model import LanguageModel
-from seqgen.tasks.networks import TranslationNetwork
-from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.model import TranslationModel, TranslationNetwork
 from seqgen.tasks.translation.translate import Translator
 from seqgen.wording import counted
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,28 +14,28 @@ from seqgen import modeldir
 from seqgen.errors import ModelError
 from seqgen.nets.transformer.language_model import TransformerNetwork
 from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
-from seqgen.tasks.language import model as language_model
+from seqgen.tasks import kinds
+from seqgen.tasks.kind import Kind
 from seqgen.tasks.language.model import LanguageModel
-from seqgen.tasks.translation import model as translation
 from seqgen.tasks.translation.model import TranslationModel
 
 # A picture of more could not be read.
 MAX_POSITIONS = 256
 
 
-def load(name: str, device: torch.device) -> LanguageModel | TranslationModel:
-    """Load a model of either kind by path or name.
+def load(name: str, device: torch.device) -> tuple[Kind, Any]:
+    """A model that has something to show, by path or name, and its kind.
 
     Raises:
-        ModelError: no such model, or it is damaged, or of another kind.
+        ModelError: no such model, or it is damaged, or of a kind that has nothing to show.
     """
     directory = modeldir.locate(name)
     task = modeldir.read_config(directory).task
-    if task == language_model.TASK:
-        return LanguageModel.load(name, device)
-    if task == translation.TASK:
-        return TranslationModel.load(name, device)
-    raise ModelError(f"{directory} is a model for {reprlib.repr(task)}: only text and translation can be inspected")
+    kind = kinds.of(task)
+    if kind is None or kind.attention is None:
+        shown = " and ".join(kind.called for kind in kinds.KINDS if kind.attention)
+        raise ModelError(f"{directory} is a model for {reprlib.repr(task)}: only {shown} can be inspected")
+    return kind, kind.load(name, device)
 
 
 def parameters_by_part(network: nn.Module) -> Mapping[str, int]:

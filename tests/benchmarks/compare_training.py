@@ -22,9 +22,8 @@ from torch.nn import functional
 from seqgen.config import Precision, RecurrentConfig, RecurrentTextConfig, TextConfig, TrainConfig, TransformerConfig
 from seqgen.data.corpus import Corpus, build_corpus
 from seqgen.data.tokens import vocab_size
-from seqgen.tasks.language.model import model_files, new_network
+from seqgen.tasks.language.model import LanguageConfig, model_files, new_network
 from seqgen.tasks.language.task import LanguageModelTask
-from seqgen.tasks.networks import LanguageConfig
 from seqgen.train.checkpoint import CheckpointStore
 from seqgen.train.distributed import Group
 from seqgen.train.log import Listener, MetricsLog, Record

@@ -36,7 +36,7 @@ def test_a_recurrent_model_is_refused_in_one_line(
 def test_a_language_model_is_refused(tiny: TinyModel, folder: Path, call: Call) -> None:
     done = call("export", "-m", tiny.name, "--to", "onnx", "out")
     assert done.code == 2
-    assert "not for translation" in done.error
+    assert "not a translation model" in done.error
 
 
 def test_a_format_and_a_place_must_be_named(folder: Path, call: Call) -> None:

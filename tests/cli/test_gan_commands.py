@@ -428,7 +428,7 @@ def test_a_model_that_is_not_here_is_named(call: Call, folder: Path) -> None:
 
 
 def test_a_text_model_makes_no_images(tiny: TinyModel, call: Call) -> None:
-    assert "not for images" in call("gan-sample", "-m", tiny.name).error
+    assert "not a GAN" in call("gan-sample", "-m", tiny.name).error
 
 
 def test_in_a_shell_line(tiny_gan: TinyModel) -> None:

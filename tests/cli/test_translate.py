@@ -337,7 +337,7 @@ def test_what_cannot_be_followed_is_refused(line: str, said: str, model: list[st
 def test_a_language_model_does_not_translate(tiny: TinyModel, folder: Path, piped: Call) -> None:
     ended = piped(b"eins\n", "translate", "-m", tiny.name)
     assert ended.code == 2
-    assert "not for translation" in ended.error
+    assert "not a translation model" in ended.error
 
 
 def test_a_translation_model_does_not_write(tiny_translation: TinyModel, folder: Path, call: Call) -> None:

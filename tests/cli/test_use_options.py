@@ -41,10 +41,11 @@ from seqgen.data.tokenizers import CharTokenizer
 from seqgen.tasks.features import model as features
 from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.language import model as language_model
-from seqgen.tasks.networks import LanguageConfig, TranslationConfig
+from seqgen.tasks.language.model import LanguageConfig
 from seqgen.tasks.translation import model as translation
 from seqgen.tasks.translation import score as scoring
 from seqgen.tasks.translation import translate as translating
+from seqgen.tasks.translation.model import TranslationConfig
 from seqgen.train import machine
 
 # A command for each kind of model, in a folder that has the data and the models.

@@ -49,8 +49,7 @@ from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.language import model as language_model
 from seqgen.tasks.language.model import LanguageModel
 from seqgen.tasks.language.write import Writer
-from seqgen.tasks.networks import translation_network
-from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.model import TranslationModel, translation_network
 from seqgen.tasks.translation.translate import Translator
 
 pytestmark = pytest.mark.slow

@@ -19,8 +19,8 @@ from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import ModelError
 from seqgen.nets.transformer.language_model import TransformerNetwork
 from seqgen.tasks.inspection import MAX_POSITIONS, load, parameters_by_part, position_matrix
-from seqgen.tasks.language.model import LanguageModel, new_network
-from seqgen.tasks.networks import language_network, translation_network
+from seqgen.tasks.language.model import LanguageModel, language_network, new_network
+from seqgen.tasks.translation.model import translation_network
 
 CPU = torch.device("cpu")
 SMALL = TransformerConfig(embed_size=8, num_layers=2, num_heads=2, ffn_size=12, context=6)

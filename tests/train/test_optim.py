@@ -29,7 +29,8 @@ from seqgen.nets.images.features import FeatureNetwork
 from seqgen.nets.recurrent.layers import initialise, recurrent_layer
 from seqgen.nets.recurrent.network import RecurrentNetwork
 from seqgen.tasks.gan.model import Adversaries
-from seqgen.tasks.networks import language_network, translation_network
+from seqgen.tasks.language.model import language_network
+from seqgen.tasks.translation.model import translation_network
 from seqgen.train.optim import (
     FULL_PEEPHOLES,
     Average,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from seqgen.cli import options, pictures, streams
+from seqgen.cli.answering import ready
 from seqgen.cli.terminal import Terminal, colourful, draw
 from seqgen.config import in_words
 from seqgen.errors import OutputError, UsageError
@@ -46,7 +47,7 @@ def gan_sample(
         Path | None, typer.Option("--out", "-o", help="Where to; - is standard output, as is a pipe.")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="With --format files: in place of the images in the folder.")
+        bool, typer.Option("--overwrite", help="With --format files: in used of the images in the folder.")
     ] = False,
     interpolate: Annotated[
         tuple[int, int] | None,
@@ -94,10 +95,9 @@ def gan_sample(
     )
     shape = _shape(grid, n)
     kind = _kind(form, out, moving=interpolate is not None)
-    place = machine.choose_device(device)
-    machine.set_threads(threads, place)
-    loaded = GanModel.load(model, place)
-    terminal.detail(f"{loaded.directory}; {place}; {in_words(loaded.config)}")
+    used, _ = ready(device, threads)
+    loaded = GanModel.load(model, used)
+    terminal.detail(f"{loaded.directory}; {used}; {in_words(loaded.config)}")
     wanted = class_indices(loaded, classes or ())
     if seed is None:
         seed = fresh()
@@ -175,12 +175,12 @@ def _write_files(
     index, names = 0, folder_names(classes)
     for pixels in batches:
         for picture in mosaic.pictures(pixels):
-            place = folder / names[int(labels[index])] if labels is not None else folder
+            used = folder / names[int(labels[index])] if labels is not None else folder
             try:
-                place.mkdir(exist_ok=True)
+                used.mkdir(exist_ok=True)
             except OSError as error:
-                raise OutputError(f"{place} cannot be made: {error.strerror}") from None
-            streams.write_file(place / f"{index:05d}.png", mosaic.encoded(picture, "PNG"))
+                raise OutputError(f"{used} cannot be made: {error.strerror}") from None
+            streams.write_file(used / f"{index:05d}.png", mosaic.encoded(picture, "PNG"))
             index += 1
     terminal.note(f"{folder}: {counted(index, 'image')}")
     for known, name in zip(classes, names, strict=True):

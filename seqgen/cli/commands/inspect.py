@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen.cli import options, streams
+from seqgen.cli.answering import ready
 from seqgen.cli.commands import inspect_gradients
 from seqgen.cli.pictures import ChartFile
 from seqgen.cli.terminal import Terminal
 from seqgen.config import LEAST_DISTANCE, in_words
 from seqgen.errors import UsageError
+from seqgen.tasks.kind import Kind
 from seqgen.wording import counted
 
 if TYPE_CHECKING:
@@ -114,19 +116,17 @@ def inspect(
     chart = ChartFile("--png", png, font, terminal)
 
     from seqgen.tasks import inspection as inspecting
-    from seqgen.train import machine
 
-    place = machine.choose_device(device)
-    used = machine.set_threads(threads, place)
+    used, count = ready(device, threads)
     if gradients:
         models = [*([model] if "model" in chosen else []), *(compare or [])] or [GRADIENTS_DEFAULT]
-        terminal.detail(f"{', '.join(models)}; {place}, {counted(used, 'thread')}")
-        inspect_gradients.show(models, gradients, max_distance, place, chart, terminal, as_json=as_json)
+        terminal.detail(f"{', '.join(models)}; {used}, {counted(count, 'thread')}")
+        inspect_gradients.show(models, gradients, max_distance, used, chart, terminal, as_json=as_json)
         return
-    loaded = inspecting.load(model, place)
-    terminal.detail(f"{loaded.directory}; {place}, {counted(used, 'thread')}; {in_words(loaded.network.config)}")
+    kind, loaded = inspecting.load(model, used)
+    terminal.detail(f"{loaded.directory}; {used}, {counted(count, 'thread')}; {in_words(loaded.network.config)}")
     if attention is not None:
-        _show_attention(_attention_maps(loaded, attention, target), chart, as_json=as_json)
+        _show_attention(_attention_maps(kind, loaded, attention, target), chart, as_json=as_json)
     elif positions:
         _show_positions(inspecting.position_matrix(loaded), chart, as_json=as_json)
     else:
@@ -177,16 +177,10 @@ def _words(name: str) -> str:
 # Attention ----------------------------------------------------------------------------------------------------
 
 
-def _attention_maps(model: LanguageModel | TranslationModel, text: str, target: str | None) -> Sequence[AttentionMaps]:
-    from seqgen.tasks.attention_maps import language_maps, translation_maps
-    from seqgen.tasks.language.model import LanguageModel
-
-    text = streams.typed(text, "the text")
-    if not isinstance(model, LanguageModel):
-        return translation_maps(model, text, None if target is None else streams.typed(target, "the target"))
-    if target is not None:
-        raise UsageError(f"--target is a translation, but {model.directory} is a language model")
-    return language_maps(model, text)
+def _attention_maps(kind: Kind, model: Any, text: str, target: str | None) -> Sequence[AttentionMaps]:
+    assert kind.attention is not None  # what has none is not loaded
+    typed = None if target is None else streams.typed(target, "the target")
+    return kind.attention(model, streams.typed(text, "the text"), typed)
 
 
 def _show_attention(kinds: Sequence[AttentionMaps], chart: ChartFile, *, as_json: bool) -> None:

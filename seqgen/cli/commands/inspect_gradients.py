@@ -79,7 +79,7 @@ def _load(name: str, place: torch.device) -> LanguageModel:
     from seqgen.tasks import inspection as inspecting
     from seqgen.tasks.language.model import LanguageModel
 
-    loaded = inspecting.load(name, place)
+    _, loaded = inspecting.load(name, place)
     if not isinstance(loaded, LanguageModel):
         raise ModelError(f"{loaded.directory} translates: --gradients looks at recurrent language models")
     if not isinstance(loaded.network, RecurrentNetwork):

@@ -12,18 +12,8 @@ import typer
 from seqgen.cli import options, streams, terminal
 from seqgen.errors import ModelError
 from seqgen.names import on_one_line
-
-MEASURES = (
-    "valid_loss",
-    "valid_accuracy",
-    "valid_bits_per_char",
-    "valid_perplexity",
-    "valid_bleu",
-    "valid_chrf",
-    "train_frechet",
-    "train_recall",
-)
-RANKS = ("valid_loss", "train_frechet")  # which of them says that one evaluation was better than another
+from seqgen.tasks import kinds
+from seqgen.tasks.kind import Kind
 
 
 def models(
@@ -90,23 +80,26 @@ def _describe(path: Path) -> dict[str, Any]:
         row |= {"task": begun or "damaged", "architecture": "", "parameters": 0}
         row |= {} if begun else {"problem": error.message}
     row["bytes"] = sum(file.stat().st_size for file in place.iterdir() if file.is_file())
-    row["measures"] = _last_measures(path / "metrics.jsonl")
+    row["measures"] = _last_measures(path / "metrics.jsonl", kinds.of(row["task"]))
     row["shipped"] = shipped is not None and path.resolve().parent == shipped.resolve()
     row |= {"finished": finished, "step": modeldir.step_of(saved[0]) if saved else None}
     return row
 
 
-def _last_measures(path: Path) -> dict[str, float]:
+def _last_measures(path: Path, kind: Kind | None) -> dict[str, float]:
     """The exact measures at the end of a run, or while it is not finished its best evaluation so far."""
+    if kind is None:
+        return {}
+    names = [measure.name for measure in kind.measures if measure.shown]
     best: dict[str, float] = {}
     lowest = math.inf
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             record = json.loads(line)
-            measures = {name: float(record[name]) for name in MEASURES if name in record}
-            rank = measures[next(name for name in RANKS if name in measures)]
+            measures = {name: float(record[name]) for name in names if name in record}
+            rank = measures[kind.rank]
             final = record.get("final", False)
-        except (ValueError, TypeError, StopIteration, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue  # a line of a training step, or one that a kill cut short
         if final or rank < lowest:
             best, lowest = measures, rank

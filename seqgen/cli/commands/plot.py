@@ -15,11 +15,14 @@ from seqgen.cli import options, streams
 from seqgen.cli.pictures import ChartFile
 from seqgen.cli.terminal import Terminal
 from seqgen.errors import ModelError, UsageError
+from seqgen.tasks import kinds
 
 
 def plot(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Model or run directories, or names.")],
-    measure: Annotated[str, typer.Option("--measure", "-m", help="Which number of metrics.jsonl.")] = "loss",
+    measure: Annotated[
+        str, typer.Option("--measure", "-m", help="Which number of metrics.jsonl; a usual one if none is named.")
+    ] = "",
     log: Annotated[bool, typer.Option("--log", help="A logarithmic scale.")] = False,
     out: Annotated[
         Path | None,
@@ -40,12 +43,13 @@ def plot(
     from seqgen.figures.curves import Curve, Panel
     from seqgen.figures.curves_chart import draw_curves
 
+    runs = list(dict.fromkeys(runs))
+    logs = {run: modeldir.run_directory(run) / modeldir.METRICS for run in runs}
+    measure = measure or _usual(logs[runs[0]])
     piped = out == Path("-") or (out is None and not streams.stdout_is_a_terminal())
     chart = ChartFile(
         "--out", Path("-") if piped else out or Path(f"{measure}.png"), font, Terminal(quiet=False, verbose=False)
     )
-    runs = list(dict.fromkeys(runs))
-    logs = {run: modeldir.run_directory(run) / modeldir.METRICS for run in runs}
     curves = [Curve(run, *_logged(path, measure)) for run, path in logs.items()]
     for run, curve in zip(runs, curves, strict=True):
         if not curve.values:
@@ -61,6 +65,12 @@ def plot(
         streams.write_bytes(chart.drawn(draw))
     else:
         chart.write(draw)
+
+
+def _usual(path: Path) -> str:
+    """The measure that a run of its kind is usually judged by."""
+    known = {name for record in _records(path) for name in record}
+    return next((kind.curve for kind in kinds.KINDS if kind.curve in known), kinds.KINDS[0].curve)
 
 
 def _logged(path: Path, measure: str) -> tuple[list[float], list[float]]:

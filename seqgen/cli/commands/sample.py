@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli import options, streams
-from seqgen.cli.answering import note_shipped
+from seqgen.cli.answering import note_shipped, ready
 from seqgen.cli.terminal import Terminal
 from seqgen.config import SamplingConfig, in_words
 from seqgen.wording import counted
@@ -75,13 +75,11 @@ def sample(
     from seqgen.seeds import fresh
     from seqgen.tasks.language.model import LanguageModel
     from seqgen.tasks.language.write import Writer, stream_seeds
-    from seqgen.train import machine
 
-    place = machine.choose_device(device)
-    used = machine.set_threads(threads, place)
+    used, count = ready(device, threads)
     note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
-    loaded = LanguageModel.load(model, place)
-    terminal.detail(f"{loaded.directory}; {place}, {counted(used, 'thread')}; {in_words(loaded.network.config)}")
+    loaded = LanguageModel.load(model, used)
+    terminal.detail(f"{loaded.directory}; {used}, {counted(count, 'thread')}; {in_words(loaded.network.config)}")
     unseen = Unseen()
     unseen.add(loaded.tokenizer.unseen(begin))
     if unseen.count:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seqgen.cli import options, streams
-from seqgen.cli.answering import note_shipped
+from seqgen.cli.answering import note_shipped, ready
 from seqgen.cli.terminal import Terminal
 from seqgen.config import MACHINE, in_words
 from seqgen.wording import counted
@@ -50,20 +50,18 @@ def score(
     from seqgen.data.pair_files import read_pairs
     from seqgen.data.tables import Keys
     from seqgen.data.unseen import Unseen
-    from seqgen.tasks.networks import leak_of
+    from seqgen.tasks.opening import leak_of
     from seqgen.tasks.translation.model import TranslationModel
     from seqgen.tasks.translation.score import force_decode
-    from seqgen.train import machine
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
     options.refuse_idle(ctx, options.idle_unless(not as_json, ("per_token",), "with --json, which shows each token"))
-    place = machine.choose_device(device)
-    used = machine.set_threads(threads, place)
+    used, count = ready(device, threads)
     note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
-    loaded = TranslationModel.load(model, place)
+    loaded = TranslationModel.load(model, used)
     if leak := leak_of(loaded.network.config):
         terminal.warn(leak)
-    terminal.detail(f"{loaded.directory}; {place}, {counted(used, 'thread')}; {in_words(loaded.network.config)}")
+    terminal.detail(f"{loaded.directory}; {used}, {counted(count, 'thread')}; {in_words(loaded.network.config)}")
 
     live = not paths and streams.stdin_is_a_person()
     if live:

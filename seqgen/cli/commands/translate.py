@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seqgen.cli import options, pictures, streams, translated
-from seqgen.cli.answering import note_shipped
+from seqgen.cli.answering import note_shipped, ready
 from seqgen.cli.pictures import ChartFile
 from seqgen.cli.terminal import Terminal
 from seqgen.config import MACHINE, SamplingConfig, SearchConfig, in_words
@@ -164,12 +164,10 @@ def translate(
     from seqgen.tasks.translation.translate import Translator
     from seqgen.train import machine
 
-    place = machine.choose_device(device)
-    machine.set_threads(threads or 1, place)
-    machine.keep_memory()
+    used, _ = ready(device, threads or 1)
     note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
-    models = [TranslationModel.load(name, place) for name in (model, *(ensemble or ()))]
-    terminal.detail(f"{', '.join(str(m.directory) for m in models)}; {place}; {in_words(models[0].network.config)}")
+    models = [TranslationModel.load(name, used) for name in (model, *(ensemble or ()))]
+    terminal.detail(f"{', '.join(str(m.directory) for m in models)}; {used}; {in_words(models[0].network.config)}")
     if seed is None:
         seed = fresh()
         if method == "sample":
@@ -197,7 +195,7 @@ def translate(
         terminal.note("one sentence a line; Ctrl-D ends")
     lines = _lines(texts)
     if not threads:
-        lines = _noticing_many(lines, lambda: terminal.detail(f"{machine.set_threads(0, place)} threads"))
+        lines = _noticing_many(lines, lambda: terminal.detail(f"{machine.set_threads(0, used)} threads"))
     unseen = Unseen()
     unseen.add(models[0].target_tokenizer.unseen(translator.prefix))
     show = translated.as_json if as_json else translated.columns(scores=scores, alignments=alignments)

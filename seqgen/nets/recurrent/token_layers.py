@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -55,6 +57,9 @@ class TokenLayers(nn.Module):
         config (RecurrentConfig): sizes.
         vocab_size (int): how many tokens there are.
     """
+
+    context: ClassVar[None] = None
+    """There is no bound to how many tokens are read at once."""
 
     def __init__(self, config: RecurrentConfig, vocab_size: int) -> None:
         super().__init__()

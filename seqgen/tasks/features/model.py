@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -21,13 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqgen import modeldir
-from seqgen.config import FeatureConfig, FeatureNetworks, ImageFormat, from_json, to_json
-from seqgen.errors import ConfigError, ModelError
+from seqgen.config import FeatureConfig, FeatureNetworks, ImageFormat, to_json
+from seqgen.errors import ModelError
 from seqgen.nets.images.features import FeatureNetwork
-from seqgen.nets.shapes import shapes_only
 from seqgen.seeds import derive
+from seqgen.tasks.features.kind import KIND
+from seqgen.tasks.opening import Opening
 
-TASK = "image-features"
 ARCHITECTURE = "convolutional"
 DIGITS = "digits-features"
 # Images that are looked at together: as many as this, and no more bytes of pixels than that.
@@ -97,16 +95,15 @@ class FeatureModel:
         Raises:
             ModelError: no such model, or it is damaged, or it is not a feature network.
         """
-        directory = modeldir.locate(DIGITS if name == "digits" else name)
-        network = _build(directory)
-        path = directory / modeldir.WEIGHTS
-        shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-        tensors = modeldir.read_tensors(path, shapes)
-        network.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
-        network.to(device).eval().requires_grad_(False)
-        with path.open("rb") as file:
+        opening = Opening(DIGITS if name == "digits" else name, KIND)
+        networks, network = opening.network(
+            {ARCHITECTURE: FeatureNetworks}, lambda config: FeatureNetwork(config.features, config.images)
+        )
+        if len(networks.images.classes) < 2:
+            raise ModelError(f"{opening.config_path}: a feature network tells two classes apart at least")
+        with opening.fill(network, device).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(network, directory.name, digest, device)
+        return cls(network, opening.directory.name, digest, device)
 
     @property
     def identity(self) -> str:
@@ -171,25 +168,4 @@ def new_network(config: FeatureConfig, images: ImageFormat, seed: int) -> Featur
 def model_files(network: FeatureNetwork) -> dict[str, bytes]:
     """What turns a weights file into a model directory."""
     networks = to_json(FeatureNetworks(images=network.images, features=network.config))
-    return {modeldir.CONFIG: modeldir.ModelConfig(TASK, ARCHITECTURE, networks).to_bytes()}
-
-
-def _build(directory: Path) -> FeatureNetwork:
-    """The network of a `config.json`: shapes without memory."""
-    config = modeldir.read_config(directory)
-    path = directory / modeldir.CONFIG
-    if config.task != TASK:
-        raise ModelError(
-            f"{directory} is a model for {reprlib.repr(config.task)}, not a feature network",
-            hint="train one with seqgen train-features",
-        )
-    if config.architecture != ARCHITECTURE:
-        raise ModelError(f"{path}: architecture {config.architecture!r} is unknown; known: {ARCHITECTURE}")
-    try:
-        networks = from_json(FeatureNetworks, config.network, where=f"{path}: network")
-    except ConfigError as error:
-        raise ModelError(error.message, hint=error.hint) from None
-    if len(networks.images.classes) < 2:
-        raise ModelError(f"{path}: a feature network tells two classes apart at least")
-    with shapes_only():
-        return FeatureNetwork(networks.features, networks.images)
+    return {modeldir.CONFIG: modeldir.ModelConfig(KIND.task, ARCHITECTURE, networks).to_bytes()}

@@ -1,8 +1,17 @@
-"""What GANs log, and what is known of it."""
+"""What is known of GANs by commands that serve every kind."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from seqgen.config.evaluation import GanEvaluation
 from seqgen.metrics.measure import Measure, of_the_loop
+from seqgen.tasks.kind import Evaluated, Evaluation, Kind, Request
+
+if TYPE_CHECKING:
+    import torch
+
+    from seqgen.tasks.gan.model import GanModel
 
 # What the measures are named by: nothing is held out, the real images are those that are trained on.
 MEASURED_ON = "train"
@@ -27,4 +36,26 @@ MEASURES = (
     Measure("train_frechet", "Fréchet {:.3g}", "", "lower", shown=True),
     Measure("train_floor", "floor {:.2g}"),
     Measure("health", "{}"),
+)
+
+
+def _load(name: str, device: torch.device) -> GanModel:
+    from seqgen.tasks.gan.model import GanModel
+
+    return GanModel.load(name, device)
+
+
+def _evaluate(request: Request) -> Evaluated:
+    from seqgen.tasks.gan.evaluate import evaluate_samples
+
+    return evaluate_samples(request)
+
+
+KIND = Kind(
+    "images",
+    MEASURES,
+    rank="train_frechet",
+    curve="train_frechet",
+    evaluation=Evaluation("a GAN", GanEvaluation, _evaluate),
+    load=_load,
 )

@@ -5,24 +5,20 @@
 
 from __future__ import annotations
 
-import reprlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import assert_never, get_args
 
 import torch
 from torch import nn
 
 from seqgen import modeldir
-from seqgen.config import GanConfig, GanNetworks, ImageFormat, from_json, to_json
-from seqgen.errors import ConfigError, ModelError
+from seqgen.config import GanArchitecture, GanConfig, GanNetworks, ImageFormat, to_json
 from seqgen.gan.dcgan import Discriminator, Generator
 from seqgen.gan.r3 import ResidualDiscriminator, ResidualGenerator
-from seqgen.nets.shapes import shapes_only
 from seqgen.seeds import derive
-
-TASK = "images"
-ARCHITECTURES = ("dcgan", "cgan")
+from seqgen.tasks.gan.kind import KIND
+from seqgen.tasks.opening import Opening
 
 
 class Adversaries(nn.Module):
@@ -71,29 +67,16 @@ class GanModel:
         Raises:
             ModelError: no such model, or it is damaged, or it does not make images.
         """
-        directory = modeldir.locate(name)
-        described = modeldir.read_config(directory)
-        path = directory / modeldir.CONFIG
-        if described.task != TASK:
-            raise ModelError(f"{directory} is a model for {reprlib.repr(described.task)}, not for images")
-        if described.architecture not in ARCHITECTURES:
-            known = ", ".join(ARCHITECTURES)
-            raise ModelError(f"{path}: architecture {described.architecture!r} is unknown; known: {known}")
-        try:
-            config = from_json(GanNetworks, described.network, where=f"{path}: network")
-            with shapes_only():
-                networks = Adversaries(config.images, config.gan)
-        except ConfigError as error:
-            raise ModelError(error.message, hint=error.hint) from None
-        shapes = {key: tuple(value.shape) for key, value in networks.state_dict().items()}
-        tensors = modeldir.read_tensors(directory / modeldir.WEIGHTS, shapes)
-        networks.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
-        _laid_out(networks).to(device).eval().requires_grad_(False)
-        return cls(networks, config, directory)
+        opening = Opening(name, KIND)
+        config, networks = opening.network(
+            dict.fromkeys(get_args(GanArchitecture), GanNetworks), lambda config: Adversaries(config.images, config.gan)
+        )
+        opening.fill(networks, device)
+        return cls(_laid_out(networks), config, opening.directory)
 
     def files(self) -> dict[str, bytes]:
         """What turns a weights file into a model directory."""
-        config = modeldir.ModelConfig(TASK, self.config.gan.arch, to_json(self.config))
+        config = modeldir.ModelConfig(KIND.task, self.config.gan.arch, to_json(self.config))
         return {modeldir.CONFIG: config.to_bytes()}
 
     @property

@@ -23,10 +23,7 @@ from seqgen.data.corpus import TokenSpan
 from seqgen.data.spread import spread
 from seqgen.decode.step import no_probabilities
 from seqgen.errors import NonFiniteError
-from seqgen.nets.recurrent.network import RecurrentNetwork
-from seqgen.nets.recurrent.window import WindowNetwork
-from seqgen.nets.transformer.language_model import TransformerNetwork
-from seqgen.tasks.networks import LanguageNetwork
+from seqgen.tasks.language.model import LanguageNetwork
 
 # With several lanes, each first reads this much of the text before it, uncounted.
 WARM_UP_TOKENS = 128
@@ -60,7 +57,7 @@ def evaluate(
     """How well a network predicts each token of a text from those before it.
 
     A recurrent network with one lane makes a single sequential pass with carried state, exact to rounding: the figure
-    to report. With more it is faster, and each lane begins with a state that has seen only `WARM_UP_TOKENS` of what is
+    to report. With more it is faster, and each lane begins with a state that has read only `WARM_UP_TOKENS` of what is
     before it; fewer tokens than lanes at the end are left out. A Transformer predicts every token from at least half
     its context, or from the beginning of the text.
 
@@ -70,7 +67,7 @@ def evaluate(
         lanes (int): in how many parallel parts a recurrent network reads the text.
         most (int | None): about how many tokens to predict, evenly spread over the text: the beginning of each lane, or
             some windows of a Transformer; None for all.
-        stop (Callable[[], bool]): looked at now and then; true ends the pass.
+        stop (Callable[[], bool]): asked now and then; true ends the pass.
         advance (Callable[[int], None]): told how many more tokens were predicted.
 
     Returns:
@@ -164,14 +161,14 @@ def _judged(
 def _predictions(
     network: LanguageNetwork, span: TokenSpan, lanes: int, width: int, windows: int, most: int | None = None
 ) -> Predictions:
-    if isinstance(network, TransformerNetwork):
-        return _windowed(network, span, windows) if most is None else _some_windows(network, span, windows, most)
-    return _carried(network, span, lanes, width, most)
+    if (context := network.context) is None:
+        return _carried(network, span, lanes, width, most)
+    if most is None:
+        return _windowed(network, context, span, windows)
+    return _some_windows(network, context, span, windows, most)
 
 
-def _carried(
-    network: RecurrentNetwork | WindowNetwork, span: TokenSpan, lanes: int, width: int, most: int | None
-) -> Predictions:
+def _carried(network: LanguageNetwork, span: TokenSpan, lanes: int, width: int, most: int | None) -> Predictions:
     """Read with carried state, in parallel lanes, so many tokens at once; of each lane only its share of `most`."""
     warm, length = WARM_UP_TOKENS if lanes > 1 else 0, (len(span) - 1) // lanes
     state = network.initial_state(lanes)
@@ -184,23 +181,23 @@ def _carried(
         yield logits[:, skip:], tokens[:, 1 + skip :]
 
 
-def _windowed(network: TransformerNetwork, span: TokenSpan, at_once: int) -> Predictions:
+def _windowed(network: LanguageNetwork, context: int, span: TokenSpan, at_once: int) -> Predictions:
     """Read in overlapping windows: the first is asked for all its tokens, the others for their latter half."""
-    context, end = network.context, len(span) - 1
+    end = len(span) - 1
     new = max(1, context // 2)
     yield _window(network, span, [0], min(context, end), 0)
-    seen = context - new
-    begins = range(context - seen, end - seen, new)
+    given = context - new
+    begins = range(context - given, end - given, new)
     whole = [begin for begin in begins if begin + context <= end]
     for first in range(0, len(whole), at_once):
-        yield _window(network, span, whole[first : first + at_once], context, seen)
+        yield _window(network, span, whole[first : first + at_once], context, given)
     for begin in begins[len(whole) :]:
-        yield _window(network, span, [begin], end - begin, seen)
+        yield _window(network, span, [begin], end - begin, given)
 
 
-def _some_windows(network: TransformerNetwork, span: TokenSpan, at_once: int, most: int) -> Predictions:
+def _some_windows(network: LanguageNetwork, context: int, span: TokenSpan, at_once: int, most: int) -> Predictions:
     """Some of these windows, evenly spread, all of one length and each asked for its latter half."""
-    context = min(network.context, len(span) - 1)
+    context = min(context, len(span) - 1)
     new = max(1, context // 2)
     begins = np.arange(0, len(span) - context, new)
     chosen = begins[spread(len(begins), max(1, most // new))].tolist()
@@ -209,7 +206,7 @@ def _some_windows(network: TransformerNetwork, span: TokenSpan, at_once: int, mo
 
 
 def _window(
-    network: TransformerNetwork, span: TokenSpan, begins: list[int], size: int, skip: int
+    network: LanguageNetwork, span: TokenSpan, begins: list[int], size: int, skip: int
 ) -> tuple[Tensor, NDArray[np.integer]]:
     tokens = span.read_circular(begins, size + 1)
     inputs = torch.from_numpy(tokens[:, :-1]).to(network.device)

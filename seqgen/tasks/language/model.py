@@ -1,35 +1,50 @@
 """Language models: to load, and to turn into a model directory.
 
 A language model gives the probability of the next token after all tokens before it. `seqgen.tasks.language.task`
-trains one, `seqgen.tasks.language.judge` judges it, `seqgen.tasks.language.write` writes with it.
+trains one, `seqgen.tasks.language.judge` measures it, `seqgen.tasks.language.write` writes with it.
 """
 
 from __future__ import annotations
 
-import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 import torch
 
 from seqgen import modeldir
-from seqgen.config import to_json
+from seqgen.config import RecurrentConfig, TransformerConfig, to_json
 from seqgen.data.tokenizers import from_bytes
 from seqgen.data.tokens import Tokenizer, vocab_size
-from seqgen.errors import ConfigError, ModelError
-from seqgen.nets.shapes import shapes_only
+from seqgen.errors import ModelError
+from seqgen.nets.recurrent.network import RecurrentNetwork
+from seqgen.nets.recurrent.window import WindowNetwork
+from seqgen.nets.transformer.language_model import TransformerNetwork
 from seqgen.seeds import derive
-from seqgen.tasks.networks import (
-    LanguageConfig,
-    LanguageNetwork,
-    architecture_of,
-    fill,
-    known_architecture,
-    language_config,
-    language_network,
-)
+from seqgen.tasks.language.kind import KIND
+from seqgen.tasks.opening import Opening
 
-TASK = "language-model"
+LanguageConfig = RecurrentConfig | TransformerConfig
+LanguageNetwork = RecurrentNetwork | WindowNetwork | TransformerNetwork
+
+ARCHITECTURES: Mapping[str, type[LanguageConfig]] = {
+    config.architecture: config for config in (RecurrentConfig, TransformerConfig)
+}
+TOKENIZERS = ("tokenizer.json", "tokenizer.model")
+
+
+def language_network(config: LanguageConfig, vocab_size: int) -> LanguageNetwork:
+    """A language model's network, its weights not set."""
+    match config:
+        case RecurrentConfig(cell="window"):
+            return WindowNetwork(config, vocab_size)
+        case RecurrentConfig():
+            return RecurrentNetwork(config, vocab_size)
+        case TransformerConfig():
+            return TransformerNetwork(config, vocab_size)
+        case _:
+            assert_never(config)
 
 
 def new_network(config: LanguageConfig, tokenizer: Tokenizer, seed: int) -> LanguageNetwork:
@@ -55,34 +70,20 @@ class LanguageModel:
         Raises:
             ModelError: no such model, or it is damaged, or it is not a language model.
         """
-        directory = modeldir.locate(name)
-        config = modeldir.read_config(directory)
-        path = directory / modeldir.CONFIG
-        if config.task != TASK:
-            raise ModelError(f"{directory} is a model for {reprlib.repr(config.task)}, not a language model")
-        try:
-            kind = language_config(known_architecture(config, path), config.network, where=f"{path}: network")
-        except ConfigError as error:
-            raise ModelError(error.message, hint=error.hint) from None
-        with shapes_only():
-            network = language_network(kind, config.vocab_size)
-        tokenizer = _read_tokenizer(directory)
-        if vocab_size(tokenizer) != config.vocab_size:
-            raise ModelError(f"{directory}: the tokenizer has {vocab_size(tokenizer)} tokens, not {config.vocab_size}")
-        fill(network, directory, device)
-        return cls(network, tokenizer, directory)
-
-
-def _read_tokenizer(directory: Path) -> Tokenizer:
-    for name in ("tokenizer.json", "tokenizer.model"):
-        if (path := directory / name).is_file():
-            if path.stat().st_size > modeldir.MAX_JSON_BYTES:
-                raise ModelError(f"{path} is larger than {modeldir.MAX_JSON_BYTES >> 20} MiB")
-            return from_bytes(name, path.read_bytes())
-    raise ModelError(f"{directory} has no tokenizer")
+        opening = Opening(name, KIND)
+        size = opening.config.vocab_size
+        _, network = opening.network(ARCHITECTURES, lambda config: language_network(config, size))
+        file = next((name for name in TOKENIZERS if (opening.directory / name).is_file()), None)
+        if file is None:
+            raise ModelError(f"{opening.directory} has no tokenizer")
+        tokenizer = from_bytes(file, opening.read(file))
+        opening.check_size(file, tokenizer, size)
+        opening.fill(network, device)
+        return cls(network, tokenizer, opening.directory)
 
 
 def model_files(network: LanguageNetwork, tokenizer: Tokenizer) -> dict[str, bytes]:
     """What turns a weights file into a model directory."""
-    config = modeldir.ModelConfig(TASK, architecture_of(network.config), to_json(network.config), network.vocab_size)
-    return {modeldir.CONFIG: config.to_bytes(), tokenizer.file_name: tokenizer.to_bytes()}
+    config = network.config
+    described = modeldir.ModelConfig(KIND.task, config.architecture, to_json(config), network.vocab_size)
+    return {modeldir.CONFIG: described.to_bytes(), tokenizer.file_name: tokenizer.to_bytes()}

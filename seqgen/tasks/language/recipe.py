@@ -14,9 +14,8 @@ from seqgen.tasks.how_long import HowLong
 from seqgen.tasks.language.gradient_watch import GradientWatch
 from seqgen.tasks.language.judge import evaluate, unknown_warning
 from seqgen.tasks.language.kind import MEASURES
-from seqgen.tasks.language.model import model_files, new_network
+from seqgen.tasks.language.model import LanguageConfig, LanguageNetwork, model_files, new_network
 from seqgen.tasks.language.task import LanguageModelTask
-from seqgen.tasks.networks import LanguageConfig, LanguageNetwork
 from seqgen.train.recipe import Made
 from seqgen.wording import counted
 

@@ -19,8 +19,8 @@ from seqgen.data.lanes import Lanes
 from seqgen.nets.cross_entropy import cross_entropy
 from seqgen.tasks.language.gradient_watch import GradientWatch
 from seqgen.tasks.language.judge import evaluate
+from seqgen.tasks.language.model import LanguageNetwork
 from seqgen.tasks.language.write import Writer
-from seqgen.tasks.networks import LanguageNetwork
 from seqgen.train.task import OnePlayer
 
 # In training, validation runs in parallel lanes, over so many tokens at most, and in short runs over fewer.

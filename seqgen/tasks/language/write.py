@@ -17,7 +17,7 @@ from seqgen.decode.step import PromptedStep
 from seqgen.decode.stop import StopText
 from seqgen.nets.stepping.steps import text_step
 from seqgen.seeds import derive
-from seqgen.tasks.networks import LanguageNetwork
+from seqgen.tasks.language.model import LanguageNetwork
 
 STREAMS_AT_ONCE = 256
 

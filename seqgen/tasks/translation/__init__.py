@@ -1,1 +1,5 @@
 """Translation models: the probability of a target sentence given its source."""
+
+from seqgen.tasks.translation.kind import KIND
+
+__all__ = ["KIND"]

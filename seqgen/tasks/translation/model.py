@@ -6,36 +6,45 @@ A translation model gives the probability of the next target token after the sou
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from seqgen import modeldir
-from seqgen.config import Seq2SeqConfig, to_json
+from seqgen.config import Seq2SeqConfig, TransformerSeq2SeqConfig, to_json
 from seqgen.data.buckets import pad
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokens import TokenIds, vocab_size
-from seqgen.errors import ConfigError, ModelError
-from seqgen.nets.shapes import shapes_only
+from seqgen.errors import ModelError
+from seqgen.nets.recurrent.seq2seq import Seq2Seq
+from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 from seqgen.seeds import derive
-from seqgen.tasks.networks import (
-    TranslationConfig,
-    TranslationNetwork,
-    architecture_of,
-    fill,
-    known_architecture,
-    translation_config,
-    translation_network,
-)
+from seqgen.tasks.opening import Opening
+from seqgen.tasks.translation.kind import KIND
 
-TASK = "translation"
-VALIDATION_PAIRS = 64
+TranslationConfig = Seq2SeqConfig | TransformerSeq2SeqConfig
+TranslationNetwork = Seq2Seq | TransformerSeq2Seq
+
+ARCHITECTURES: Mapping[str, type[TranslationConfig]] = {
+    config.architecture: config for config in (Seq2SeqConfig, TransformerSeq2SeqConfig)
+}
+
+
+def translation_network(config: TranslationConfig, source_vocab_size: int, vocab_size: int) -> TranslationNetwork:
+    """A translation model's network, its weights not set."""
+    match config:
+        case Seq2SeqConfig():
+            return Seq2Seq(config, source_vocab_size, vocab_size)
+        case TransformerSeq2SeqConfig():
+            return TransformerSeq2Seq(config, source_vocab_size, vocab_size)
+        case _:
+            assert_never(config)
 
 
 @dataclass(frozen=True)
@@ -63,33 +72,22 @@ class TranslationModel:
         Raises:
             ModelError: no such model, or it is damaged, or it is not a translation model.
         """
-        directory = modeldir.locate(name)
-        config = modeldir.read_config(directory)
-        path = directory / modeldir.CONFIG
-        if config.task != TASK:
-            raise ModelError(f"{directory} is a model for {reprlib.repr(config.task)}, not for translation")
-        try:
-            kind = translation_config(known_architecture(config, path), config.network, where=f"{path}: network")
-        except ConfigError as error:
-            raise ModelError(error.message, hint=error.hint) from None
-        source_size, size = config.source_vocab_size, config.vocab_size
-        with shapes_only():
-            network = translation_network(kind, source_size, size)
-        names = _tokenizer_names(network.config)
-        tokenizers = [_read_tokenizer(directory / name) for name in names]
-        for i, wanted in enumerate((source_size, size)):
-            name, found = names[i % len(names)], vocab_size(tokenizers[i % len(names)])
-            if found != wanted:
-                raise ModelError(f"{directory / name} has {found} tokens, not {wanted}")
-        fill(network, directory, device)
-        return cls(network, tokenizers[0], tokenizers[-1], directory)
+        opening = Opening(name, KIND)
+        sizes = opening.config.source_vocab_size, opening.config.vocab_size
+        config, network = opening.network(ARCHITECTURES, lambda config: translation_network(config, *sizes))
+        names = _tokenizer_names(config)
+        tokenizers = [_read_tokenizer(opening, name) for name in names]
+        for name, tokenizer, size in zip((names[0], names[-1]), (tokenizers[0], tokenizers[-1]), sizes, strict=True):
+            opening.check_size(name, tokenizer, size)
+        opening.fill(network, device)
+        return cls(network, tokenizers[0], tokenizers[-1], opening.directory)
 
     def files(self) -> dict[str, bytes]:
         """What turns a weights file into a model directory."""
         network = self.network
         config = modeldir.ModelConfig(
-            TASK,
-            architecture_of(network.config),
+            KIND.task,
+            network.config.architecture,
             to_json(network.config),
             network.vocab_size,
             network.source_vocab_size,
@@ -141,12 +139,8 @@ def _tokenizer_names(config: TranslationConfig) -> tuple[str, ...]:
     return ("tokenizer.model",) if config.joint else ("source.model", "target.model")
 
 
-def _read_tokenizer(path: Path) -> SentencePieceTokenizer:
-    if not path.is_file():
-        raise ModelError(f"{path} is missing")
-    if path.stat().st_size > modeldir.MAX_JSON_BYTES:
-        raise ModelError(f"{path} is larger than {modeldir.MAX_JSON_BYTES >> 20} MiB")
-    tokenizer = SentencePieceTokenizer(path.read_bytes())
+def _read_tokenizer(opening: Opening, name: str) -> SentencePieceTokenizer:
+    tokenizer = SentencePieceTokenizer(opening.read(name))
     if min(tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id) < 0:
-        raise ModelError(f"{path} has no symbols for padding, start and end of a sentence")
+        raise ModelError(f"{opening.directory / name} has no symbols for padding, start and end of a sentence")
     return tokenizer

@@ -11,10 +11,9 @@ from seqgen.data.parallel import INDEX, ParallelCorpus, build_parallel
 from seqgen.metrics.text import signatures
 from seqgen.tasks.card import model_card, table
 from seqgen.tasks.how_long import HowLong
-from seqgen.tasks.networks import TranslationConfig, TranslationNetwork
 from seqgen.tasks.translation.judge import judge
 from seqgen.tasks.translation.kind import MEASURES
-from seqgen.tasks.translation.model import TranslationModel
+from seqgen.tasks.translation.model import TranslationConfig, TranslationModel, TranslationNetwork
 from seqgen.tasks.translation.task import TranslationTask
 from seqgen.tasks.translation.translate import Translator
 from seqgen.train.recipe import Made

@@ -48,7 +48,7 @@ def rewritten(directory: Path, *path: str, value: object) -> Path:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (("task",), "translation", "is a model for 'translation', not for images"),
+        (("task",), "translation", "is a model for 'translation', not a GAN"),
         (("architecture",), "vqgan", "architecture 'vqgan' is unknown"),
         (("network", "images", "height"), 10**9, "height is 1000000000"),
         (("network", "images", "channels"), 0, "channels is 0"),

@@ -14,15 +14,14 @@ from torch.nn import functional
 from torch.nn.utils import parameters_to_vector
 
 from seqgen import modeldir
-from seqgen.config import Cell, RecurrentConfig, TextConfig, TransformerConfig, to_json
+from seqgen.config import Cell, RecurrentConfig, TextConfig, TransformerConfig, from_json, to_json
 from seqgen.data.corpus import Corpus, TokenSpan, build_corpus
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import ConfigError, ModelError, NonFiniteError
 from seqgen.nets.transformer.language_model import TransformerNetwork
 from seqgen.tasks.language.judge import DYNAMIC_TOKENS, evaluate, evaluate_dynamically
-from seqgen.tasks.language.model import LanguageModel, model_files
+from seqgen.tasks.language.model import LanguageModel, LanguageNetwork, language_network, model_files
 from seqgen.tasks.language.task import LanguageModelTask
-from seqgen.tasks.networks import LanguageNetwork, language_config, language_network
 
 VOCAB = 6
 CPU = torch.device("cpu")
@@ -375,7 +374,7 @@ def test_a_tokenizer_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_a_network_of_impossible_size_is_refused_by_the_name_of_its_field() -> None:
     sizes = {**to_json(RecurrentConfig()), "hidden_size": 10**9}
     with pytest.raises(ConfigError, match=r"config\.json: network: hidden-size"):
-        language_config("recurrent", sizes, where="config.json: network")
+        from_json(RecurrentConfig, sizes, where="config.json: network")
 
 
 # Transformers -------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from seqgen.data.tokens import UNKNOWN, Tokenizer, vocab_size
 from seqgen.errors import NonFiniteError
 from seqgen.nets.recurrent.network import RecurrentNetwork
 from seqgen.tasks.language import write as writing
+from seqgen.tasks.language.model import LanguageNetwork, language_network
 from seqgen.tasks.language.write import Writer, stream_seeds
-from seqgen.tasks.networks import LanguageNetwork, language_network
 
 LETTERS = CharTokenizer("\nabcdef")
 PLAIN = SamplingConfig()

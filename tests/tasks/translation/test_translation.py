@@ -12,12 +12,11 @@ import torch
 from translation_models import CPU, LOG_PROB, config_of, corpus_of, model_of, save, some_pairs
 
 from seqgen import modeldir
-from seqgen.config import Seq2SeqConfig
+from seqgen.config import Seq2SeqConfig, from_json
 from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import ConfigError, ModelError, NonFiniteError
-from seqgen.tasks.networks import translation_config
 from seqgen.tasks.translation.judge import pair_loss
 from seqgen.tasks.translation.model import TranslationModel
 from seqgen.tasks.translation.score import force_decode
@@ -235,7 +234,7 @@ def remade(directory: Path) -> None:
 TEXT_PIECES = SentencePieceTokenizer.train(["ein hund rennt durch den schnee"] * 9, 270).to_bytes()
 
 HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
-    "another task": (edited(lambda c: c.update(task="language-model")), "not for translation"),
+    "another task": (edited(lambda c: c.update(task="language-model")), "not a translation model"),
     "another architecture": (edited(lambda c: c.update(architecture="psychic")), "'psychic' is unknown"),
     "no source vocabulary": (edited(lambda c: c.pop("source_vocab_size")), "300 tokens, not 0"),
     "a larger source vocabulary": (edited(lambda c: c.update(source_vocab_size=301)), "300 tokens, not 301"),
@@ -296,4 +295,4 @@ def test_no_such_model(tmp_path: Path) -> None:
 
 def test_a_size_out_of_range_names_the_field() -> None:
     with pytest.raises(ConfigError, match=r"here: layers is 0"):
-        translation_config("recurrent", {"num_layers": 0}, where="here")
+        from_json(Seq2SeqConfig, {"num_layers": 0}, where="here")
