@@ -27,17 +27,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 State = Literal[
     "healthy",
-    "discriminator overpowers",
-    "generator vanishing",
-    "collapsing",
-    "collapsed",
-    "diverged",
     "memorising",
+    "collapsing",
+    "discriminator overpowers",
+    "collapsed",
+    "generator vanishing",
+    "diverged",
 ]
+
+# From the best to the worst.
+STATES: tuple[State, ...] = get_args(State)
 
 # Where a state begins. Chosen between what healthy runs on digits, letters and photographs show and what runs show that
 # were made to fail (tests/tasks/test_gan_failures.py).

@@ -21,6 +21,7 @@ from plain_torch import use_threads
 
 from seqgen.config import AdversarialConfig, GanConfig, GanNetworks, ImageFormat, NumberFormat, TrainConfig
 from seqgen.data.images import ImageSet
+from seqgen.tasks.gan.family import ByLabel
 from seqgen.tasks.gan.imagine import Imagination
 from seqgen.tasks.gan.judge import Judge
 from seqgen.tasks.gan.model import GanModel
@@ -96,8 +97,8 @@ def _ours(form: ImageFormat, images: ImageSet, steps: int, precision: NumberForm
         steps=steps, batch_size=BATCH, lr=2e-4, beta1=0.5, beta2=0.999, weight_decay=0.0, clip=0.0, precision=precision
     )
     model = GanModel.new(GanNetworks(images=form, gan=CONFIG), seed=0)
-    judge = Judge(images, "pixels", 0, CPU)
-    task = _Unjudged(model, images, judge, AdversarialConfig(), batch_size=BATCH, seed=0)
+    game, judge = AdversarialConfig(), Judge(images, "pixels", 0, CPU)
+    task = _Unjudged(ByLabel(model, images, game), len(images), judge, game, batch_size=BATCH, seed=0)
     ends, stop = _Ends(clock), StopRequest(lambda message: None)
     with (
         tempfile.TemporaryDirectory() as run,

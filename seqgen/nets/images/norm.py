@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 
-class BatchNorm(nn.Module):
-    """Each channel with mean 0 and variance 1 over the batch, then scaled and moved (Ioffe and Szegedy 2015).
+class BatchNorm(nn.BatchNorm2d):
+    """PyTorch's, `(batch, channels, height, width)` to the same, without the count of batches, which nothing reads.
 
-    Its state is floats only: `nn.BatchNorm2d` also counts its batches, and nothing reads that.
-    In evaluation mode the running averages stand for the batch, so that an image has no company.
+    So its state is floats only. In evaluation mode the running averages stand for the batch, and an image does not
+    depend on its neighbours.
 
     Args:
-        channels (int): of the images `(batch, channels, height, width)`.
+        channels (int): of the images.
         eps (float): added to the variance.
-        momentum (float): weight of a new batch in the running averages.
     """
 
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
-        super().__init__()
-        self.eps, self.momentum = eps, momentum
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
+    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
+        super().__init__(channels, eps=eps)
+        self.num_batches_tracked = None
 
-    def forward(self, images: Tensor) -> Tensor:
-        """The images, normalised."""
-        return functional.batch_norm(
-            images,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            training=self.training,
-            momentum=self.momentum,
-            eps=self.eps,
-        )
+    def _load_from_state_dict(self, *state: Any) -> None:
+        """As every module does: PyTorch's own would ask for the count."""
+        nn.Module._load_from_state_dict(self, *state)
 
 
 class SpectralNorm(nn.Module):

@@ -13,6 +13,7 @@ from seqgen.data.images import INDEX, ImageSet, build_images, image_sources
 from seqgen.errors import DataError, UsageError
 from seqgen.seeds import derive
 from seqgen.tasks.card import model_card, table
+from seqgen.tasks.gan.family import ByLabel
 from seqgen.tasks.gan.imagine import Imagination
 from seqgen.tasks.gan.judge import FEWEST, NO_MODEL, REFERENCES, Judge
 from seqgen.tasks.gan.kind import MEASURED_ON, MEASURES
@@ -88,8 +89,8 @@ class GanTrainee:
             raise UsageError("batch norm sees a batch as a whole, so a GAN is trained by one process")
         settings, train = self.settings, self.settings.train
         return GanTask(
-            self.model,
-            self.images,
+            ByLabel(self.model, self.images, settings.game),
+            len(self.images),
             self._judge(max(LEAST_REFERENCES, round(REFERENCES * train.validation_share))),
             settings.game,
             batch_size=train.batch_size,

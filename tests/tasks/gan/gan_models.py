@@ -11,6 +11,7 @@ import torch
 from seqgen import modeldir
 from seqgen.config import AdversarialConfig, GanArchitecture, GanConfig, GanNetworks, ImageFormat
 from seqgen.data.images import ImageSet
+from seqgen.tasks.gan.family import ByLabel
 from seqgen.tasks.gan.judge import Judge
 from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.gan.task import GanTask
@@ -46,7 +47,8 @@ def task_of(
 ) -> GanTask:
     judge = Judge(images, "pixels", seed, CPU)
     config = AdversarialConfig(**game)
-    return GanTask(model or model_of(images), images, judge, config, batch_size=batch_size, seed=seed)
+    family = ByLabel(model or model_of(images), images, config)
+    return GanTask(family, len(images), judge, config, batch_size=batch_size, seed=seed)
 
 
 def write_model(directory: Path, model: GanModel) -> Path:

@@ -7,18 +7,24 @@ import numpy as np
 import pytest
 import torch
 from gan_models import bars, model_of, task_of
+from torch import Tensor
 
 from seqgen.config import Augment, GanBody, GanLoss
 from seqgen.data.images import ImageSet
 from seqgen.errors import CollapsedError
 from seqgen.gan import health
+from seqgen.gan.duel import CRITICS, Duel
 from seqgen.gan.health import Diagnosis
-from seqgen.tasks.gan.task import CRITICS, GanTask
+from seqgen.tasks.gan.task import GanTask
 
 
 @pytest.fixture(scope="module")
 def images() -> ImageSet:
     return bars(60)
+
+
+def duel_of(task: GanTask) -> Duel:
+    return task._family.duels["discriminator"]
 
 
 def steps(task: GanTask, count: int, *, first: int = 0, lr: float = 2e-3) -> None:
@@ -63,12 +69,15 @@ def test_fewer_images_than_a_batch_are_seen_more_than_once() -> None:
 
 
 def test_fakes_are_of_the_classes_of_the_real_images(images: ImageSet) -> None:
-    task = task_of(images)
+    told: list[Tensor | None] = []
+    model = model_of(images)
+    model.generator.register_forward_pre_hook(lambda _, given: told.append(given[1]))
+    task = task_of(images, model)
     task.prepare(0)
     assert images.labels is not None
-    assert task._labels is not None
-    assert task._labels.tolist() == images.labels[task._epochs.batch(0)].tolist()
-    assert task._fake.shape == task._real.shape
+    assert told[-1] is not None
+    assert told[-1].tolist() == images.labels[task._epochs.batch(0)].tolist()
+    assert duel_of(task)._fake.shape == duel_of(task)._real.shape
 
 
 # Turns --------------------------------------------------------------------------------------------------------
@@ -112,9 +121,9 @@ def test_the_generator_waits_for_its_turn(images: ImageSet) -> None:
     assert [task.pace("generator", step) for step in range(6)] == [0, 0, 1, 0, 0, 1]
     assert task.pace("discriminator", 0) == 2.0
     task.prepare(0)
-    assert not task._fake.requires_grad
+    assert not duel_of(task)._fake.requires_grad
     task.prepare(2)
-    assert task._fake.requires_grad
+    assert duel_of(task)._fake.requires_grad
 
 
 # Watching -----------------------------------------------------------------------------------------------------
@@ -175,7 +184,7 @@ def test_a_critic_has_no_accuracy(images: ImageSet, loss: GanLoss) -> None:
     task = task_of(images, loss=loss)
     steps(task, 1)
     assert "discriminator_accuracy" not in evaluated(task)
-    assert math.isnan(task._history[-1].accuracy)
+    assert math.isnan(task._history["discriminator"][-1].accuracy)
 
 
 @pytest.mark.parametrize("on_collapse", ["stop", "rollback"])
@@ -190,13 +199,14 @@ def test_a_hopeless_run_can_be_ended(on_collapse: str, images: ImageSet, monkeyp
 
 
 def test_its_state_is_all_that_it_carries(images: ImageSet) -> None:
-    task = task_of(images, loss="wasserstein-gp")
+    model = model_of(images)
+    task = task_of(images, model, loss="wasserstein-gp")
     steps(task, 2)
     evaluated(task)
     steps(task, 2, first=2)
-    other = task_of(images, task._model, loss="wasserstein-gp")
+    other = task_of(images, model, loss="wasserstein-gp")
     other.load_state({name: value.clone() for name, value in task.state().items()})
     assert all(torch.isfinite(value).all() for value in task.state().values())
     one, same = evaluated(task), evaluated(other)
     assert one == same
-    assert len(other._history) == 2
+    assert len(other._history["discriminator"]) == 2

@@ -1,0 +1,118 @@
+"""A family of GANs: which networks play, which duels they fight, and what is drawn and judged of them.
+
+The task (`seqgen.tasks.gan.task`) trains any family. A new one brings its networks and a class like `ByLabel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seqgen.config import AdversarialConfig
+from seqgen.data.epochs import Indices
+from seqgen.data.images import ImageSet
+from seqgen.gan.duel import Duel
+from seqgen.gan.statistics import measure_statistics
+from seqgen.seeds import derive
+from seqgen.tasks.gan.imagine import to_bytes
+from seqgen.tasks.gan.model import GanModel
+
+STATISTICS_IMAGES = 256
+
+
+class Family(Protocol):
+    """What the task asks of a family."""
+
+    @property
+    def players(self) -> Mapping[str, nn.Module]:
+        """The networks in the order of their turns: discriminators before what learns from them."""
+
+    @property
+    def duels(self) -> Mapping[str, Duel]:
+        """Each by the discriminator that fights it."""
+
+    def play(self, indices: Indices, *, learns: bool) -> None:
+        """Read the real images `indices`, `(batch,)`, make fakes, and let the duels meet them.
+
+        Args:
+            indices (Indices): of the real images.
+            learns (bool): whether a generator has a turn in this step.
+        """
+
+    def extra_loss(self, player: str) -> Tensor | None:
+        """What a generator's loss has beside its duels, a scalar; None for nothing."""
+
+    def settle(self, seed: int, batches: int) -> None:
+        """Measure what averaged weights lack, such as the statistics of batch norm, over so many batches."""
+
+    def samples(self, count: int, seed: int) -> tuple[NDArray[np.uint8], Indices | None]:
+        """Images `(count, channels, height, width)` to be judged, always of the same latents, and their classes."""
+
+    def drawn(self, count: int, seed: int) -> NDArray[np.uint8]:
+        """Some images `(count, channels, height, width)` to be shown to a person."""
+
+
+class ByLabel:
+    """DCGAN, and cGAN where both networks are told the label: one generator, one discriminator, one duel.
+
+    Args:
+        model (GanModel): its networks on their device already.
+        images (ImageSet): the real images.
+        config (AdversarialConfig): the game.
+    """
+
+    def __init__(self, model: GanModel, images: ImageSet, config: AdversarialConfig) -> None:
+        self._model, self._images = model, images
+        self.players: Mapping[str, nn.Module] = {"discriminator": model.discriminator, "generator": model.generator}
+        self.duels = {"discriminator": Duel(config)}
+        self._asked = None if images.labels is None else np.sort(images.labels)  # in whatever order they came
+
+    def play(self, indices: Indices, *, learns: bool) -> None:
+        """See `Family`."""
+        images, labels = self._images.read(indices)
+        device, told = self._model.device, labels is not None and bool(self._model.classes)
+        real, labels = images.to(device), labels.to(device) if told and labels is not None else None
+        latents = torch.randn(len(indices), self._model.generator.latent_size, device=device)
+        with torch.set_grad_enabled(learns):
+            fake = self._model.generator(latents, labels).float()
+        self.duels["discriminator"].meet(real, fake, lambda images: self._model.discriminator(images, labels))
+
+    def extra_loss(self, player: str) -> Tensor | None:
+        """See `Family`."""
+        return None
+
+    def settle(self, seed: int, batches: int) -> None:
+        """See `Family`: batch norm's statistics of the averaged weights, which no step has measured."""
+        generator = torch.Generator().manual_seed(derive(seed, "statistics"))
+        measure_statistics(self._model.generator, (self._inputs(STATISTICS_IMAGES, generator) for _ in range(batches)))
+
+    def _inputs(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Latents `(count, latent)`, and labels `(count,)` as frequent as among the real images."""
+        latents = torch.randn(count, self._model.generator.latent_size, generator=generator)
+        device = self._model.device
+        if self._asked is None or not self._model.classes:
+            return latents.to(device), None
+        chosen = torch.randint(len(self._asked), (count,), generator=generator)
+        return latents.to(device), torch.from_numpy(self._asked[chosen.numpy()]).to(device)
+
+    @torch.no_grad()
+    def samples(self, count: int, seed: int) -> tuple[NDArray[np.uint8], Indices | None]:
+        """See `Family`."""
+        generator = torch.Generator().manual_seed(derive(seed, "judged"))
+        made, asked = [], []
+        for first in range(0, count, STATISTICS_IMAGES):
+            latents, labels = self._inputs(min(STATISTICS_IMAGES, count - first), generator)
+            made.append(to_bytes(self._model.generator(latents, labels)))
+            if labels is not None:
+                asked.append(labels.cpu().numpy())
+        return np.concatenate(made), np.concatenate(asked) if asked else None
+
+    @torch.no_grad()
+    def drawn(self, count: int, seed: int) -> NDArray[np.uint8]:
+        """See `Family`."""
+        return to_bytes(self._model.generator(*self._inputs(count, torch.Generator().manual_seed(seed))))
