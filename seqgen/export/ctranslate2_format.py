@@ -21,7 +21,8 @@ from seqgen.config import Activation
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.errors import ModelError
 from seqgen.export.directory import new_directory, require, write_tokenizers
-from seqgen.nets.transformer.layers import FeedForward, Layer, MultiHeadAttention
+from seqgen.nets.transformer.attention import MultiHeadAttention
+from seqgen.nets.transformer.layers import FeedForward, Layer
 from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 from seqgen.tasks.translation.model import TranslationModel
 from seqgen.tasks.translation.translate import MAX_SOURCE_TOKENS

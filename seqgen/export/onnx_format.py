@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from seqgen.errors import ModelError
 from seqgen.export.directory import new_directory, require, write_tokenizers
-from seqgen.nets.transformer.layers import KeysValues, MultiHeadAttention, run_layer
+from seqgen.nets.transformer.attention import KeysValues, MultiHeadAttention
+from seqgen.nets.transformer.layers import run_parts
 from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 from seqgen.tasks.translation.model import TranslationModel
 
@@ -101,7 +102,7 @@ class DecoderStep(nn.Module):
                 found: Tensor = own(own.queries(y, turn), _keys_values(written[-1]))
                 return found
 
-            x = run_layer(layer, x, attend, layer.attending(_keys_values(source, mask)))
+            x = run_parts(layer.parts(attend, _keys_values(source, mask)), x, pre=layer.pre)
         logits = nn.functional.linear(network.decoder.norm(x[:, 0]), network.output_matrix, network.output_bias)
         return logits.log_softmax(dim=-1), torch.stack(written)
 

@@ -21,8 +21,8 @@ from seqgen.data.tokens import TokenIds, Tokenizer
 from seqgen.decode.step import no_probabilities
 from seqgen.errors import DataError, ModelError
 from seqgen.nets.recurrent.seq2seq import Seq2Seq
+from seqgen.nets.transformer.attention import MultiHeadAttention, attention_weights
 from seqgen.nets.transformer.language_model import TransformerNetwork
-from seqgen.nets.transformer.layers import MultiHeadAttention, attention_weights
 from seqgen.tasks.language.model import LanguageModel
 from seqgen.tasks.translation.model import TranslationModel, TranslationNetwork
 from seqgen.tasks.translation.translate import Translator

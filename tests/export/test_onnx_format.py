@@ -37,7 +37,8 @@ def agree(model: TranslationModel, directory: Path, lengths: list[int], steps: i
         onnxruntime.InferenceSession(str(directory / f"{name}.onnx")) for name in ("encoder", "decoder_step")
     )
     source = torch.randint(4, network.source_vocab_size, (len(lengths), longest), generator=torch.Generator())
-    step, state = source_step(network), source_step(network).start(source, torch.tensor(lengths))
+    step: Any = source_step(network)
+    state = step.start(source, torch.tensor(lengths))
     given: dict[str, Any] = {"lengths": np.array(lengths)}
     (given["memory"],) = encoder.run(None, given | {"source": source.numpy()})
     layers, kv_heads, head = len(network.decoder.layers), network.config.kv_heads, network.config.head_size

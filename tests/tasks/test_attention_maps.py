@@ -14,7 +14,7 @@ from seqgen.data.parallel import ParallelCorpus
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import DataError, ModelError, NonFiniteError
-from seqgen.nets.transformer.layers import KeysValues, MultiHeadAttention
+from seqgen.nets.transformer.attention import KeysValues, MultiHeadAttention
 from seqgen.tasks.attention_maps import MAX_TOKENS, AttentionMaps, language_maps, translation_maps, watched
 from seqgen.tasks.language.model import LanguageModel, new_network
 from seqgen.tasks.translation.model import TranslationModel

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from seqgen.nets.transformer.layers import KeysValues, additive
+from seqgen.nets.transformer.attention import KeysValues, additive
 
 # Room for this many more places is made at a time, or for one token of each row, whichever is more.
 ROOM = 16

@@ -16,7 +16,8 @@ from torch import Tensor
 from seqgen.nets.products import add_product, reordered
 from seqgen.nets.stepping.cache import Cache
 from seqgen.nets.stepping.reordered_layer import ReorderedLayer
-from seqgen.nets.transformer.layers import KeysValues, Stack, TokenEmbedding, mix, run_layer
+from seqgen.nets.transformer.attention import KeysValues, mix
+from seqgen.nets.transformer.layers import Stack, TokenEmbedding, run_parts
 from seqgen.nets.transformer.positions import Positions
 
 
@@ -85,7 +86,7 @@ class CachedLayers:
                 found, source_queries = layer.attend_source(y, memory[number])
                 return found
 
-            x = run_layer(layer, x, attend, attend_source if memory else None)
+            x = run_parts(layer.parts(attend, attend_source if memory else None), x, pre=layer.pre)
         logits = add_product(self._output_bias, self._norm(x), self._output)
         # In place: a table of thousands of tokens for hundreds of rows is large, and new memory is slow.
         return torch.log_softmax(logits, dim=-1, out=logits), cache, source_queries

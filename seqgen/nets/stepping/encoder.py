@@ -13,15 +13,8 @@ from torch import Tensor
 
 from seqgen.nets.products import ReorderedLinear
 from seqgen.nets.stepping.reordered_layer import ReorderedLayer
-from seqgen.nets.transformer.layers import (
-    KeysValues,
-    MultiHeadAttention,
-    Stack,
-    TokenEmbedding,
-    additive,
-    mix,
-    run_layer,
-)
+from seqgen.nets.transformer.attention import KeysValues, MultiHeadAttention, additive, mix
+from seqgen.nets.transformer.layers import Stack, TokenEmbedding, run_parts
 from seqgen.nets.transformer.positions import Positions
 
 
@@ -67,7 +60,7 @@ class FastEncoder:
                 found = mix(queries, tokens.keys_values(new, layer.attention))
                 return tokens.gather(found.transpose(1, 2).flatten(2))
 
-            x = run_layer(layer, x, attend)
+            x = run_parts(layer.parts(attend), x, pre=layer.pre)
         x = self._norm(x)
         return [tokens.keys_values(project(x), cross) for project, cross in self._crossing]
 

@@ -7,7 +7,7 @@ fastest (`seqgen.nets.products`). `seqgen.nets.stepping.cached` runs such layers
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.nets.products import ReorderedLinear
-from seqgen.nets.transformer.layers import KeysValues, Layer, mix
+from seqgen.nets.transformer.attention import KeysValues, mix
+from seqgen.nets.transformer.layers import Layer, Map, Part
 from seqgen.nets.transformer.positions import Rotation, rotate
 
 
 class ReorderedLayer:
-    """The parts of a layer, as `seqgen.nets.transformer.layers.run_layer` takes them.
+    """A layer for `seqgen.nets.transformer.layers.run_parts`.
 
     Args:
         layer (Layer): its weights are copied.
@@ -30,7 +31,7 @@ class ReorderedLayer:
     def __init__(self, layer: Layer, dtype: torch.dtype | None) -> None:
         linear = partial(ReorderedLinear, dtype=dtype)
         self.pre, self._part, self.attention = layer.pre, layer.feed_forward, layer.attention
-        self.attention_norm, self.feed_forward_norm = (
+        self._attention_norm, self._feed_forward_norm = (
             plain_norm(layer.attention_norm),
             plain_norm(layer.feed_forward_norm),
         )
@@ -40,7 +41,7 @@ class ReorderedLayer:
         self._inner, self._outer = linear(self._part.inner), linear(self._part.outer)
         self._relu = self._part.activation is functional.relu
         if layer.cross is not None and layer.cross_norm is not None:
-            self._heads, self.cross_norm = layer.cross.num_heads, plain_norm(layer.cross_norm)
+            self._heads, self._cross_norm = layer.cross.num_heads, plain_norm(layer.cross_norm)
             self._cross_query, self._cross_output = linear(layer.cross.query), linear(layer.cross.output)
 
     def project(self, y: Tensor, turn: Rotation | None) -> tuple[Tensor, Tensor]:
@@ -64,21 +65,24 @@ class ReorderedLayer:
         queries = self._cross_query(y).view(memory.keys.shape[0], -1, self._heads, memory.keys.shape[3]).transpose(1, 2)
         return mix(queries, memory).transpose(1, 2).reshape(y.shape), queries
 
-    def add_attention(self, x: Tensor, found: Tensor) -> Tensor:
-        """See `seqgen.nets.transformer.layers.LayerParts`: `(tokens, embed)`."""
-        return self._output.added(x, found)
+    def parts(self, attend: Map, attend_source: Map | None = None) -> Iterator[Part]:
+        """The layer's parts for tokens `(tokens, embed)`, as `run_parts` takes them.
 
-    def add_cross(self, x: Tensor, found: Tensor) -> Tensor:
-        """See `seqgen.nets.transformer.layers.LayerParts`: `(tokens, embed)`."""
-        return self._cross_output.added(x, found)
+        Args:
+            attend (Map): what self-attention finds, heads side by side.
+            attend_source (Map | None): the same of the attention to an encoder.
+        """
+        yield Part(attend, self._output.added, self._attention_norm)
+        if attend_source is not None and self._cross_norm is not None:
+            yield Part(attend_source, self._cross_output.added, self._cross_norm)
+        yield Part(self._feed, self._outer.added, self._feed_forward_norm)
 
-    def add_feed_forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """See `seqgen.nets.transformer.layers.LayerParts`: `(tokens, embed)`."""
+    def _feed(self, y: Tensor) -> Tensor:
         inner = self._inner(y, relu=self._relu)
-        return self._outer.added(x, inner if self._relu else self._part.activate(inner))
+        return inner if self._relu else self._part.activate(inner)
 
 
-def plain_norm(norm: nn.LayerNorm) -> Callable[[Tensor], Tensor]:
+def plain_norm(norm: nn.LayerNorm) -> Map:
     """A copy for `(tokens, embed)` without the cost of calling a module, more than the arithmetic of a few rows."""
     weight, bias = norm.weight.detach().clone(), norm.bias.detach().clone()
     return partial(torch.layer_norm, normalized_shape=norm.normalized_shape, weight=weight, bias=bias, eps=norm.eps)

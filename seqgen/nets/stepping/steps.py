@@ -6,11 +6,9 @@ of mode shows in it: matrices are copied into the order in which products read t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, assert_never
+from typing import assert_never
 
 import torch
-from torch import Tensor
 
 from seqgen.nets.recurrent.network import RecurrentNetwork
 from seqgen.nets.recurrent.seq2seq import Seq2Seq
@@ -25,40 +23,8 @@ from seqgen.nets.stepping.window import WindowStep
 from seqgen.nets.transformer.language_model import TransformerNetwork
 from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 
-
-class PromptStep(Protocol):
-    """One token at a time of a language model, whatever its state is made of."""
-
-    def start(self, tokens: Tensor) -> tuple[Tensor, Any]:
-        """See `TextStep.start`."""
-
-    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """See `TextStep.__call__`."""
-
-    def reorder(self, state: Any, index: Tensor) -> Any:
-        """See `TextStep.reorder`."""
-
-    def join(self, states: Sequence[Any]) -> Any:
-        """See `TextStep.join`."""
-
-
-class SourceStep(Protocol):
-    """One token at a time of an encoder-decoder, whatever its state is made of."""
-
-    def start(self, source: Tensor, lengths: Tensor) -> Any:
-        """See `TranslationStep.start`."""
-
-    def __call__(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """See `TranslationStep.__call__`."""
-
-    def reorder(self, state: Any, index: Tensor) -> Any:
-        """See `TranslationStep.reorder`."""
-
-    def join(self, states: Sequence[Any]) -> Any:
-        """See `TranslationStep.join`."""
-
-    def attention(self, state: Any) -> Tensor | None:
-        """See `TranslationStep.attention`."""
+PromptStep = RecurrentStep | WindowStep | TextStep | WholeTextStep
+SourceStep = Seq2SeqStep | TranslationStep | WholeTargetStep
 
 
 def text_step(network: RecurrentNetwork | WindowNetwork | TransformerNetwork) -> PromptStep:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seqgen.nets.stepping.cache import Cache
 from seqgen.nets.stepping.cached import CachedLayers
-from seqgen.nets.transformer.layers import KeysValues, attention_weights
+from seqgen.nets.transformer.attention import KeysValues, attention_weights
 
 
 @dataclass(frozen=True)

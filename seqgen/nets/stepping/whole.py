@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from seqgen.nets.transformer.attention import KeysValues, attention_weights
 from seqgen.nets.transformer.language_model import TransformerNetwork
-from seqgen.nets.transformer.layers import KeysValues, attention_weights
 from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 
 

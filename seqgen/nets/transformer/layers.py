@@ -3,6 +3,7 @@
 It needs four things beyond an embedding:
 
 - self-attention: queries, keys and values from the same input, in several heads whose results are concatenated
+  (`seqgen.nets.transformer.attention`)
 - positions, for attention itself does not know any (`seqgen.nets.transformer.positions`)
 - a nonlinearity: without the feed-forward part, stacked attention only averages averages
 - a mask: the scores of what a token may not attend to, the future or padding, are minus infinity before the softmax
@@ -14,9 +15,8 @@ It needs four things beyond an embedding:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,102 +24,8 @@ from torch.nn import functional
 
 from seqgen.config import Activation, TransformerLayersConfig
 from seqgen.nets.dropout import Dropout
-from seqgen.nets.transformer.positions import Rotation, rotate
-
-
-@dataclass(frozen=True)
-class KeysValues:
-    """What queries attend to; without a mask to all of it.
-
-    Args:
-        keys (Tensor): `(batch, kv_heads, time, head)`.
-        values (Tensor): the same.
-        mask (Tensor | None): true where a query may attend, `(batch, 1, queries or 1, time)`.
-        additive_mask (Tensor | None): the same as numbers to be added to the scores (`additive`), in place of `mask`.
-        causal (bool): whether query i attends to positions up to i only; then there is no mask.
-    """
-
-    keys: Tensor
-    values: Tensor
-    mask: Tensor | None = None
-    additive_mask: Tensor | None = None
-    causal: bool = False
-
-    def of(self, index: Tensor) -> KeysValues:
-        """Those of the sequences `index`, `(new_batch,)`, a copy for each."""
-        mask, additive_mask = (None if m is None else m[index] for m in (self.mask, self.additive_mask))
-        return KeysValues(self.keys[index], self.values[index], mask, additive_mask, self.causal)
-
-
-class MultiHeadAttention(nn.Module):
-    """`softmax(q k' / sqrt(head)) v` for each head, the heads side by side, and a matrix (section 3.2).
-
-    With fewer heads of keys and values than of queries, several query heads share one (Ainslie et al. 2023).
-
-    Args:
-        config (TransformerLayersConfig): heads and sizes.
-    """
-
-    def __init__(self, config: TransformerLayersConfig) -> None:
-        super().__init__()
-        self.num_heads, self.kv_heads, self.head_size = config.num_heads, config.kv_heads, config.head_size
-        self.query = nn.Linear(config.embed_size, config.embed_size)
-        self.key_value = nn.Linear(config.embed_size, 2 * config.kv_heads * config.head_size)
-        self.output = nn.Linear(config.embed_size, config.embed_size)
-
-    def queries(self, x: Tensor, turn: Rotation | None = None) -> Tensor:
-        """Queries `(batch, heads, time, head)` of vectors `(batch, time, embed)`, turned to their positions."""
-        q: Tensor = self.query(x).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
-        return q if turn is None else rotate(q, turn)
-
-    def keys_values(self, x: Tensor, turn: Rotation | None = None) -> tuple[Tensor, Tensor]:
-        """Keys, turned to their positions, and values `(batch, kv_heads, time, head)` of `(batch, time, embed)`."""
-        k, v = self.key_value(x).unflatten(2, (2, self.kv_heads, -1)).permute(2, 0, 3, 1, 4)
-        return (k if turn is None else rotate(k, turn)), v
-
-    def forward(self, queries: Tensor, keys_values: KeysValues) -> Tensor:
-        """What each query found, before the matrix: `(batch, heads, time, head)` to `(batch, time, embed)`."""
-        return mix(queries, keys_values).transpose(1, 2).flatten(2)
-
-
-def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """What a mask of any shape adds to scores of a type: 0 where it is true, else minus infinity.
-
-    `scaled_dot_product_attention` does the same at each call; a search attends to one source many times.
-    """
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -math.inf)
-
-
-def mix(queries: Tensor, keys_values: KeysValues) -> Tensor:
-    """The values that each query `(batch, heads, queries, head)` attends to, in one sum, of the same shape.
-
-    On a CPU never in bf16: at the length of a sentence PyTorch's kernel for it takes five times as long as in fp32.
-    """
-    q, k, v = queries, keys_values.keys, keys_values.values
-    if torch.is_autocast_enabled(q.device.type):
-        with torch.autocast(q.device.type, enabled=False):
-            return mix(q, keys_values)
-    if q.device.type == "cpu":
-        q, k, v = (part.to(torch.promote_types(part.dtype, torch.float32)) for part in (q, k, v))
-    mask = keys_values.mask if keys_values.additive_mask is None else keys_values.additive_mask
-    return functional.scaled_dot_product_attention(
-        q, k, v, mask, is_causal=keys_values.causal, enable_gqa=k.shape[1] < q.shape[1]
-    )
-
-
-def attention_weights(queries: Tensor, keys_values: KeysValues) -> Tensor:
-    """How much each query `(batch, heads, queries, head)` attends to each position, `(batch, heads, queries, time)`.
-
-    Rows sum to one. It is what `scaled_dot_product_attention` computes on its way and does not show.
-    """
-    keys = keys_values.keys.repeat_interleave(queries.shape[1] // keys_values.keys.shape[1], dim=1)
-    scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
-    mask, additive_mask = keys_values.mask, keys_values.additive_mask
-    if keys_values.causal:
-        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-    if mask is not None:
-        additive_mask = additive(mask, scores.dtype)
-    return (scores if additive_mask is None else scores + additive_mask).softmax(dim=-1)
+from seqgen.nets.transformer.attention import KeysValues, MultiHeadAttention
+from seqgen.nets.transformer.positions import Rotation
 
 
 class FeedForward(nn.Module):
@@ -147,9 +53,14 @@ class FeedForward(nn.Module):
         gate, values = inner.chunk(2, dim=-1)
         return self.activation(gate) * values
 
+    def find(self, x: Tensor) -> Tensor:
+        """What the outer matrix is multiplied with: `(..., embed)` to `(..., ffn)`."""
+        found: Tensor = self.dropout(self.activate(self.inner(x)))
+        return found
+
     def forward(self, x: Tensor) -> Tensor:
-        """`(batch, time, embed)` to the same."""
-        result: Tensor = self.outer(self.dropout(self.activate(self.inner(x))))
+        """`(..., embed)` to the same."""
+        result: Tensor = self.outer(self.find(x))
         return result
 
 
@@ -161,67 +72,33 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 }
 
 
-class LayerParts(Protocol):
-    """The products and norms of a layer, however they are computed; `run_layer` says what a layer does with them."""
-
-    @property
-    def pre(self) -> bool:
-        """Whether what goes into a part is normalised, and not the sum that comes out."""
-
-    @property
-    def attention_norm(self) -> Callable[[Tensor], Tensor]:
-        """Of self-attention, `(..., embed)`."""
-
-    @property
-    def cross_norm(self) -> Callable[[Tensor], Tensor] | None:
-        """Of the attention to an encoder, `(..., embed)`, if there is one."""
-
-    @property
-    def feed_forward_norm(self) -> Callable[[Tensor], Tensor]:
-        """Of the feed-forward part, `(..., embed)`."""
-
-    def add_attention(self, x: Tensor, found: Tensor) -> Tensor:
-        """`x` and the output matrix of self-attention times what was found, both `(..., embed)`."""
-
-    def add_cross(self, x: Tensor, found: Tensor) -> Tensor:
-        """The same of the attention to an encoder, both `(..., embed)`."""
-
-    def add_feed_forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """`x` and what the feed-forward part makes of `y`, both `(..., embed)`."""
+Map = Callable[[Tensor], Tensor]
+"""From tokens' vectors `(..., embed)` to as many."""
 
 
-def run_layer(
-    layer: LayerParts,
-    x: Tensor,
-    attend: Callable[[Tensor], Tensor],
-    attend_source: Callable[[Tensor], Tensor] | None = None,
-) -> Tensor:
-    """One layer, whatever its tokens' shape: `(..., embed)` to the same.
+class Part(NamedTuple):
+    """A part of a layer.
+
+    Args:
+        find (Map): what the part finds for its input, before its last matrix.
+        add (Callable[[Tensor, Tensor], Tensor]): that, times the last matrix, added to what came into the layer.
+        norm (Map): of the part's input or of the sum.
+    """
+
+    find: Map
+    add: Callable[[Tensor, Tensor], Tensor]
+    norm: Map
+
+
+def run_parts(parts: Iterable[Part], x: Tensor, *, pre: bool) -> Tensor:
+    """One layer, whatever computes its products and whatever its tokens' shape: `(..., embed)` to the same.
 
     post: `x = norm(x + part(x))`, as in the paper; pre: `x = x + part(norm(x))`, which trains without a long warm-up
     (Xiong et al. 2020).
-
-    Args:
-        layer (LayerParts): its products and norms.
-        x (Tensor): what comes in.
-        attend (Callable[[Tensor], Tensor]): what self-attention finds, heads side by side, before its output matrix.
-        attend_source (Callable[[Tensor], Tensor] | None): the same of the attention to an encoder, in a decoder.
     """
-    x = _add_part(layer.pre, x, attend, layer.add_attention, layer.attention_norm)
-    if attend_source is not None and layer.cross_norm is not None:
-        x = _add_part(layer.pre, x, attend_source, layer.add_cross, layer.cross_norm)
-    return _add_part(layer.pre, x, lambda y: y, layer.add_feed_forward, layer.feed_forward_norm)
-
-
-def _add_part(
-    pre: bool,
-    x: Tensor,
-    part: Callable[[Tensor], Tensor],
-    add: Callable[[Tensor, Tensor], Tensor],
-    norm: Callable[[Tensor], Tensor],
-) -> Tensor:
-    """A part added to its input, normalised on the way in or out."""
-    return add(x, part(norm(x))) if pre else norm(add(x, part(x)))
+    for find, add, norm in parts:
+        x = add(x, find(norm(x))) if pre else norm(add(x, find(x)))
+    return x
 
 
 class Layer(nn.Module):
@@ -261,29 +138,22 @@ class Layer(nn.Module):
             found: Tensor = self.attention(self.attention.queries(y, turn), keys_values)
             return found
 
-        return run_layer(self, x, attend, self.attending(memory))
+        return run_parts(self.parts(attend, memory), x, pre=self.pre)
 
-    def attending(self, memory: KeysValues | None) -> Callable[[Tensor], Tensor] | None:
-        """How tokens `(batch, time, embed)` find something in an encoder's memory; None without one."""
-        if (cross := self.cross) is None or memory is None:
-            return None
-        return lambda y: cross(cross.queries(y), memory)
+    def parts(self, attend: Map, memory: KeysValues | None) -> Iterator[Part]:
+        """The layer's parts for tokens `(batch, time, embed)`, as `run_parts` takes them.
 
-    def add_attention(self, x: Tensor, found: Tensor) -> Tensor:
-        """See `LayerParts`."""
-        total: Tensor = x + self.dropout(self.attention.output(found))
-        return total
+        Args:
+            attend (Map): what self-attention finds, heads side by side.
+            memory (KeysValues | None): what the attention to an encoder attends to.
+        """
+        yield Part(attend, self._adding(self.attention.output), self.attention_norm)
+        if (cross := self.cross) is not None and self.cross_norm is not None and memory is not None:
+            yield Part(lambda y: cross(cross.queries(y), memory), self._adding(cross.output), self.cross_norm)
+        yield Part(self.feed_forward.find, self._adding(self.feed_forward.outer), self.feed_forward_norm)
 
-    def add_cross(self, x: Tensor, found: Tensor) -> Tensor:
-        """See `LayerParts`."""
-        assert self.cross is not None
-        total: Tensor = x + self.dropout(self.cross.output(found))
-        return total
-
-    def add_feed_forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """See `LayerParts`."""
-        total: Tensor = x + self.dropout(self.feed_forward(y))
-        return total
+    def _adding(self, output: nn.Linear) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda x, found: x + self.dropout(output(found))
 
 
 class Stack(nn.Module):

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.config import TransformerSeq2SeqConfig
-from seqgen.nets.transformer.layers import KeysValues, Stack, TokenEmbedding
+from seqgen.nets.transformer.attention import KeysValues
+from seqgen.nets.transformer.layers import Stack, TokenEmbedding
 from seqgen.nets.transformer.positions import Positions, Rotation
 
 

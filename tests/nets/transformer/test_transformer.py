@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from seqgen.config import Activation, Norm, Positions, TransformerConfig, TransformerSeq2SeqConfig
 from seqgen.nets.stepping.steps import source_step, text_step
+from seqgen.nets.transformer.attention import KeysValues, MultiHeadAttention, attention_weights
 from seqgen.nets.transformer.language_model import TransformerNetwork
-from seqgen.nets.transformer.layers import FeedForward, KeysValues, Layer, MultiHeadAttention, attention_weights
+from seqgen.nets.transformer.layers import FeedForward, Layer
 from seqgen.nets.transformer.seq2seq import TransformerSeq2Seq
 
 VOCAB, SOURCE_VOCAB = 11, 13
@@ -223,7 +224,7 @@ def test_the_cached_step_equals_the_network(positions: Positions, norm: Norm, nu
         network = text_network(positions=positions, norm=norm, num_kv_heads=num_kv_heads, activation=activation)
         tokens = tokens_of(3, 20)
         expected = logits_of(network, tokens).log_softmax(dim=-1)
-        step = text_step(network)
+        step: Any = text_step(network)
         log_probs, state = step.start(tokens[:, :4])
         assert_near(log_probs, expected[:, 3])
         for place in range(4, 20):
@@ -233,7 +234,7 @@ def test_the_cached_step_equals_the_network(positions: Positions, norm: Norm, nu
 
 def test_a_full_context_goes_on_with_its_latter_half() -> None:
     network, tokens = text_network(context=8), tokens_of(2, 11)
-    step = text_step(network)
+    step: Any = text_step(network)
     log_probs, state = step.start(tokens[:, :8])
     assert_near(log_probs, logits_of(network, tokens[:, :8]).log_softmax(dim=-1)[:, -1])
     for place in range(8, 11):  # of 9 tokens the last 4 are kept, and each new one is added
@@ -256,7 +257,8 @@ def test_without_the_mask_a_step_is_the_network_on_all_that_there_is(
     positions: Positions, norm: Norm, num_kv_heads: int
 ) -> None:
     network = text_network(positions=positions, norm=norm, num_kv_heads=num_kv_heads, causal=False, context=8)
-    tokens, step = tokens_of(3, 11), text_step(network)
+    tokens = tokens_of(3, 11)
+    step: Any = text_step(network)
     log_probs, state = step.start(tokens[:, :4])
     for place in range(4, 11):
         begin = 0 if place <= 8 else 5  # of 9 tokens the last 4 are kept
@@ -267,7 +269,7 @@ def test_without_the_mask_a_step_is_the_network_on_all_that_there_is(
 
 def test_without_the_mask_texts_are_moved_and_joined() -> None:
     network, tokens = text_network(causal=False), tokens_of(3, 5)
-    step = text_step(network)
+    step: Any = text_step(network)
     _, state = step.start(tokens[:, :3])
     both = step.join([step.reorder(state, torch.tensor([2, 0])), step.reorder(state, torch.tensor([1]))])
     log_probs, _ = step(tokens[[2, 0, 1], 3], both)
@@ -292,7 +294,7 @@ def test_the_cached_decoder_equals_the_network(positions: Positions, norm: Norm,
     network = pairs_network(positions=positions, norm=norm, num_kv_heads=num_kv_heads, decoder_layers=1)
     source, target = tokens_of(3, 7), tokens_of(3, 20, seed=1)
     expected = all_logits(network, source, LENGTHS, target)
-    step = source_step(network)
+    step: Any = source_step(network)
     state = step.start(source, LENGTHS)
     for place, tokens in enumerate(target.unbind(1)):
         log_probs, state = step(tokens, state)
@@ -309,7 +311,7 @@ def test_rows_are_moved_repeated_and_joined_whatever_their_lengths(positions: Po
     network = pairs_network(positions=positions, num_kv_heads=num_kv_heads)
     source, target = tokens_of(3, 7), tokens_of(3, 6, seed=1)
     expected = all_logits(network, source, LENGTHS, target)
-    step = source_step(network)
+    step: Any = source_step(network)
     begin = step.start(source, LENGTHS)
     _, one = step(target[:, 0], begin)
     _, two = step(target[:, 1], step.reorder(one, torch.arange(3)))
@@ -334,7 +336,7 @@ def test_without_the_mask_a_decoder_step_is_the_network_on_all_that_there_is(
     network = pairs_network(positions=positions, norm=norm, num_kv_heads=num_kv_heads, causal=False)
     source, target = tokens_of(3, 7), tokens_of(3, 6, seed=1)
     expected = [all_logits(network, source, LENGTHS, target[:, : n + 1])[:, -1] for n in range(6)]
-    step = source_step(network)
+    step: Any = source_step(network)
     state = step.start(source, LENGTHS)
     kept: list[Any] = []
     for place, tokens in enumerate(target.unbind(1)):
