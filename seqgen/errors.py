@@ -68,7 +68,7 @@ class CollapsedError(TrainingError):
     """A GAN that went wrong.
 
     Args:
-        message (str): what was seen.
+        message (str): what was found.
         hint (str): what to try.
         roll_back (bool): whether to go on from the best state instead of stopping.
     """

@@ -52,7 +52,7 @@ def format_of(path: Path | None, option: str, formats: Mapping[str, F]) -> F:
 
 @dataclass(frozen=True)
 class ChartFile:
-    """Where a chart goes, looked at before anything is computed.
+    """Where a chart goes, checked before anything is computed.
 
     Args:
         option (str): the option that names the path.

@@ -76,7 +76,7 @@ def discard() -> None:
 
 
 def stdout_is_a_terminal() -> bool:
-    """Whether a person looks at the result."""
+    """Whether a person reads the result."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 

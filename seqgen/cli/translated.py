@@ -70,12 +70,12 @@ def _described(translation: Translation, result: Output, model: TranslationModel
 
 
 def _alignment(translation: Translation, result: Output, model: TranslationModel) -> list[tuple[int, int]]:
-    """For each target token the source token that it looked at most, both counted from 0 and without end symbols."""
+    """For each target token the source token that it attended to most, both counted from 0 and without end symbols."""
     assert result.hypothesis.attention is not None
     words = len(translation.source_tokens) - 1
-    looked = result.hypothesis.attention[:-1, :words].argmax(dim=1).tolist()
+    attended = result.hypothesis.attention[:-1, :words].argmax(dim=1).tolist()
     backwards = model.reverse_source
-    return [(words - 1 - s if backwards else s, t) for t, s in enumerate(looked)]
+    return [(words - 1 - s if backwards else s, t) for t, s in enumerate(attended)]
 
 
 def draw_tree(translation: Translation, model: TranslationModel) -> None:

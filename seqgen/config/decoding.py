@@ -24,7 +24,7 @@ class SamplingConfig(Config):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig(Config):
-    """Which output is wanted, whatever method looks for it.
+    """Which output is wanted, whatever method searches for it.
 
     The score of an output Y of n tokens, its end symbol included, is (Wu et al. 2016, eq. 14)
     `log P(Y) / lp(n) + coverage_penalty * sum_i log min(sum_j a_ij, 1)` with

@@ -30,7 +30,7 @@ from seqgen.tasks.translation.translate import MAX_SOURCE_TOKENS
 if TYPE_CHECKING:
     from ctranslate2.specs import TransformerSpec
 
-# The longest output that `translate` looks for: twice the longest source and ten more.
+# The longest output that `translate` allows: twice the longest source and ten more.
 POSITIONS = 2 * MAX_SOURCE_TOKENS + 12
 ACTIVATIONS: dict[Activation, str] = {"relu": "RELU", "gelu": "GELU", "swiglu": "SWISH"}
 

@@ -1,8 +1,8 @@
 """Differentiable augmentation (Zhao et al. 2020): for a few hundred or thousand images.
 
-A discriminator that sees few images learns them by heart. So it is shown changed ones only, real and fake alike, and as
-the change is differentiable the generator learns through it. What the discriminator never sees unchanged the generator
-need not change: the augmentation does not leak into the samples as long as it can be told from the images.
+A discriminator that is shown few images learns them by heart. So it is shown changed ones only, real and fake alike,
+and as the change is differentiable the generator learns through it. What the discriminator is never shown unchanged the
+generator need not change: the augmentation does not leak into the samples as long as it can be told from the images.
 """
 
 from __future__ import annotations

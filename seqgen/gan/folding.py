@@ -22,7 +22,7 @@ from seqgen.nets.images.norm import BatchNorm
 class Phases(nn.Module):
     """A transposed convolution of kernel 4, stride 2 and padding 1, as one ordinary convolution of kernel 2.
 
-    Pixel (2 y + a, 2 x + b) of the result sees two rows and two columns of the values only, through a quarter of the
+    Pixel (2 y + a, 2 x + b) of the result depends on two rows and two columns of the values, through a quarter of the
     kernel: row `2 y` those of y - 1 and y with the kernel's rows 3 and 1, row `2 y + 1` those of y and y + 1 with 2 and
     0. Each (a, b) is a channel of its own, and the four are laid between each other (the sub-pixel convolution of Shi
     et al. 2016). For a few output channels, which leave most of the transposed kernel's vectors empty, it takes a third

@@ -93,10 +93,10 @@ class Signals:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A state, what was seen, and what to try."""
+    """A state, what was found, and what to try."""
 
     state: State
-    seen: str = ""
+    found: str = ""
 
     @property
     def advice(self) -> str:
@@ -109,7 +109,7 @@ class Diagnosis:
         return self.state in ("collapsed", "diverged")
 
     def __str__(self) -> str:
-        return f"{self.state}: {self.seen}; try {self.advice}" if self.seen else self.state
+        return f"{self.state}: {self.found}; try {self.advice}" if self.found else self.state
 
 
 def diagnose(history: Sequence[Signals]) -> Diagnosis:

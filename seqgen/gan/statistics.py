@@ -28,9 +28,9 @@ def measure_statistics(network: nn.Module, batches: Iterable[tuple[Tensor | None
         return
     mode, momenta = network.training, [norm.momentum for norm in norms]
     network.train()
-    for seen, batch in enumerate(batches):
+    for number, batch in enumerate(batches):
         for norm in norms:
-            norm.momentum = 1.0 / (seen + 1.0)
+            norm.momentum = 1.0 / (number + 1.0)
         network(*batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

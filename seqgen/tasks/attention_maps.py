@@ -108,7 +108,7 @@ def language_maps(model: LanguageModel, text: str) -> list[AttentionMaps]:
 
     Raises:
         ModelError: the network is recurrent.
-        DataError: the text is empty, or longer than what the network sees at once.
+        DataError: the text is empty, or longer than what the network reads at once.
         NonFiniteError: the network overflows.
     """
     network = model.network

@@ -66,7 +66,7 @@ class Targets:
         tokenizer (SentencePieceTokenizer): of the outputs.
         start_id (int): the token that the decoder is given first.
         device (torch.device): where the decoder is.
-        method (Method): how an output is looked for; `exhaustive` starts from a beam.
+        method (Method): how an output is searched for; `exhaustive` starts from a beam.
         search (SearchConfig): which output is wanted.
         sampling (SamplingConfig): how `sample` draws.
         seed (int): of `sample`; sentence i draws the same numbers whatever stands beside it.

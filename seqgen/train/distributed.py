@@ -4,7 +4,7 @@ All processes hold the same weights. What depends on a clock, a disk or a signal
 (`Group.agree`); it also judges and writes, while the others wait. A process that was not started as one of several
 (`seqgen.train.launch`) is a group of one, for which everything here does nothing. At an equal number of processes two
 runs are equal bit for bit; at different numbers they differ by rounding and by the dropout that each process draws for
-its own share. Batch norm sees the share of its process.
+its own share. Batch norm reads the share of its process.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class LostProcessError(TrainingError):
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of a run, seen from one of them."""
+    """The processes of a run, as one of them knows them."""
 
     rank: int = 0
     size: int = 1

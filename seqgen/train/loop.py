@@ -40,7 +40,7 @@ from seqgen.train.task import Task
 
 # A run that went wrong so often has the wrong settings.
 MOST_ROLLBACKS = 3
-# Steps after which a time budget is looked at again; a machine that was busy at the start may not stay so.
+# Steps after which a time budget is checked again; a machine that was busy at the start may not stay so.
 REPLAN_EVERY = 100
 
 
@@ -53,7 +53,7 @@ class Trainer:
         store (CheckpointStore): where the state goes.
         log (MetricsLog | None): where the numbers go; only the first process of a group has one.
         listeners (list[Listener]): who else hears of the run; `log` is not among them.
-        stop (StopRequest): looked at between steps and within evaluations.
+        stop (StopRequest): asked between steps and within evaluations.
         group (Group): the processes of the run.
         resume_command (str): what a person types to go on after an interruption.
 

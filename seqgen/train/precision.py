@@ -50,7 +50,7 @@ def fastest_precision(task: Task, config: TrainConfig, group: Group) -> Choice:
 
     Args:
         task (Task): as it stands before its first step.
-        config (TrainConfig): batch and length of the run; its `precision` is not looked at.
+        config (TrainConfig): batch and length of the run; its `precision` does not count.
         group (Group): the processes of the run.
     """
     if group.device.type == "mps":

@@ -309,7 +309,7 @@ def test_images_of_any_size_are_compared(
 def test_large_images_are_looked_at_a_few_at_a_time(tiny_features: TinyModel) -> None:
     model = FeatureModel.load(tiny_features.name, torch.device("cpu"))
     seen: list[int] = []
-    model.look(np.zeros((40, 3, 1024, 1024), np.uint8), seen.append)
+    model.extract(np.zeros((40, 3, 1024, 1024), np.uint8), seen.append)
     assert sum(seen) == 40
     assert max(seen) * 3 * 1024 * 1024 <= 2**25
 

@@ -91,7 +91,7 @@ def _draw_a_little(path: Path) -> None:
 
 def _look_a_little(path: Path) -> None:
     model = FeatureModel.load(str(path), CPU)
-    model.look(np.zeros((2, 1, 9, 8), np.uint8))
+    model.extract(np.zeros((2, 1, 9, 8), np.uint8))
 
 
 @dataclass(frozen=True)

@@ -155,14 +155,14 @@ def _write_grid(
     from seqgen.figures import mosaic
 
     whole = mosaic.grid([picture for pixels in batches for picture in mosaic.pictures(pixels)], *shape)
-    seen = streams.stdout_is_a_terminal()
-    if (out is None and not seen) or out == Path("-"):
+    shown = streams.stdout_is_a_terminal()
+    if (out is None and not shown) or out == Path("-"):
         streams.write_bytes(mosaic.encoded(whole, kind))
         return
     path = out or SAMPLES.with_suffix(".png")
     streams.write_file(path, mosaic.encoded(whole, kind))
     terminal.note(f"{path}: {whole.width}x{whole.height} pixels")
-    if seen and not terminal.quiet:
+    if shown and not terminal.quiet:
         draw(mosaic.preview(whole, min(80, shutil.get_terminal_size().columns), colour=colourful()))
 
 

@@ -51,7 +51,7 @@ class FeatureNetwork(nn.Module):
         return functional.interpolate(images, size, mode="bilinear", antialias=True)
 
     def features(self, images: Tensor) -> Tensor:
-        """What the network sees in images `(batch, channels, height, width)` in [-1, 1]: `(batch, feature_size)`."""
+        """Features `(batch, feature_size)` of images `(batch, channels, height, width)` in [-1, 1]."""
         # Convolutions of a CPU are fastest with the channels of a pixel side by side.
         maps: Tensor = self.stages(images.contiguous(memory_format=torch.channels_last))
         return maps.mean(dim=(2, 3))

@@ -15,7 +15,7 @@ from seqgen.data.images import ImageSet, build_images
 from seqgen.errors import DataError, UsageError
 from seqgen.metrics.image_statistics import is_statistics, read_statistics
 from seqgen.nets.images.features import FeatureNetwork
-from seqgen.tasks.features.image_scores import Comparison, Side, compare, look, match_classes
+from seqgen.tasks.features.image_scores import Comparison, Side, compare, extracted_side, match_classes
 from seqgen.tasks.features.model import FeatureModel
 from seqgen.tasks.features.pretrained import default_features, open_features
 from seqgen.tasks.features.task import evaluate, labels_of
@@ -116,7 +116,7 @@ def side_of(model: FeatureModel, images: ImageSet | Path, request: Request) -> S
     """
     if not isinstance(images, Path):
         with request.progress("looking", len(images)) as advance:
-            return look(model, images.pixels, images.labels, images.classes, advance)
+            return extracted_side(model, images.pixels, images.labels, images.classes, advance)
     statistics = read_statistics(images)
     if statistics.features not in ("", model.identity) or len(statistics.mean) != model.network.feature_size:
         made_by = statistics.features or f"a network of {len(statistics.mean)} features"

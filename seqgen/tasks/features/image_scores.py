@@ -1,11 +1,11 @@
-"""Two sets of images compared through the eyes of a feature network: the measures of `seqgen.metrics` put together.
+"""Two sets of images compared by the features that a network extracts: the measures of `seqgen.metrics` put together.
 
 Reading them: the Fréchet distance says how far n fakes are from n real images, and its floor how far n other real
 images are (`seqgen.metrics.frechet`). Extrapolated to infinitely many images it has no bias, and neither has the kernel
 distance. Precision is about quality, recall about variety; bins that differ and classes that are missing say what was
 lost.
 
-Each side is looked at in an order that does not depend on the one it came in (`seqgen.data.image_order`), so that the
+Each side is read in an order that does not depend on the one it came in (`seqgen.data.image_order`), so that the
 first n images stand for all of them, and a set sorted by class has the figures of a shuffled one.
 """
 
@@ -31,12 +31,12 @@ from seqgen.metrics.frechet import (
 )
 from seqgen.metrics.image_statistics import ImageStatistics
 from seqgen.metrics.images import kernel_distance, precision_recall
-from seqgen.tasks.features.model import FeatureModel, Pixels, Seen
+from seqgen.tasks.features.model import Extracted, FeatureModel, Pixels
 
 # Neighbours take the square of the number of images.
 MAX_NEIGHBOURS = 10_000
 NEIGHBOURS = 3
-# Of the order in which a set is looked at. The same for both sides, so that a set is at no distance from itself.
+# Of the order in which a set is read. The same for both sides, so that a set is at no distance from itself.
 SEED = 0
 
 Indices = NDArray[np.int64]
@@ -44,25 +44,25 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two sets, as a feature network sees it.
+    """One of the two sets, by what a feature network extracts.
 
     Args:
         statistics (ImageStatistics): its moments.
-        seen (Seen | None): its images in fair order, None where only the moments are known.
+        extracted (Extracted | None): its images in fair order, None where only the moments are known.
         labels (Indices | None): the class of each image, as the network counts classes, where it is known.
         first (NDArray[np.bool_] | None): which images are no copies of an earlier one; None stands for all.
     """
 
     statistics: ImageStatistics
-    seen: Seen | None = None
+    extracted: Extracted | None = None
     labels: Indices | None = None
     first: NDArray[np.bool_] | None = None
 
     def distinct(self, some: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         """The features of its images, or of some of them, without copies: neighbours are other images."""
-        assert self.seen is not None
-        chosen = np.ones(len(self.seen), np.bool_) if self.first is None else self.first
-        return self.seen.features[chosen if some is None else chosen & some]
+        assert self.extracted is not None
+        chosen = np.ones(len(self.extracted), np.bool_) if self.first is None else self.first
+        return self.extracted.features[chosen if some is None else chosen & some]
 
 
 @dataclass(frozen=True)
@@ -162,43 +162,43 @@ class Comparison:
         return whole | {"classes": [vars(score) for score in self.classes]}
 
 
-def look(
+def extracted_side(
     model: FeatureModel,
     pixels: Pixels,
     labels: Indices | None = None,
     classes: Sequence[str] = (),
     advance: Callable[[int], None] = lambda images: None,
 ) -> Side:
-    """A set of images as a feature network sees it.
+    """A set of images by what a feature network extracts.
 
     Args:
         model (FeatureModel): the network.
         pixels (Pixels): bytes `(n, channels, height, width)`, two images at least.
         labels (Indices | None): the class of each image.
         classes (Sequence[str]): the names that the labels stand for.
-        advance (Callable[[int], None]): told how many more images were looked at.
+        advance (Callable[[int], None]): told how many more images were read.
     """
     digests = digests_of(np.asarray(pixels))
     order = fair_order(digests, labels, SEED)
-    seen = model.look(pixels, advance, order)
-    statistics = ImageStatistics(*moments(seen.features), model.identity, len(seen))
+    extracted = model.extract(pixels, advance, order)
+    statistics = ImageStatistics(*moments(extracted.features), model.identity, len(extracted))
     own = match_classes(classes, model.network.classes, None if labels is None else labels[order])
-    return Side(statistics, seen, own, first_copies(digests[order]))
+    return Side(statistics, extracted, own, first_copies(digests[order]))
 
 
 def compare(model: FeatureModel, real: Side, fake: Side, seed: int = 0) -> Comparison:
     """Every measure that two sets allow.
 
     Args:
-        model (FeatureModel): what looked at both.
+        model (FeatureModel): what extracted the features of both.
         real (Side): the real images.
         fake (Side): the others.
         seed (int): of random subsets, splits and bins.
     """
     frechet = score_frechet(model, real, fake, seed)
-    if real.seen is None or fake.seen is None:
+    if real.extracted is None or fake.extracted is None:
         return Comparison(frechet, None, ())
-    if min(len(real.distinct()), len(fake.seen)) <= NEIGHBOURS:
+    if min(len(real.distinct()), len(fake.extracted)) <= NEIGHBOURS:
         return Comparison(frechet, None, ())
     return Comparison(frechet, score_images(real, fake, seed), score_classes(model.network.classes, real, fake))
 
@@ -210,17 +210,17 @@ def score_frechet(model: FeatureModel, real: Side, fake: Side, seed: int = 0) ->
         DataError: there are too few images for a distance and its floor.
     """
     network = model.identity, model.network.feature_size
-    if real.seen is None or fake.seen is None:
+    if real.extracted is None or fake.extracted is None:
         sides = [_moments_like(side, other) for side, other in ((real, fake), (fake, real))]
         distance = frechet_distance(*(moment for side in sides for moment in (side.mean, side.covariance)))
         return FrechetScore(distance, None, 0, None, *network, *(side.images for side in sides))
-    count = equal_count(len(real.seen), len(fake.seen))
+    count = equal_count(len(real.extracted), len(fake.extracted))
     if count < 2:
         raise DataError(
-            f"{len(real.seen)} real images and {len(fake.seen)} others are too few to compare",
+            f"{len(real.extracted)} real images and {len(fake.extracted)} others are too few to compare",
             hint="a Fréchet distance and its floor need four real images and two others",
         )
-    one, two = real.seen.features, fake.seen.features
+    one, two = real.extracted.features, fake.extracted.features
     halves = RealHalves(one, count, seed=seed)
     extrapolated = extrapolated_frechet(one, two, seed=seed)
     return FrechetScore(halves.distance(two), halves.floor, count, extrapolated, *network, count, count)
@@ -228,10 +228,10 @@ def score_frechet(model: FeatureModel, real: Side, fake: Side, seed: int = 0) ->
 
 def _moments_like(side: Side, other: Side) -> ImageStatistics:
     """The moments of a side, of no more images than those of the other side are of."""
-    if side.seen is None or not 2 <= other.statistics.images < len(side.seen):
+    if side.extracted is None or not 2 <= other.statistics.images < len(side.extracted):
         return side.statistics
     count = other.statistics.images
-    return ImageStatistics(*moments(side.seen.features[:count]), side.statistics.features, count)
+    return ImageStatistics(*moments(side.extracted.features[:count]), side.statistics.features, count)
 
 
 def score_images(real: Side, fake: Side, seed: int = 0) -> ImageScores:
@@ -242,14 +242,14 @@ def score_images(real: Side, fake: Side, seed: int = 0) -> ImageScores:
         fake (Side): four images at least.
         seed (int): of subsets and bins.
     """
-    assert real.seen is not None
-    assert fake.seen is not None
-    one, two = real.distinct(), fake.seen.features
+    assert real.extracted is not None
+    assert fake.extracted is not None
+    one, two = real.distinct(), fake.extracted.features
     count = min(len(one), len(two), MAX_NEIGHBOURS)
     precision, recall = precision_recall(one[:count], two[:count], NEIGHBOURS)
-    bins = compare_bins(real.seen.features, two, seed=seed)
+    bins = compare_bins(real.extracted.features, two, seed=seed)
     return ImageScores(
-        kernel_distance(real.seen.features, two, seed=seed),
+        kernel_distance(real.extracted.features, two, seed=seed),
         precision,
         recall,
         count,
@@ -261,11 +261,11 @@ def score_images(real: Side, fake: Side, seed: int = 0) -> ImageScores:
 
 def score_classes(names: Sequence[str], real: Side, fake: Side) -> tuple[ClassScores, ...]:
     """What each class has come to, by the names of the classes that a network tells apart; nothing without any."""
-    assert real.seen is not None
-    assert fake.seen is not None
+    assert real.extracted is not None
+    assert fake.extracted is not None
     if not names:
         return ()
-    counts = [class_counts(seen.probs) for seen in (real.seen, fake.seen)]
+    counts = [class_counts(each.probs) for each in (real.extracted, fake.extracted)]
     missing = missing_classes(counts[0], counts[1])
     return tuple(
         ClassScores(name, int(counts[0][i]), int(counts[1][i]), i in missing, *_asked_for(real, fake, i))
@@ -275,13 +275,13 @@ def score_classes(names: Sequence[str], real: Side, fake: Side) -> tuple[ClassSc
 
 def _asked_for(real: Side, fake: Side, index: int) -> tuple[int, float | None, float | None, float | None]:
     """The fakes with one label: how many, the share that are taken for it, Fréchet distance and recall."""
-    assert fake.seen is not None
+    assert fake.extracted is not None
     if fake.labels is None or not (asked := fake.labels == index).any():
         return 0, None, None, None
-    right = float((fake.seen.probs[asked].argmax(axis=1) == index).mean())
-    if real.labels is None or real.seen is None:
+    right = float((fake.extracted.probs[asked].argmax(axis=1) == index).mean())
+    if real.labels is None or real.extracted is None:
         return int(asked.sum()), right, None, None
-    one, two = real.seen.features[real.labels == index], fake.seen.features[asked]
+    one, two = real.extracted.features[real.labels == index], fake.extracted.features[asked]
     near = real.distinct(real.labels == index)
     count, neighbours = min(len(one), len(two)), min(len(near), len(two))
     if neighbours <= NEIGHBOURS:

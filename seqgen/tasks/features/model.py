@@ -1,6 +1,6 @@
-"""Feature networks: to build, to load, to look at images with.
+"""Feature networks: to build, to load, to extract features with.
 
-A feature network says of each image what it sees in it, as a vector; `seqgen.tasks.features.image_scores` compares
+A feature network gives a vector of features for each image; `seqgen.tasks.features.image_scores` compares
 sets of images by these. Ours are trained by `seqgen train-features` (`seqgen.tasks.features.task`); those that others
 trained on photographs are opened by `seqgen.tasks.features.pretrained`.
 """
@@ -28,14 +28,14 @@ from seqgen.tasks.opening import Opening
 
 ARCHITECTURE = "convolutional"
 DIGITS = "digits-features"
-# Images that are looked at together: as many as this, and no more bytes of pixels than that.
+# Images that are read together: as many as this, and no more bytes of pixels than that.
 BATCH = 256
 BATCH_BYTES = 2**25
 
 Pixels = NDArray[np.uint8] | Tensor
 
 
-class Sees(Protocol):
+class Extractor(Protocol):
     """A network that features are taken from."""
 
     @property
@@ -57,8 +57,8 @@ class Sees(Protocol):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a feature network sees in images.
+class Extracted:
+    """What a feature network extracts from images.
 
     Args:
         features (NDArray[np.float32]): `(n, feature_size)`.
@@ -77,13 +77,13 @@ class FeatureModel:
     """A feature network in evaluation mode.
 
     Args:
-        network (Sees): on its device.
+        network (Extractor): on its device.
         name (str): what it is called.
         sha256 (str): of its weights file, empty for an untrained one.
         device (torch.device): where the network is.
     """
 
-    network: Sees
+    network: Extractor
     name: str
     sha256: str
     device: torch.device
@@ -110,39 +110,39 @@ class FeatureModel:
         """The name and the beginning of the hash: figures compare only where both are the same."""
         return f"{self.name}@{self.sha256[:8]}"
 
-    # Looking ----------------------------------------------------------------------------------------------
+    # Extracting -------------------------------------------------------------------------------------------
 
     def features(self, pixels: Pixels) -> NDArray[np.float32]:
         """Features `(n, feature_size)` of bytes `(n, channels, height, width)`."""
-        return self.look(pixels).features
+        return self.extract(pixels).features
 
     def probs(self, pixels: Pixels) -> NDArray[np.float32]:
         """Probabilities of the classes, `(n, classes)`."""
-        return self.look(pixels).probs
+        return self.extract(pixels).probs
 
-    def look(
+    def extract(
         self,
         pixels: Pixels,
         advance: Callable[[int], None] = lambda images: None,
         order: NDArray[np.int64] | None = None,
-    ) -> Seen:
+    ) -> Extracted:
         """Features and probabilities in one pass, some images at a time.
 
         Args:
             pixels (Pixels): bytes `(n, channels, height, width)`, of a size of their own.
-            advance (Callable[[int], None]): told how many more images were looked at.
+            advance (Callable[[int], None]): told how many more images were read.
             order (NDArray[np.int64] | None): the places `(n,)` of the images in the order in which they are wanted.
         """
         features, probs = [], []
         for batch in _batches(pixels, np.arange(len(pixels)) if order is None else order):
-            seen = self._look(batch.to(self.device))
-            features.append(seen[0])
-            probs.append(seen[1])
+            some = self._extract(batch.to(self.device))
+            features.append(some[0])
+            probs.append(some[1])
             advance(len(batch))
-        return Seen(np.concatenate(features), np.concatenate(probs))
+        return Extracted(np.concatenate(features), np.concatenate(probs))
 
     @torch.inference_mode()
-    def _look(self, pixels: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _extract(self, pixels: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         features = self.network.features(self.network.prepare(pixels))
         probs = self.network.classify(features).softmax(dim=1) if self.network.classes else features[:, :0]
         return features.float().cpu().numpy(), probs.float().cpu().numpy()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from seqgen.tasks.features.model import Pixels, Seen
+from seqgen.tasks.features.model import Extracted, Pixels
 
 LARGEST_SIDE = 16
 DIRECTIONS = 64
@@ -34,10 +34,10 @@ class PixelFeatures:
         _, vectors = torch.linalg.eigh(torch.cov(flat.T))
         self._directions = vectors[:, -DIRECTIONS:]
 
-    def look(self, pixels: Pixels) -> Seen:
+    def extract(self, pixels: Pixels) -> Extracted:
         """Features `(n, directions)`, and no classes."""
         features = (_flattened(pixels) - self._mean) @ self._directions
-        return Seen(features.float().numpy(), np.empty((len(pixels), 0), np.float32))
+        return Extracted(features.float().numpy(), np.empty((len(pixels), 0), np.float32))
 
 
 def _flattened(pixels: Pixels) -> Tensor:

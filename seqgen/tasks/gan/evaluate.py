@@ -12,7 +12,7 @@ from seqgen.config.evaluation import GanEvaluation
 from seqgen.errors import UsageError
 from seqgen.seeds import derive
 from seqgen.tasks.features.evaluate import SEED, alike, feature_model, open_images, reported, side_of, statistics_of
-from seqgen.tasks.features.image_scores import Side, compare, look, match_classes
+from seqgen.tasks.features.image_scores import Side, compare, extracted_side, match_classes
 from seqgen.tasks.gan.imagine import Imagination
 from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.kind import Evaluated, Request
@@ -39,14 +39,14 @@ def evaluate_samples(request: Request) -> Evaluated:
     count = options.samples or _fakes_beside(side)
     fakes, asked = _imagine(gan, count, labels, request)
     with request.progress("looking", count) as advance:
-        fake = look(model, fakes, asked, gan.classes, advance)
+        fake = extracted_side(model, fakes, asked, gan.classes, advance)
     return reported(compare(model, side, fake, SEED), request, statistics_of(side, options))
 
 
 def _fakes_beside(real: Side) -> int:
     """How many images a GAN makes when it is not told: what a distance and its floor can use."""
-    if real.seen is not None:
-        return min(SAMPLES, max(2, len(real.seen) // 2))
+    if real.extracted is not None:
+        return min(SAMPLES, max(2, len(real.extracted) // 2))
     return min(SAMPLES_BESIDE_STATISTICS, real.statistics.images or SAMPLES)
 
 

@@ -1,6 +1,6 @@
 """Images from a GAN: image i of a seed is the same bytes whatever else is made with it.
 
-Every image has random numbers of its own, derived from the seed and its index. Rounding must not depend on the company
+Every image has random numbers of its own, derived from the seed and its index. Rounding must not depend on the others
 either: a matrix product may add in another order when there are more rows, so that a pixel tips over to the next
 value. Therefore images are always made `TOGETHER` at a time, and the last batch is filled up.
 """

@@ -15,7 +15,7 @@ from seqgen.errors import ModelError
 from seqgen.metrics import bins, images
 from seqgen.metrics.frechet import RealHalves, equal_count
 from seqgen.seeds import derive
-from seqgen.tasks.features.model import DIGITS, FeatureModel, Seen
+from seqgen.tasks.features.model import DIGITS, Extracted, FeatureModel
 from seqgen.tasks.features.pixels import PixelFeatures
 from seqgen.tasks.gan.nearest_images import NearestImages
 
@@ -43,7 +43,7 @@ class Judge:
         real (ImageSet): the training images, `FEWEST` at least.
         features (str): a feature network, `pixels`, or `auto` for the digits network where it knows the images.
         seed (int): of the choice.
-        device (torch.device): where a network looks at images.
+        device (torch.device): where a network reads images.
         references (int): how many of the images at most.
     """
 
@@ -57,11 +57,11 @@ class Judge:
         self._seed = seed
         pixels = np.asarray(real.pixels[self.indices])
         labels = None if real.labels is None else real.labels[self.indices]
-        self.looks = _eyes(features, pixels, labels, real.classes, device)
+        self.extractor = _extractor_for(features, pixels, labels, real.classes, device)
         self.classes = real.classes
-        self._seen = self.looks.look(pixels)
-        self._near = self._seen.features[first[:references]][:NEIGHBOURS]
-        self._nearest = NearestImages(real.pixels, order[first], lambda some: self.looks.look(some).features)
+        self._real = self.extractor.extract(pixels)
+        self._near = self._real.features[first[:references]][:NEIGHBOURS]
+        self._nearest = NearestImages(real.pixels, order[first], lambda some: self.extractor.extract(some).features)
 
     @property
     def count(self) -> int:
@@ -70,11 +70,11 @@ class Judge:
 
     @cached_property
     def _halves(self) -> RealHalves:
-        return RealHalves(self._seen.features, self.count, seed=self._seed)
+        return RealHalves(self._real.features, self.count, seed=self._seed)
 
     @cached_property
     def _centres(self) -> Array:
-        return bins.fit_bins(self._seen.features, max(1, min(BINS, len(self._seen) // 10)), seed=self._seed)
+        return bins.fit_bins(self._real.features, max(1, min(BINS, len(self._real) // 10)), seed=self._seed)
 
     def judge(self, pixels: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> dict[str, float]:
         """The measures of samples.
@@ -87,16 +87,16 @@ class Judge:
             dict[str, float]: `frechet`, `floor`, `precision`, `recall`, `different_bins`, `spread`, `closeness`,
             `missing` (0 without a classifier), and `as_asked` where there are labels and a classifier that knows them.
         """
-        seen = self.looks.look(pixels)
-        near = seen.features[:NEIGHBOURS]
+        fakes = self.extractor.extract(pixels)
+        near = fakes.features[:NEIGHBOURS]
         enough = min(len(near), len(self._near)) > 3
         precision, recall = images.precision_recall(self._near, near) if enough else (0.0, 0.0)
         real, fake = (
             np.bincount(bins.nearest_bin(x, self._centres), minlength=len(self._centres))
-            for x in (self._seen.features, seen.features)
+            for x in (self._real.features, fakes.features)
         )
         measures = {
-            "frechet": self._halves.distance(seen.features),
+            "frechet": self._halves.distance(fakes.features),
             "floor": self._halves.floor,
             "precision": precision,
             "recall": recall,
@@ -105,16 +105,16 @@ class Judge:
             "closeness": self._nearest.closeness(pixels),
             "missing": 0.0,
         }
-        return measures | self._classes(seen, labels)
+        return measures | self._classes(fakes, labels)
 
-    def _classes(self, seen: Seen, labels: NDArray[np.int64] | None) -> dict[str, float]:
-        if not seen.probs.shape[1]:
+    def _classes(self, fakes: Extracted, labels: NDArray[np.int64] | None) -> dict[str, float]:
+        if not fakes.probs.shape[1]:
             return {}
-        counts = [bins.class_counts(s.probs) for s in (self._seen, seen)]
+        counts = [bins.class_counts(s.probs) for s in (self._real, fakes)]
         present = max(1, int((counts[0] > 0).sum()))
         found: dict[str, float] = {"missing": len(bins.missing_classes(*counts)) / present}
-        if labels is not None and self.looks.classes == self.classes:
-            found["as_asked"] = float((seen.probs.argmax(axis=1) == labels).mean())
+        if labels is not None and self.extractor.classes == self.classes:
+            found["as_asked"] = float((fakes.probs.argmax(axis=1) == labels).mean())
         return found
 
 
@@ -125,7 +125,7 @@ def spread(features: NDArray[np.float32]) -> float:
 
 @dataclass(frozen=True)
 class _Network:
-    """A feature network, looking."""
+    """A feature network and its classes."""
 
     model: FeatureModel
 
@@ -137,11 +137,11 @@ class _Network:
     def classes(self) -> tuple[str, ...]:
         return tuple(self.model.network.classes)
 
-    def look(self, pixels: NDArray[np.uint8]) -> Seen:
-        return self.model.look(pixels)
+    def extract(self, pixels: NDArray[np.uint8]) -> Extracted:
+        return self.model.extract(pixels)
 
 
-def _eyes(
+def _extractor_for(
     name: str,
     pixels: NDArray[np.uint8],
     labels: NDArray[np.int64] | None,
@@ -159,5 +159,5 @@ def _eyes(
         return PixelFeatures(pixels)
     if labels is None or network.classes != classes:
         return PixelFeatures(pixels)
-    right = network.look(pixels[:NEIGHBOURS]).probs.argmax(axis=1) == labels[:NEIGHBOURS]
+    right = network.extract(pixels[:NEIGHBOURS]).probs.argmax(axis=1) == labels[:NEIGHBOURS]
     return network if right.mean() >= KNOWN else PixelFeatures(pixels)

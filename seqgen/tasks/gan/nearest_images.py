@@ -1,6 +1,6 @@
 """How near images are to the nearest of all training images, however many these are.
 
-To look at all of them with a feature network would take too long. So all are searched by thumbnails, in blocks, and
+To extract the features of all of them would take too long. So all are searched by thumbnails, in blocks, and
 only the few nearest of these are compared by their features. The thumbnail of a copy is that of its original, so no
 copy is missed; and what only has the same brightness here and there is told apart by the features. Time grows with the
 number of training images, memory by `SIDE` x `SIDE` bytes for each colour of each.
@@ -35,11 +35,11 @@ class NearestImages:
     Args:
         pixels (Pixels): all training images, `(n, channels, height, width)`, memory-mapped.
         indices (Indices): which of them are searched: no copies, in an order in which the first stand for all.
-        look (Callable[[Pixels], Features]): what a feature network sees in images.
+        extract (Callable[[Pixels], Features]): what a feature network extracts from images.
     """
 
-    def __init__(self, pixels: Pixels, indices: Indices, look: Callable[[Pixels], Features]) -> None:
-        self._pixels, self._indices, self._look = pixels, indices, look
+    def __init__(self, pixels: Pixels, indices: Indices, extract: Callable[[Pixels], Features]) -> None:
+        self._pixels, self._indices, self._extract = pixels, indices, extract
         blocks = (indices[first : first + BLOCK] for first in range(0, len(indices), BLOCK))
         self._thumbnails = torch.cat([thumbnails(pixels[block]) for block in blocks])
 
@@ -83,8 +83,8 @@ class NearestImages:
     def _distances(self, images: Pixels, places: Tensor) -> NDArray[np.float64]:
         """The distance `(n,)` of each image to the nearest of the training images at some places `(n, some)`."""
         wanted, columns = np.unique(places.numpy(), return_inverse=True)
-        training = self._look(self._pixels[self._indices[wanted]])[columns.reshape(places.shape)]
-        apart = np.linalg.norm(self._look(images)[:, None].astype(np.float64) - training, axis=2)
+        training = self._extract(self._pixels[self._indices[wanted]])[columns.reshape(places.shape)]
+        apart = np.linalg.norm(self._extract(images)[:, None].astype(np.float64) - training, axis=2)
         nearest: NDArray[np.float64] = apart.min(axis=1)
         return nearest
 

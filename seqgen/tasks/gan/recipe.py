@@ -141,7 +141,7 @@ class GanTrainee:
     def summary(self, measures: Mapping[str, float]) -> str:
         """Fréchet distance and what it is worth."""
         return (
-            f"Fréchet distance {measures['frechet']:.3g} from training images on {self._judge().looks.identity} "
+            f"Fréchet distance {measures['frechet']:.3g} from training images on {self._judge().extractor.identity} "
             f"(floor {measures['floor']:.3g}, {self._judge().count:,} images each), recall {measures['recall']:.2f}"
         )
 
@@ -165,7 +165,7 @@ class GanTrainee:
             ),
             measures=(
                 f"{self._judge().count:,} samples against as many of the training images, features "
-                f"`{self._judge().looks.identity}`. The floor is the distance of the latter from as many other "
+                f"`{self._judge().extractor.identity}`. The floor is the distance of the latter from as many other "
                 "training images.\n\n"
                 f"{_measured(measures)}"
             ),

@@ -1,6 +1,6 @@
 """How a GAN is trained, and how it watches itself.
 
-One step: the generator makes images once; the discriminator moves, seeing real and these images in batches of their own
+One step: the generator makes images once; the discriminator moves, given real and these images in batches of their own
 (batch norm must not mix them); then the generator moves, through the same images and the discriminator that just moved.
 """
 
@@ -121,7 +121,7 @@ class GanTask:
         self._diagnosis = max(found, key=lambda diagnosis: STATES.index(diagnosis.state))  # the worst counts
         if self._diagnosis.hopeless and self._config.on_collapse != "warn":
             raise CollapsedError(
-                f"the GAN {self._diagnosis.state}: {self._diagnosis.seen}",
+                f"the GAN {self._diagnosis.state}: {self._diagnosis.found}",
                 hint=f"try {self._diagnosis.advice}",
                 roll_back=self._config.on_collapse == "rollback",
             )
@@ -155,7 +155,7 @@ class GanTask:
     def sample(self, seed: int) -> str | None:
         """How the run is doing, and some images drawn with letters."""
         judge = self._judge
-        compared = f"Fréchet distance on {judge.looks.identity}: {judge.count:,} samples, as many training images"
+        compared = f"Fréchet distance on {judge.extractor.identity}: {judge.count:,} samples, as many training images"
         return f"{self._diagnosis} ({compared})\n{sketch(self._family.drawn(SHOWN, seed))}"
 
     # State ------------------------------------------------------------------------------------------------

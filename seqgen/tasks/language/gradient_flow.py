@@ -14,7 +14,7 @@ themselves is that of the few places where it is largest. A line is fitted to it
     healthy     neither
 
 A network is as healthy as the layer that keeps its gradient longest. `seqgen.nets.recurrent.unrolled` runs the steps,
-`seqgen.tasks.language.gradient_watch` looks while a network trains.
+`seqgen.tasks.language.gradient_watch` measures while a network trains.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class LayerFlow:
 def gradient_flow(network: RecurrentNetwork, span: TokenSpan, max_distance: int) -> list[LayerFlow]:
     """The gradient of every layer, the lowest first, at `WINDOWS` places of a text.
 
-    Each place is one t. Before the steps that are looked at, the network reads `WARM_UP_TOKENS`, so that its state is
+    Each place is one t. Before the steps that are measured, the network reads `WARM_UP_TOKENS`, so that its state is
     one that it has in use. The same text gives the same numbers.
 
     Args:

@@ -17,13 +17,13 @@ HALVINGS = 10
 
 
 class GradientWatch:
-    """Looks at every so manieth step, and warns when what it sees is no longer healthy.
+    """Measures the gradient through time every few steps, and warns when it is no longer healthy.
 
     It draws no random numbers and leaves the weights' gradients alone: a run that is watched learns the same.
 
     Args:
         network (RecurrentNetwork): the one that trains.
-        every (int): steps between two looks.
+        every (int): steps between two measurements.
         warn (Callable[[str], None]): told once whenever the verdict turns to vanishing or exploding.
     """
 
@@ -31,7 +31,7 @@ class GradientWatch:
         self._network, self._every, self._warn = network, every, warn
         self._verdict: Verdict = "healthy"
 
-    def look(self, step: int, tokens: Tensor, targets: Tensor, state: Tensor) -> dict[str, Any]:
+    def measure(self, step: int, tokens: Tensor, targets: Tensor, state: Tensor) -> dict[str, Any]:
         """What to log of a step that has been taken, with the weights after it.
 
         The loss is that of the chunk's last token, the distances are those within the chunk.
@@ -44,7 +44,7 @@ class GradientWatch:
 
         Returns:
             dict[str, Any]: the verdict, and for each layer its rate and the share of its gradient that is left at the
-            beginning of the chunk; nothing if no look is due or the chunk is too short for one.
+            beginning of the chunk; nothing if none is due or the chunk is too short for one.
         """
         if step % self._every or tokens.shape[1] <= LEAST_DISTANCE:
             return {}

@@ -1,7 +1,7 @@
 """How a language model is trained: on lanes of contiguous text, a chunk at a time.
 
 Truncated back-propagation through time: a recurrent network's hidden state is carried from chunk to chunk while the
-gradient stops at the border. A Transformer carries nothing: a chunk is all that it sees.
+gradient stops at the border. A Transformer carries nothing: a chunk is all that it reads.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LanguageModelTask(OnePlayer):
         seed (int): the run's.
         share (Callable[[int], slice]): which of so many lanes are computed here; all of them unless there are more
             processes.
-        watch (GradientWatch | None): looks at the gradient through time.
+        watch (GradientWatch | None): measures the gradient through time.
         validation_share (float): of the usual number of tokens to validate on.
     """
 
@@ -91,12 +91,12 @@ class LanguageModelTask(OnePlayer):
         return cross_entropy(logits.flatten(0, 1), self._targets[rows].flatten()) / self._batch_tokens
 
     def measures(self, losses: Mapping[str, float]) -> dict[str, Any]:
-        """Nats per token and bits per character, and when a look is due how the gradient comes back through time."""
+        """Nats per token and bits per character, and when that is due how the gradient comes back through time."""
         loss = losses["model"]
         measures = {"loss": loss, "bits_per_char": loss / math.log(2) / self._corpus.train.chars_per_token}
         if self._watch is None or not len(self._inputs):
             return measures
-        return measures | self._watch.look(self._step + 1, self._inputs, self._targets, self._state)
+        return measures | self._watch.measure(self._step + 1, self._inputs, self._targets, self._state)
 
     def evaluate(self, stop: Callable[[], bool]) -> dict[str, float] | None:
         """Validate in parallel lanes on an even share of the text; an empty result without a validation part."""

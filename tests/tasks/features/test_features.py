@@ -38,7 +38,7 @@ def changed(directory: Path, **fields: object) -> str:
 def test_it_sees_what_its_network_sees(directory: Path) -> None:
     model = FeatureModel.load(str(directory), CPU)
     pixels = drawn_pixels(7)[0][:, None]
-    seen = model.look(pixels)
+    seen = model.extract(pixels)
     network = new_small_network().half().float().eval()
     with torch.inference_mode():
         wanted = network.features(network.prepare(torch.from_numpy(pixels)))
@@ -56,7 +56,7 @@ def test_the_batch_does_not_count(directory: Path, monkeypatch: pytest.MonkeyPat
     whole = model.features(pixels)
     told: list[int] = []
     monkeypatch.setattr(features, "BATCH", 3)
-    in_parts = model.look(pixels, told.append).features
+    in_parts = model.extract(pixels, told.append).features
     assert np.allclose(in_parts, whole, rtol=0, atol=rounding(terms_of(new_small_network())))
     assert told == [3, 3, 1]
 

@@ -12,8 +12,8 @@ from seqgen.errors import DataError
 from seqgen.metrics.frechet import extrapolated_frechet, frechet_of, moments
 from seqgen.metrics.image_statistics import ImageStatistics
 from seqgen.metrics.images import precision_recall
-from seqgen.tasks.features.image_scores import Side, compare, look, match_classes, score_classes
-from seqgen.tasks.features.model import FeatureModel, Seen
+from seqgen.tasks.features.image_scores import Side, compare, extracted_side, match_classes, score_classes
+from seqgen.tasks.features.model import Extracted, FeatureModel
 
 
 @pytest.fixture(scope="module")
@@ -24,22 +24,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> FeatureModel:
 
 def side_of(model: FeatureModel, count: int, seed: int) -> Side:
     pixels, labels = drawn_pixels(count, seed)
-    return look(model, pixels[:, None], labels, CLASSES)
+    return extracted_side(model, pixels[:, None], labels, CLASSES)
 
 
 def seen_side(votes: list[int], labels: list[int] | None, seed: int = 0) -> Side:
     """Images that are taken for these classes, with features drawn around a corner for each."""
     draw = np.random.RandomState(seed)
     features = (draw.standard_normal((len(votes), 2)) + 10 * np.array(votes)[:, None]).astype(np.float32)
-    seen = Seen(features, np.eye(len(CLASSES), dtype=np.float32)[votes])
+    seen = Extracted(features, np.eye(len(CLASSES), dtype=np.float32)[votes])
     statistics = ImageStatistics(np.zeros(2), np.eye(2), "", len(votes))
     return Side(statistics, seen, None if labels is None else np.array(labels))
 
 
 def test_every_measure_is_the_one_it_is_called(model: FeatureModel) -> None:
     real, fake = side_of(model, 60, 0), side_of(model, 40, 1)
-    assert real.seen is not None
-    assert fake.seen is not None
+    assert real.extracted is not None
+    assert fake.extracted is not None
     found = compare(model, real, fake)
     told = (found.frechet.floor_images, found.frechet.real_images, found.frechet.fake_images)
     assert told == (30, 30, 30)
@@ -75,18 +75,18 @@ def test_a_distance_and_its_floor_are_of_equal_counts(model: FeatureModel) -> No
 
 def test_the_extrapolated_distance_is_of_all_images(model: FeatureModel) -> None:
     real, fake = side_of(model, 80, 0), side_of(model, 70, 1)
-    assert real.seen is not None
-    assert fake.seen is not None
+    assert real.extracted is not None
+    assert fake.extracted is not None
     found = compare(model, real, fake).frechet.frechet_extrapolated
-    assert found == extrapolated_frechet(real.seen.features, fake.seen.features)
+    assert found == extrapolated_frechet(real.extracted.features, fake.extracted.features)
 
 
 def test_of_statistics_only_the_distance_can_be_told(model: FeatureModel) -> None:
     real, fake = side_of(model, 60, 0), side_of(model, 40, 1)
-    assert real.seen is not None
-    assert fake.seen is not None
+    assert real.extracted is not None
+    assert fake.extracted is not None
     found = compare(model, Side(real.statistics), fake)
-    assert found.frechet.frechet == pytest.approx(frechet_of(real.seen.features, fake.seen.features))
+    assert found.frechet.frechet == pytest.approx(frechet_of(real.extracted.features, fake.extracted.features))
     assert (found.frechet.real_images, found.frechet.fake_images) == (60, 40)
     assert (found.frechet.floor, found.frechet.frechet_extrapolated) == (None, None)
     assert (found.images, found.classes, found.right) == (None, (), None)
@@ -94,10 +94,10 @@ def test_of_statistics_only_the_distance_can_be_told(model: FeatureModel) -> Non
 
 def test_beside_statistics_there_are_as_many_images(model: FeatureModel) -> None:
     real, fake = side_of(model, 40, 0), side_of(model, 60, 1)
-    assert fake.seen is not None
+    assert fake.extracted is not None
     for found, others in ((compare(model, Side(real.statistics), fake), 40), (compare(model, fake, real), 30)):
         assert (found.frechet.real_images, found.frechet.fake_images) == (others, others)
-    some = moments(fake.seen.features[:40])
+    some = moments(fake.extracted.features[:40])
     of_statistics = compare(model, Side(real.statistics), fake).frechet.frechet
     as_many = Side(ImageStatistics(*some, model.identity, 40))
     assert of_statistics == compare(model, Side(real.statistics), as_many).frechet.frechet
@@ -119,7 +119,7 @@ def test_the_order_of_the_images_does_not_matter(model: FeatureModel) -> None:
     fake = side_of(model, 70, 1)
     figures = []
     for order in (np.arange(90), np.argsort(labels), np.random.RandomState(0).permutation(90)):
-        side = look(model, pixels[order][:, None], labels[order], CLASSES)
+        side = extracted_side(model, pixels[order][:, None], labels[order], CLASSES)
         figures.append([compare(model, side, fake).to_json(), compare(model, fake, side).to_json()])
     assert figures[0] == figures[1] == figures[2]
 
@@ -129,7 +129,7 @@ def test_neighbours_are_other_images(model: FeatureModel) -> None:
     pixels, labels = drawn_pixels(60, 0)
     fake = side_of(model, 40, 1)
     once = compare(model, side_of(model, 60, 0), fake)
-    copies = compare(model, look(model, pixels.repeat(4, 0)[:, None], labels.repeat(4), CLASSES), fake)
+    copies = compare(model, extracted_side(model, pixels.repeat(4, 0)[:, None], labels.repeat(4), CLASSES), fake)
     assert once.images is not None
     assert copies.images is not None
     assert once.images.precision > 0.2
@@ -154,13 +154,15 @@ def test_each_class_is_measured_by_its_own_images() -> None:
     labels = [0] * 12 + [1] * 8
     real, fake = seen_side(labels, labels), seen_side(labels, labels, seed=1)
     bar, dot, gap = score_classes(CLASSES, real, fake)
-    assert real.seen is not None
-    assert fake.seen is not None
-    one, two = real.seen.features[:12], fake.seen.features[:12]
+    assert real.extracted is not None
+    assert fake.extracted is not None
+    one, two = real.extracted.features[:12], fake.extracted.features[:12]
     assert bar.frechet == pytest.approx(frechet_of(one, two))
     few = seen_side([0] * 7 + [1] * 8, [0] * 7 + [1] * 8, seed=1)
-    assert few.seen is not None
-    assert score_classes(CLASSES, real, few)[0].frechet == pytest.approx(frechet_of(one[:7], few.seen.features[:7]))
+    assert few.extracted is not None
+    assert score_classes(CLASSES, real, few)[0].frechet == pytest.approx(
+        frechet_of(one[:7], few.extracted.features[:7])
+    )
     assert bar.recall == precision_recall(one, two)[1]
     assert dot.frechet is not None
     assert gap.frechet is gap.right is None

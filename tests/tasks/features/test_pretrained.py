@@ -95,7 +95,7 @@ def test_efficientnet_is_opened_from_its_package(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(pretrained, "find_spec", lambda name: spec)
     model = open_features("efficientnet", None, CPU)
     assert model.identity.startswith("efficientnet-lite0@")
-    seen = model.look(torch.zeros(1, 1, 20, 30, dtype=torch.uint8))
+    seen = model.extract(torch.zeros(1, 1, 20, 30, dtype=torch.uint8))
     assert seen.features.shape == (1, 1280)
     assert seen.probs.shape == (1, 0)
     torch.save(dict(list(tensors.items())[3:]), file)

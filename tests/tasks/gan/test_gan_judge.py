@@ -89,7 +89,7 @@ def test_whether_a_classifier_knows_the_images_is_asked_of_all_classes(monkeypat
         asked.append(labels)
         return PixelFeatures(pixels)
 
-    monkeypatch.setattr("seqgen.tasks.gan.judge._eyes", eyes)
+    monkeypatch.setattr("seqgen.tasks.gan.judge._extractor_for", eyes)
     Judge(ImageSet(noise(200), np.repeat(np.arange(4), 50), tuple("abcd")), "auto", 0, CPU)
     assert set(asked[0][:30].tolist()) == {0, 1, 2, 3}
 
@@ -160,7 +160,7 @@ def test_the_spread_is_a_mean_of_distances() -> None:
 
 def test_pixel_features_keep_distances_of_small_images() -> None:
     pixels = noise(90)
-    seen = PixelFeatures(pixels).look(pixels)
+    seen = PixelFeatures(pixels).extract(pixels)
     assert seen.features.shape == (90, 36)
     assert seen.probs.shape == (90, 0)
     apart = np.linalg.norm((pixels[0].astype(float) - pixels[1]) / 127.5)

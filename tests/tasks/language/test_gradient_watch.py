@@ -40,7 +40,7 @@ def scale(network: RecurrentNetwork, by: float) -> None:
 
 def look(watch: GradientWatch, network: RecurrentNetwork, step: int, time: int = 32) -> dict[str, object]:
     tokens = torch.randint(network.vocab_size, (LANES + 4, time + 1), generator=torch.Generator().manual_seed(step))
-    return watch.look(step, tokens[:, :-1], tokens[:, 1:], network.initial_state(LANES + 4))
+    return watch.measure(step, tokens[:, :-1], tokens[:, 1:], network.initial_state(LANES + 4))
 
 
 def test_it_warns_once_for_each_change_for_the_worse() -> None:
