@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seqgen import modeldir
 from seqgen.config import RunningTextConfig
-from seqgen.data.kinds import check_running_text
+from seqgen.data.contents import check_running_text
 from seqgen.data.normalization import Rule, normalize_blocks
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.text import BLOCK, join_files, open_source, parts, read_text, text_files

@@ -26,12 +26,12 @@ from torch import Tensor
 from seqgen import modeldir
 from seqgen.config import Fit, ImageConfig
 from seqgen.config.images import MAX_IMAGE, MIN_IMAGE
+from seqgen.data.contents import refuse_text
 from seqgen.data.image_arrays import first_bytes, is_npz, label_path_of, open_idx, open_npz
 from seqgen.data.image_files import Faults, ImageFiles, ImageSource, Picture
 from seqgen.data.image_fit import fitted
 from seqgen.data.image_folders import ImageFile, in_file, in_folder, in_tar, in_zip, is_tar
 from seqgen.data.image_pixels import Form
-from seqgen.data.kinds import refuse_text
 from seqgen.errors import DataError, UsageError
 from seqgen.names import on_one_line
 

@@ -68,13 +68,13 @@ def evaluate(
     ```
     """
     from seqgen import modeldir
-    from seqgen.data.kinds import kind_of
+    from seqgen.data.contents import content_of
     from seqgen.tasks.kind import Request
 
     terminal = Terminal(quiet=quiet, verbose=verbose)
     used, count = ready(device, threads)
     typed = options.given(ctx)
-    comparing = bool(typed.keys() & SETS.options.options().keys()) or "images" in map(kind_of, paths)
+    comparing = bool(typed.keys() & SETS.options.options().keys()) or "images" in map(content_of, paths)
     if "model" in typed or not comparing:
         directory = modeldir.locate(model)
         task = modeldir.read_config(directory).task

@@ -54,7 +54,7 @@ def train_transformer(
     ```
     """
     typed = options.given(ctx)
-    of = _kind_of_data(paths, **chosen)
+    of = _content(paths, **chosen)
     others = {"text": PAIRS, "pairs": TEXT}[of].options().keys() - COMMANDS[of].defaults.options().keys()
     options.refuse_idle(ctx, dict.fromkeys(others, "on sentence pairs" if of == "pairs" else "on a text"))
     if valid and of == "text":
@@ -64,15 +64,15 @@ def train_transformer(
     COMMANDS[of].run(ctx, typed)
 
 
-def _kind_of_data(paths: list[str] | None, *, source_key: str, target_key: str, resume: bool, **chosen: Any) -> Of:
+def _content(paths: list[str] | None, *, source_key: str, target_key: str, resume: bool, **chosen: Any) -> Of:
     """Whether there is a text to learn from, or sentence pairs."""
-    from seqgen.data.kinds import kind_of
+    from seqgen.data.contents import content_of
     from seqgen.data.tables import Keys
 
     keys = Keys(source_key, target_key)
     if not paths:
         return "pairs" if "max_tokens" in stored_data(chosen["out" if resume else "config"]) else "text"
-    return "pairs" if len(paths) > 1 or any(keys) or kind_of(paths[0], keys) == "table" else "text"
+    return "pairs" if len(paths) > 1 or any(keys) or content_of(paths[0], keys) == "table" else "text"
 
 
 def _text_recipe(settings: TransformerTextSettings, warn: Callable[[str], None]) -> Recipe[Any]:

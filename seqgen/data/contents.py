@@ -19,7 +19,7 @@ from seqgen.data.tables import NO_KEYS, Keys, table_format
 from seqgen.data.text import open_source, read_lines, read_text
 from seqgen.errors import DataError
 
-Kind = Literal["images", "table", "text"]
+Content = Literal["images", "table", "text"]
 
 TABLE_ENDINGS = (".tsv", ".csv", ".jsonl", ".ndjson")
 SAMPLED_BYTES = 2**13  # bytes of a file
@@ -30,7 +30,7 @@ ALIKE = 0.9
 CORRELATED, ENOUGH_LINES, MOST_LINES = 0.5, 10, 10_000
 
 
-def kind_of(path: str, keys: Keys = NO_KEYS) -> Kind | None:
+def content_of(path: str, keys: Keys = NO_KEYS) -> Content | None:
     """What a path holds; None if that cannot be told, as of a pipe, which could not be read again.
 
     Args:
@@ -90,7 +90,7 @@ def check_running_text(paths: Sequence[str], warn: Callable[[str], None]) -> Non
             hint=f"a translation model takes them as pairs; as one text they are given by cat {' '.join(paths)} and -",
         )
     for path in paths:
-        if kind_of(path) == "table":
+        if content_of(path) == "table":
             warn(f"{path} looks like a table; a language model reads it as running text, line by line")
 
 
@@ -101,7 +101,7 @@ def refuse_images(paths: Iterable[str]) -> None:
         DataError: a path holds images.
     """
     for path in paths:
-        if kind_of(path) == "images":
+        if content_of(path) == "images":
             raise DataError(f"{path} looks like images, not text", hint="gan-train learns from images")
 
 
@@ -111,7 +111,7 @@ def refuse_text(path: str) -> None:
     Raises:
         DataError: the path is a file of text.
     """
-    kind = kind_of(path)
+    kind = content_of(path)
     if Path(path).is_file() and kind in ("text", "table") and _is_utf8(path):
         uses = "train-lm learns from text" if kind == "text" else "train-transformer and train-seq2seq learn from pairs"
         raise DataError(f"{path} looks like {'text' if kind == 'text' else 'a table'}, not images", hint=uses)

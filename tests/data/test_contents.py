@@ -14,7 +14,7 @@ import pytest
 from pair_texts import write
 from PIL import Image
 
-from seqgen.data.kinds import Kind, are_aligned, check_running_text, kind_of, refuse_text
+from seqgen.data.contents import Content, are_aligned, check_running_text, content_of, refuse_text
 from seqgen.data.tables import Keys
 from seqgen.errors import DataError
 
@@ -32,7 +32,7 @@ def no_warning(message: str) -> None:
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM"])
 def test_images_are_known_by_what_they_begin_with(tmp_path: Path, form: str) -> None:
     for name in ("photo", "photo.txt", f"photo.{form.lower()}"):
-        assert kind_of(write(tmp_path / name, picture(form))) == "images"
+        assert content_of(write(tmp_path / name, picture(form))) == "images"
 
 
 def test_holders_of_images_are_images(tmp_path: Path) -> None:
@@ -47,10 +47,10 @@ def test_holders_of_images_are_images(tmp_path: Path) -> None:
     write(tmp_path / "a.idx.gz", gzip.compress(idx))
     for name in ("a.npz", "a.zip", "a.tar", "a.tar.gz", "a.idx", "a.idx.gz"):
         Path(tmp_path / name).rename(tmp_path / "file")
-        assert kind_of(str(tmp_path / "file")) == "images", name
+        assert content_of(str(tmp_path / "file")) == "images", name
     write(tmp_path / "folder/a.txt", picture("PNG"))
     write(tmp_path / "folder/.hidden", "text")
-    assert kind_of(str(tmp_path / "folder")) == "images"
+    assert content_of(str(tmp_path / "folder")) == "images"
 
 
 @pytest.mark.parametrize(
@@ -67,21 +67,21 @@ def test_holders_of_images_are_images(tmp_path: Path) -> None:
         ('{"text": "a"}\n', "table"),
     ],
 )
-def test_text_and_tables_are_told_apart_by_content(tmp_path: Path, content: str, wanted: Kind) -> None:
+def test_text_and_tables_are_told_apart_by_content(tmp_path: Path, content: str, wanted: Content) -> None:
     for name in ("file", "file.txt", "file.de"):
-        assert kind_of(write(tmp_path / name, content)) == wanted
+        assert content_of(write(tmp_path / name, content)) == wanted
 
 
 def test_a_name_decides_what_the_content_leaves_open(tmp_path: Path) -> None:
     for name in ("file.csv", "file.TSV", "file.jsonl"):
-        assert kind_of(write(tmp_path / name, "nothing\n")) == "table"
-    assert kind_of(write(tmp_path / "file.txt", "a,b\n"), Keys("a", "b")) == "table"
+        assert content_of(write(tmp_path / name, "nothing\n")) == "table"
+    assert content_of(write(tmp_path / "file.txt", "a,b\n"), Keys("a", "b")) == "table"
 
 
 def test_text_in_other_encodings_and_compressed_text_are_no_images(tmp_path: Path) -> None:
-    assert kind_of(write(tmp_path / "latin", b"caf\xe9\n")) == "text"
-    assert kind_of(write(tmp_path / "text.gz", gzip.compress(b"text\n"))) == "text"
-    assert kind_of(str(tmp_path / "nowhere")) is None
+    assert content_of(write(tmp_path / "latin", b"caf\xe9\n")) == "text"
+    assert content_of(write(tmp_path / "text.gz", gzip.compress(b"text\n"))) == "text"
+    assert content_of(str(tmp_path / "nowhere")) is None
 
 
 # What is refused ----------------------------------------------------------------------------------------------
