@@ -33,6 +33,8 @@ from seqgen.cli.commands import (
 # A product of a new shape gets a kernel of its own, half a megabyte, which oneDNN and PyTorch keep for the 1,024 newest
 # shapes each. Batches of sentences have more: training grew to 4 GB and was no faster than with the last 128.
 KERNEL_CACHES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128", "LRU_CACHE_CAPACITY": "128"}
+# When the first process of a run has failed, torch tells each other one in a page of C++ what seqgen says in a line.
+QUIET_TORCH = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
 
 app = typer.Typer(
     name="seqgen",
@@ -77,6 +79,6 @@ app.command("export", rich_help_panel="Use", cls=options.OnceCommand)(export.exp
 
 def main() -> None:
     """The console script."""
-    for name, kernels in KERNEL_CACHES.items():
-        os.environ.setdefault(name, kernels)  # read when the first product is computed
+    for name, value in (KERNEL_CACHES | QUIET_TORCH).items():
+        os.environ.setdefault(name, value)  # read when torch is imported, and when the first product is computed
     exits.run(app)

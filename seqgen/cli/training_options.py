@@ -66,14 +66,14 @@ def _of_fields(variants: Mapping[str, Settings]) -> Iterator[inspect.Parameter]:
     """One parameter for each field of any variant, in their order."""
     known = {label: settings.options() for label, settings in variants.items()}
     values = {label: values_of(settings) for label, settings in variants.items()}
+    kinds = {label: _types(settings) for label, settings in variants.items()}
     for name in dict.fromkeys(name for found in known.values() for name in found):
         labels = [label for label in variants if name in known[label]]
         option, default = known[labels[0]][name], values[labels[0]][name]
         help = option.help if len(labels) == len(variants) else f"{labels[0].capitalize()}: {_lowered(option.help)}"
         others = {label: values[label][name] for label in labels[1:] if values[label][name] != default}
         shown = "; ".join([_plain(default), *(f"{label}: {_plain(value)}" for label, value in others.items())])
-        kind = _types(variants[labels[0]])[name]
-        yield parameter_of(option, kind, default, help=help, shown=shown if others else True)
+        yield parameter_of(option, kinds[labels[0]][name], default, help=help, shown=shown if others else True)
 
 
 def _types(settings: Settings) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from seqgen.cli import QUIET_TORCH
 from seqgen.train.distributed import Group
 
 TEXT = "".join(
@@ -227,7 +228,7 @@ def together(script: str, count: int = 2) -> list[tuple[int, str, str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    shared = os.environ | {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared = os.environ | QUIET_TORCH | {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     code, pipe = AGREE % script.replace("\n", "\n        "), subprocess.PIPE
     processes = [
         subprocess.Popen(
