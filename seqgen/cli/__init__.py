@@ -14,6 +14,7 @@ import typer
 from seqgen import __version__
 from seqgen.cli import exits, options, streams
 from seqgen.cli.commands import (
+    classify,
     evaluate,
     export,
     gan_sample,
@@ -23,6 +24,7 @@ from seqgen.cli.commands import (
     plot,
     sample,
     score,
+    train_classifier,
     train_features,
     train_lm,
     train_seq2seq,
@@ -64,11 +66,13 @@ def _root(
 app.command("train-lm", rich_help_panel="Train")(train_lm.train_lm)
 app.command("train-seq2seq", rich_help_panel="Train", cls=options.ValidCommand)(train_seq2seq.train_seq2seq)
 app.command("train-transformer", rich_help_panel="Train", cls=options.ValidCommand)(train_transformer.train_transformer)
+app.command("train-classifier", rich_help_panel="Train")(train_classifier.train_classifier)
 app.command("train-features", rich_help_panel="Train")(train_features.train_features)
 app.command("gan-train", rich_help_panel="Train")(gan_train.gan_train)
 app.command("sample", rich_help_panel="Use", cls=options.OnceCommand)(sample.sample)
 app.command("gan-sample", rich_help_panel="Use", cls=options.OnceCommand)(gan_sample.gan_sample)
 app.command("translate", rich_help_panel="Use", cls=options.OnceCommand)(translate.translate)
+app.command("classify", rich_help_panel="Use", cls=options.OnceCommand)(classify.classify)
 app.command("score", rich_help_panel="Judge", cls=options.OnceCommand)(score.score)
 app.command("evaluate", rich_help_panel="Judge", cls=options.OnceCommand)(evaluate.evaluate)
 app.command("inspect", rich_help_panel="Judge", cls=options.SpreadCommand)(inspect.inspect)

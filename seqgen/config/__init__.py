@@ -9,6 +9,13 @@ that name the field.
 Standard library only, so that `--help` stays fast.
 """
 
+from seqgen.config.classification import (
+    ClassifierConfig,
+    ClassifierModelConfig,
+    ClassifierSettings,
+    LabelledTextConfig,
+    Pool,
+)
 from seqgen.config.decoding import SamplingConfig, SearchConfig
 from seqgen.config.fields import (
     DATA,

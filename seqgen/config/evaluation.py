@@ -10,7 +10,7 @@ from seqgen.config.decoding import SearchConfig
 from seqgen.config.fields import Config, same_setting, setting
 from seqgen.config.text import ParallelConfig
 
-TEXT, PAIRS, IMAGES = "Language models", "Translation models", "Images"
+TEXT, PAIRS, LABELS, IMAGES = "Language models", "Translation models", "Classifiers", "Images"
 SEARCH = SearchConfig()
 
 
@@ -56,6 +56,15 @@ class PairsEvaluation(Config):
     def idle(self) -> Mapping[str, str]:
         """See `Config`: only proofs have budgets."""
         return {} if self.search_errors else dict.fromkeys(("max_nodes", "max_seconds"), "without --search-errors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsEvaluation(Config):
+    """Of a classifier, on labelled texts."""
+
+    text_column: str = setting("", LABELS, "Column or key of a table's texts; or its number.", metavar="NAME")
+    label_column: str = setting("", LABELS, "Column or key of its labels; or its number.", metavar="NAME")
+    confusion: Path | None = setting(None, LABELS, "Draw which class is taken for which: a .png, .svg or .pdf.")
 
 
 @dataclass(frozen=True, kw_only=True)

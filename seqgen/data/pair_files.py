@@ -53,7 +53,7 @@ def check_paths(paths: tuple[str, ...], names: tuple[str, ...], keys: Keys) -> N
         raise DataError(f"sentence pairs come from two aligned files or one table with both sides, not {len(paths)}")
     if paths == ("-", "-"):
         raise DataError("standard input can be one side only", hint="give a table of both on it, or name two files")
-    if len(paths) == 2 and any(keys):
+    if len(paths) == 2 and any(keys.given):
         raise DataError("--source-key and --target-key name columns of a table, but there are two files")
     for path, name in zip(paths, names, strict=True):
         if path != "-" and (Path(path).is_dir() or not Path(path).exists()):

@@ -1,17 +1,18 @@
-"""Sentence pairs from the lines of a table: tab-separated, CSV, or JSON objects.
+"""Pairs from the lines of a table: tab-separated, CSV, or JSON objects. Two columns are read, the sides of a pair.
 
-The first line that is not blank decides what a table is, not the name of its file:
+They are sentences and their translations, or texts and their labels; `Keys` says what the sides are called. The first
+line that is not blank decides what a table is, not the name of its file:
 
-    JSON    it is an object. The sides are the keys `source` and `target`, or those that were named; `a.b` is the key
-            `b` in the object `a`.
+    JSON    it is an object. The sides are its keys of that name, such as `source` and `target`, or those that were
+            named; `a.b` is the key `b` in the object `a`.
     tabs    it has a tab. Quotes are characters like others, unless both columns of a first line, a header, stand in
             quotes: then the table is CSV with tabs.
     CSV     it is a header or two columns in quotes, with a comma between (RFC 4180), or a semicolon, as spreadsheets
             write where the comma is in numbers. Other lines with commas are prose, unless the file is called `.csv`.
 
-A first line that names the columns is a header: it has the names that were asked for, or `source` and `target`, or is
-made of two languages. Without any of these a table has two columns, source first. A blank line is a pair of empty
-sentences, so that line i of a table without a header and line breaks in quotes is pair i.
+A first line that names the columns is a header: it has the names that were asked for, or the usual ones, or, of
+sentence pairs, is made of two languages. Without any of these a table has two columns, the first side first. A blank
+line is a pair of empty sides, so that line i of a table without a header and line breaks in quotes is pair i.
 """
 
 from __future__ import annotations
@@ -31,8 +32,6 @@ NumberedPair = tuple[int, tuple[str, str]]
 
 QUOTED = r'"(?:[^"]|"")*"'
 NAMES_SHOWN = 8
-NO_TABLE_HINT = "give two aligned files, or a table of both sides; running text is for language models"
-KEYS_HINT = "say which with --source-key and --target-key"
 # Two different ones of these in a first line are the names of columns; as sentences they are hardly ever a pair.
 LANGUAGES = frozenset(
     "ar bg cs da de el en es et fa fi fr ga he hi hr hu id it ja ko lt lv mt nl no pl pt ro ru sk sl sr sv th tr uk vi "
@@ -41,17 +40,63 @@ LANGUAGES = frozenset(
     "lithuanian maltese norwegian persian polish portuguese romanian russian serbian slovak slovene spanish swedish "
     "thai turkish ukrainian vietnamese deutsch englisch français español italiano".split()
 )
-SIDES = ({"source", "src"}, {"target", "tgt", "trg"})
+
+
+class Sides(NamedTuple):
+    """What the two sides of a pair are.
+
+    Args:
+        names (tuple[str, str]): what each is, and its usual key in JSON.
+        usual (tuple[frozenset[str], frozenset[str]]): the names of columns that are taken for each.
+        hint (str): the options that name others.
+        headers (frozenset[str]): two different ones of these are a header, too.
+        misplaced (str): what may have been meant where there is only one column.
+        values (bool): whether numbers and truth values of JSON are taken as they are written.
+    """
+
+    names: tuple[str, str]
+    usual: tuple[frozenset[str], frozenset[str]]
+    hint: str
+    headers: frozenset[str]
+    misplaced: str
+    values: bool = False
+
+
+SENTENCES = Sides(
+    ("source", "target"),
+    (frozenset({"source", "src"}), frozenset({"target", "tgt", "trg"})),
+    "say which with --source-key and --target-key",
+    LANGUAGES,
+    "give two aligned files, or a table of both sides; running text is for language models",
+)
+
+LABELS = Sides(
+    ("text", "label"),
+    (
+        frozenset({"text", "sentence", "document", "review", "content", "name", "title"}),
+        frozenset({"label", "class", "category", "sentiment", "target", "tag", "intent", "language"}),
+    ),
+    "say which with --text-column and --label-column",
+    frozenset(),
+    "a table has a text and its label; a folder or a file for each class serves as well",
+    values=True,
+)
 
 
 class Keys(NamedTuple):
-    """What the two sides are called in a table; empty for `source` and `target`, or the only two columns.
+    """What the two sides are called in a table; empty for the usual names, or the only two columns.
 
     In a table without a header they may be numbers of columns, counted from 1.
     """
 
-    source: str = ""
-    target: str = ""
+    first: str = ""
+    second: str = ""
+    sides: Sides = SENTENCES
+
+    @property
+    def given(self) -> tuple[str, str]:
+        """Both, as a person named them."""
+        return self.first, self.second
 
 
 NO_KEYS = Keys()
@@ -70,7 +115,7 @@ def table_format(line: str, keys: Keys = NO_KEYS) -> Format | None:
     if "\t" in line.strip(" "):
         return "tabs"
     delimiter = _delimiter(line)
-    named = any(keys) and delimiter in line
+    named = any(keys.given) and delimiter in line
     is_csv = named or _in_quotes(line, delimiter) or _header(_split(line, delimiter), keys) is not None
     return "csv" if is_csv else None
 
@@ -162,7 +207,7 @@ def _rows(
         if not any(field.strip() for field in fields):
             yield number, ("", "")
         elif len(fields) != len(first):
-            raise DataError(_miscounted(f"{name}, line {number}", len(fields), len(first), unit))
+            raise DataError(_miscounted(f"{name}, line {number}", len(fields), len(first), unit, keys.sides))
         else:
             yield number, (_one_line(fields[source]), _one_line(fields[target]))
 
@@ -170,33 +215,35 @@ def _rows(
 def _header(fields: Sequence[str], keys: Keys) -> tuple[int, int] | None:
     """Where the two sides are by the names in a first line; None if it names no columns."""
     names = [field.strip().casefold() for field in fields]
-    wanted = [{key.casefold()} if key else usual for key, usual in zip(keys, SIDES, strict=True)]
+    wanted = [{key.casefold()} if key else usual for key, usual in zip(keys.given, keys.sides.usual, strict=True)]
     found = [next((i for i, name in enumerate(names) if name in any_of), None) for any_of in wanted]
     if found[0] is not None and found[1] is not None:
         return found[0], found[1]
-    languages = len(names) == 2 and names[0] != names[1] and LANGUAGES.issuperset(names)
-    return (0, 1) if languages and not any(keys) else None
+    known = len(names) == 2 and names[0] != names[1] and keys.sides.headers.issuperset(names)
+    return (0, 1) if known and not any(keys.given) else None
 
 
 def _places(fields: Sequence[str], keys: Keys, where: str, unit: Literal["tabs", "columns"]) -> tuple[int, int]:
     """Where the two sides are in a table without a header."""
-    if all(key.isdecimal() and 1 <= int(key) <= len(fields) for key in keys):
-        return int(keys.source) - 1, int(keys.target) - 1
-    if any(keys):
+    if all(key.isdecimal() and 1 <= int(key) <= len(fields) for key in keys.given):
+        return int(keys.first) - 1, int(keys.second) - 1
+    if any(keys.given):
         known = {*(field.strip().casefold() for field in fields), *map(str, range(1, len(fields) + 1))}
-        wanted = (key or side for key, side in zip(keys, Keys._fields, strict=True))
+        wanted = (key or side for key, side in zip(keys.given, keys.sides.names, strict=True))
         missing = " or ".join(repr(name) for name in wanted if name.casefold() not in known)
-        raise DataError(f"{where}: no column {missing}; the columns are {_shown(fields)}", hint=KEYS_HINT)
+        raise DataError(f"{where}: no column {missing}; the columns are {_shown(fields)}", hint=keys.sides.hint)
     if len(fields) < 2:
-        raise DataError(_miscounted(where, len(fields), 2, unit), hint=NO_TABLE_HINT)
+        raise DataError(_miscounted(where, len(fields), 2, unit, keys.sides), hint=keys.sides.misplaced)
     if len(fields) > 2:
-        raise DataError(f"{_miscounted(where, len(fields), 2, unit)} ({_shown(fields)})", hint=KEYS_HINT)
+        raise DataError(
+            f"{_miscounted(where, len(fields), 2, unit, keys.sides)} ({_shown(fields)})", hint=keys.sides.hint
+        )
     return 0, 1
 
 
-def _miscounted(where: str, found: int, wanted: int, unit: Literal["tabs", "columns"]) -> str:
+def _miscounted(where: str, found: int, wanted: int, unit: Literal["tabs", "columns"], sides: Sides) -> str:
     if unit == "tabs" and wanted == 2:
-        return f"{where}: {found - 1} tabs, but source and target are parted by exactly one"
+        return f"{where}: {found - 1} tabs, but {' and '.join(sides.names)} are parted by exactly one"
     return f"{where}: {found} column{'s'[: found != 1]}, not {wanted}"
 
 
@@ -220,11 +267,14 @@ def _objects(lines: Iterator[str], name: str, keys: Keys, blank: int) -> Iterato
             continue
         where, data = f"{name}, line {number}", _object(line)
         if data is None:
-            hint = 'each line looks like {"source": "...", "target": "..."}'
+            sides = ", ".join(f'"{name}": "..."' for name in keys.sides.names)
+            hint = f"each line looks like {{{sides}}}"
             if line.startswith("["):
                 hint = "a list becomes lines of objects by: jq -c '.[]'"
             raise DataError(f"{where}: not a JSON object", hint=hint)
-        yield number, (_field(data, keys.source or "source", where), _field(data, keys.target or "target", where))
+        wanted = (key or name for key, name in zip(keys.given, keys.sides.names, strict=True))
+        first, second = (_field(data, key, where, keys.sides) for key in wanted)
+        yield number, (first, second)
 
 
 def _object(line: str) -> dict[str, Any] | None:
@@ -235,14 +285,16 @@ def _object(line: str) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def _field(data: dict[str, Any], key: str, where: str) -> str:
+def _field(data: dict[str, Any], key: str, where: str, sides: Sides) -> str:
     text: Any = data.get(key)
     if key not in data:
         text = data
         for part in key.split("."):
             if not isinstance(text, dict) or part not in text:
-                raise DataError(f"{where}: {key} is missing; the keys are {_shown(_keys(data))}", hint=KEYS_HINT)
+                raise DataError(f"{where}: {key} is missing; the keys are {_shown(_keys(data))}", hint=sides.hint)
             text = text[part]
+    if sides.values and isinstance(text, int | float):
+        text = json.dumps(text)
     if not isinstance(text, str):
         raise DataError(f"{where}: {key} is not a string")
     # What JSON can spell and a line of UTF-8 text cannot hold.

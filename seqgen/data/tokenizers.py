@@ -159,8 +159,11 @@ class WordTokenizer:
 
     def encode(self, text: str) -> TokenIds:
         """Token ids `(time,)` of a text."""
-        words = WORD.findall(self.normalize(text))
-        return np.fromiter((self._ids.get(word, self.unk_id) for word in words), dtype=np.int64)
+        return self.encode_words(WORD.findall(self.normalize(text)))
+
+    def encode_words(self, words: Sequence[str]) -> TokenIds:
+        """Token ids `(words,)` of words as they stand."""
+        return np.fromiter((self._ids.get(word, self.unk_id) for word in words), dtype=np.int64, count=len(words))
 
     def unseen(self, text: str) -> list[str]:
         """The words that are not in the vocabulary."""

@@ -9,7 +9,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Format = Literal["PNG", "SVG", "PDF"]
+
+FORMATS: Mapping[str, Format] = {".png": "PNG", ".svg": "SVG", ".pdf": "PDF"}
+"""What a chart can be written as, by the suffix of its file."""
 
 DPI = 100
 INK, GREY, GRID = "#0f172a", "#64748b", "#e2e8f0"

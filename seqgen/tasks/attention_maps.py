@@ -119,7 +119,7 @@ def language_maps(model: LanguageModel, text: str) -> list[AttentionMaps]:
     kind = _Kind("self-attention", "text", "text", [layer.attention for layer in network.decoder])
     with watched(kind.layers) as weights:
         network(torch.from_numpy(ids)[None].to(network.device), network.initial_state(1))
-    return [kind.maps({"text": _pieces(model.tokenizer, ids)}, weights)]
+    return [kind.maps({"text": pieces(model.tokenizer, ids)}, weights)]
 
 
 @torch.inference_mode()
@@ -148,9 +148,9 @@ def translation_maps(model: TranslationModel, source: str, target: str | None = 
     with watched([layer for kind in kinds for layer in kind.layers]) as weights:
         model.network(read, lengths, given, wanted)
     tokens: dict[_Tokens, tuple[str, ...]] = {
-        "source": _pieces(model.source_tokenizer, read[0].numpy(force=True)),
-        "written": _pieces(model.target_tokenizer, said[0].numpy(force=True)),
-        "before": _pieces(model.target_tokenizer, given[0].numpy(force=True)),
+        "source": pieces(model.source_tokenizer, read[0].numpy(force=True)),
+        "written": pieces(model.target_tokenizer, said[0].numpy(force=True)),
+        "before": pieces(model.target_tokenizer, given[0].numpy(force=True)),
     }
     return [kind.maps(tokens, weights) for kind in kinds]
 
@@ -177,7 +177,7 @@ def _translated(model: TranslationModel, source: str) -> TokenIds:
     return np.asarray(translation.outputs[0].hypothesis.token_ids, dtype=np.int64)
 
 
-def _pieces(tokenizer: Tokenizer, ids: TokenIds) -> tuple[str, ...]:
+def pieces(tokenizer: Tokenizer, ids: TokenIds) -> tuple[str, ...]:
     """Tokens as they are shown: spaces as U+2581, what cannot be printed escaped."""
     if isinstance(tokenizer, SentencePieceTokenizer):
         return tuple(map(tokenizer.piece, ids.tolist()))

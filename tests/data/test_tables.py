@@ -107,7 +107,7 @@ def test_columns_are_found_by_name_whatever_stands_beside_them() -> None:
     assert read("target\tid\tsource\nb\t7\ta\n") == [(2, ("a", "b"))]
     assert read("id,de,en\n7,a,b\n", Keys("de", "en")) == [(2, ("a", "b"))]
     assert read("id,de,en\n7,a,b\n", Keys("EN", "de")) == [(2, ("b", "a"))]
-    assert read("de\ttarget\na\tb\n", Keys(source="de")) == [(2, ("a", "b"))]
+    assert read("de\ttarget\na\tb\n", Keys("de")) == [(2, ("a", "b"))]
     assert read("7\ta\t8\tb\n9\tc\t10\td\n", Keys("2", "4")) == [(1, ("a", "b")), (2, ("c", "d"))]
 
 

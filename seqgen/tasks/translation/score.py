@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 
+from seqgen.data.batching import in_batches
 from seqgen.decode.step import checked
-from seqgen.errors import SeqgenError
 from seqgen.tasks.translation.model import TranslationModel
 
 
@@ -40,19 +39,8 @@ def force_decode(model: TranslationModel, pairs: Iterable[tuple[str, str]], batc
     Raises:
         NonFiniteError: the network overflows.
     """
-    remaining = iter(pairs)
-    fault: SeqgenError | None = None
-    while fault is None:
-        batch: list[tuple[str, str]] = []
-        try:
-            batch.extend(itertools.islice(remaining, batch_size))
-        except SeqgenError as error:
-            fault = error
-        if not batch:
-            break
+    for batch in in_batches(pairs, batch_size):
         yield from _force_batch(model, batch)
-    if fault is not None:
-        raise fault
 
 
 @torch.inference_mode()

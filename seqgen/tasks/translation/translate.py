@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 import torch
 
 from seqgen.config import SamplingConfig, SearchConfig
+from seqgen.data.batching import in_batches
 from seqgen.data.tokens import TokenIds
 from seqgen.decode.ensemble import EnsembleStep
 from seqgen.decode.step import Step
-from seqgen.errors import ModelError, SeqgenError
+from seqgen.errors import ModelError
 from seqgen.nets.stepping.steps import source_step
 from seqgen.tasks.targets import Found, Method, Output, Targets
 from seqgen.tasks.translation.model import TranslationModel
@@ -143,21 +143,11 @@ class Translator:
         """
         window = self.batch_size * (BATCHES_AT_ONCE if self.batch_size > 1 else 1)
         sentences = (self._sentence(number, line) for number, line in enumerate(lines))
-        fault: SeqgenError | None = None
-        while fault is None:
-            some: list[_Sentence] = []
-            try:
-                some.extend(itertools.islice(sentences, window))
-            except SeqgenError as error:  # a line that is no text: those before it are answered first
-                fault = error
-            if not some:
-                break
+        for some in in_batches(sentences, window):
             done = {s.number: Translation(s.line) for s in some if not s.length}
             for batch in self._batches(sorted((s for s in some if s.length), key=lambda s: s.length)):
                 done |= zip((s.number for s in batch), self._translate(batch), strict=True)
             yield from (done[s.number] for s in some)
-        if fault is not None:
-            raise fault
 
     def _sentence(self, number: int, line: str) -> _Sentence:
         return _Sentence(number, line, tuple(model.source_tokenizer.encode(line) for model in self.models))
