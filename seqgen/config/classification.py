@@ -186,6 +186,6 @@ class ClassifierSettings(Settings):
             idle["char_size"] = f"with --tokens {self.text.tokens}"
         if self.text.per_token:
             idle["pool"] = "with --per-token"
-        if self.network.cell == "transformer":
+        if self.network.cell == "transformer" and ("char_size" in idle or not self.network.char_size):
             idle["decay_recurrent"] = "with --cell transformer"
         return idle

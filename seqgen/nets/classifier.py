@@ -80,10 +80,12 @@ class AttentionLayers(nn.Module):
 
     def forward(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The outputs `(batch, time, hidden)`, and that at the last token, `(batch, hidden)`."""
-        mask = padding_mask(lengths, vectors.shape[1], vectors.device)
+        mask = None  # what pads a text stands behind it, where nothing attends to it if causal
+        if not self.causal:
+            mask = padding_mask(lengths, vectors.shape[1], vectors.device)[:, None, None]
         positions = torch.arange(vectors.shape[1], device=vectors.device)
         turn = self.positions.rotation(positions, vectors.dtype)
-        x = self.stack(self.project(vectors), mask[:, None, None], causal=self.causal, turn=turn)
+        x = self.stack(self.project(vectors), mask, causal=self.causal, turn=turn)
         values: Tensor = self.stack.norm(x)
         return values, values[torch.arange(len(values)), lengths.to(values.device) - 1]
 

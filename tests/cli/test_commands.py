@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from pictures import write_pictures
-from running import SMALL, SMALL_PAIRS, Call, TinyModel, shell, snapshot, unfinished
+from running import SMALL, SMALL_PAIRS, Call, TinyModel, seqgen, shell, snapshot, unfinished
 
 from seqgen import modeldir
 from seqgen.cli import app
@@ -83,6 +83,24 @@ def _takes_seconds(line: str) -> bool:
     return "train" in line or _needs_a_shell(line)
 
 
+def write_labelled() -> None:
+    """Labelled texts in the forms that the examples name, and a model that stands in for the shipped one."""
+    Path("names").mkdir()
+    for label, letters in (("Greek", "aeiou"), ("Irish", "bdfgk")):
+        names = [f"{one}{two}{three}" for one in letters for two in "lmn" for three in "ost"]
+        Path("names", f"{label}.txt").write_text("".join(f"{name}\n" for name in names))
+    rows = [f"{word} is {'good' if i % 2 else 'bad'}\t{i % 2}\n" for i, word in enumerate(map(str, range(60)))]
+    for name, part in (("train", rows[:40]), ("dev", rows[40:])):
+        Path(f"{name}.tsv").write_text("".join(part))
+        words = (f"{word}\t{len(word) % 2}\n" for row in part for word in [*row.split(), "\n"])
+        Path(f"{name}.conll").write_text("".join(word if word.strip("\t01\n") else "\n" for word in words))
+    Path("names.txt").write_text("Kostas\n\nNolan\n")
+    ended = seqgen(
+        "train-classifier", "names", "--steps", "2", "--hidden-size", "8", "--out", "models/surnames", cwd=Path.cwd()
+    )
+    assert ended.code == 0, ended.err
+
+
 # Export needs packages that may be missing, and a Transformer: test_export.py runs it.
 @pytest.mark.parametrize(
     "line",
@@ -101,12 +119,14 @@ def test_an_example_of_the_help_runs(
     Path("pairs.csv").write_text(
         "de,en\n" + "".join(f"{source},{target}\n" for source, target in zip(*sides, strict=True))
     )
+    write_labelled()
     shutil.copytree(tiny.path, "models/shakespeare-lstm")
     shutil.copytree(tiny_translation.path, "models/multi30k-de-en")
     write_pictures()
     kinds = {
         "train-lm": SHORTER,
         "train-seq2seq": [*SMALL_PAIRS, "--steps", "2"],
+        "train-classifier": ["--steps", "2", "--hidden-size", "8", "--threads", "1"],
         "train-features": ["--steps", "2", "--threads", "1"],
         "gan-train": "--steps 2 --ngf 4 --ndf 4 --batch-size 8 --threads 1".split(),
         "train-transformer": [*SMALL_TRANSFORMER, "--steps", "2"],

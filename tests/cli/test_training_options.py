@@ -37,6 +37,7 @@ LOOP = "--steps 5 --eval-every 2 --save-every 3 --log-every 1 --warmup 1 --lr 0.
 LM = f"train-lm text.txt --embed-size 4 --hidden-size 6 --batch-size 4 --bptt 10 {LOOP}"
 PAIRS = f"train-seq2seq pairs.tsv --embed-size 4 --hidden-size 6 --batch-size 8 --vocab-size 286 {LOOP}"
 TRANSFORMER = f"--embed-size 8 --heads 2 --layers 1 --ffn-size 8 --dropout 0.1 --batch-size 4 {LOOP}"
+LABELS = f"train-classifier labels.tsv --embed-size 4 --hidden-size 8 --batch-size 8 {LOOP}"
 FEATURES = "--base-size 2 --feature-size 4 --hidden-size 4 --batch-size 8"
 GAN = f"gan-train a-images-idx3-ubyte --features pixels --nz 4 --ngf 4 --ndf 4 --batch-size 8 {LOOP}"
 # One kind of network each; the first of a command stands for it where an option concerns no network.
@@ -49,6 +50,11 @@ KINDS = {
     "transformer": f"train-transformer text.txt --context 10 {TRANSFORMER}",
     "transformer pairs": f"train-transformer pairs.tsv --vocab-size 286 {TRANSFORMER}",
     "transformer pairs, learned": f"train-transformer pairs.tsv --vocab-size 286 --positions learned {TRANSFORMER}",
+    "classifier": LABELS,
+    **{f"classifier, {cell}": f"{LABELS} --cell {cell}" for cell in ("lstm", "peephole")},
+    "classifier, transformer": f"{LABELS} --cell transformer --pool mean",
+    "classifier of letters": f"{LABELS} --tokens char",
+    "tagger": f"{LABELS} --per-token".replace("labels.tsv", "tags.tsv"),
     "features": f"train-features a-images-idx3-ubyte --image-size 20 {FEATURES} {LOOP}",
     "dcgan": GAN,
     "cgan": f"{GAN} --arch cgan",
@@ -67,6 +73,15 @@ VALUES: Mapping[str, str] = {
     "bptt": "--bptt 9",
     "cell": "--cell gru-before",
     "peephole": "--peephole full",
+    "per_token": "--per-token",
+    "text_column": "--text-column what [=columns.jsonl]",
+    "label_column": "--label-column which [=columns.jsonl]",
+    "max_length": "--max-length 3",
+    "chunk": "--chunk [--max-length 3]",
+    "balance": "--balance full",
+    "word_dropout": "--word-dropout 9",
+    "pool": "--pool attention",
+    "char_size": "--char-size 6",
     "window": "--window 3",
     "embed_size": "--embed-size 12",
     "hidden_size": "--hidden-size 8",
@@ -163,6 +178,15 @@ SPECIAL = {
     ("transformer", "vocab_size"): "--vocab-size 12 [--tokens word]",
     ("transformer pairs", "paths"): "other.tsv",
     ("transformer pairs", "valid"): "--valid other.tsv",
+    ("train-classifier", "paths"): "tags.tsv",
+    ("train-classifier", "valid"): "--valid 0.3",
+    ("train-classifier", "tokens"): "--tokens char",
+    ("train-classifier", "keep"): "--keep loss [--lr 1 --eval-every 1 --valid 0.5]",
+    ("train-classifier", "num_heads"): "--heads 2",
+    ("train-classifier", "vocab_size"): "--vocab-size 5",
+    ("train-classifier", "dropout"): "--dropout 0.1",
+    ("train-classifier", "embed_dropout"): "--embed-dropout 0.1",
+    ("train-classifier", "hidden_size"): "--hidden-size 16",
     ("train-features", "paths"): "b-images-idx3-ubyte",
     ("train-features", "valid"): "--valid 0.3",
     ("gan-train", "paths"): "b-images-idx3-ubyte",
@@ -239,6 +263,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     rows = zip(digit_pairs(90, seed=2), digit_pairs(90, seed=3), strict=True)
     keys = [{"source": a, "target": b, "de": c, "en": d} for (a, b), (c, d) in rows]
     (folder / "keys.jsonl").write_text("".join(json.dumps(row) + "\n" for row in keys))
+    texts = [f"{a} und {b}" for a, b in digit_pairs(90, seed=4)]
+    (folder / "labels.tsv").write_text("".join(f"{text}\t{len(text) % 3}\n" for text in texts))
+    (folder / "tags.tsv").write_text("\n".join("".join(f"{w}\t{len(w) % 3}\n" for w in t.split()) for t in texts))
+    columns = [{"text": t, "label": len(t) % 3, "what": t[::-1], "which": len(t) % 2} for t in texts]
+    (folder / "columns.jsonl").write_text("".join(json.dumps(row) + "\n" for row in columns))
     draw = np.random.Generator(np.random.PCG64(0))
     for name in ("a", "b"):
         write_idx(folder / f"{name}-images-idx3-ubyte", draw.integers(0, 256, (24, 8, 10)))

@@ -26,18 +26,23 @@ from seqgen import modeldir
 from seqgen.cli.options import flag
 from seqgen.cli.terminal import Terminal
 from seqgen.config import (
+    ClassifierConfig,
     FeatureConfig,
     GanConfig,
     GanNetworks,
     ImageFormat,
+    LabelledTextConfig,
     ParallelConfig,
     RecurrentConfig,
     Seq2SeqConfig,
     TransformerConfig,
     TransformerSeq2SeqConfig,
 )
+from seqgen.data.labelled_corpus import build_labelled
 from seqgen.data.parallel import build_parallel
 from seqgen.data.tokenizers import CharTokenizer
+from seqgen.tasks.classification.classify import Labeller
+from seqgen.tasks.classification.model import ClassifierModel
 from seqgen.tasks.features import model as features
 from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.language import model as language_model
@@ -53,6 +58,10 @@ LINES = [
     *(f"sample -m {kind} --prompt eins --length 90 --seed 1" for kind in ("lstm", "window", "transformer")),
     *(f"translate -m {kind} eins-zwei-drei-vier" for kind in ("general", "none", "pairs")),
     *(f"score pairs.tsv -m {kind}" for kind in ("general", "pairs")),
+    "classify -m letters eins-zwei drei",
+    "classify -m words eins zwei drei acht neun",
+    "evaluate labels.tsv -m letters",
+    "evaluate tags.tsv -m words",
     "evaluate text.txt -m lstm",
     "evaluate text.txt -m transformer",
     "evaluate pairs.tsv -m general",
@@ -60,12 +69,12 @@ LINES = [
     "evaluate a.npz b.npz",
     "evaluate a.npz -m features",
     *(f"gan-sample -m {kind} --n 16 --seed 1" for kind in ("dcgan", "cgan")),
-    *(f"inspect -m {kind}" for kind in ("lstm", "window", "transformer", "general", "pairs")),
+    *(f"inspect -m {kind}" for kind in ("lstm", "window", "transformer", "general", "pairs", "letters")),
     "plot lstm",
     "models",
 ]
 # Export needs packages of other engines: test_export.py.
-COMMANDS = ("sample", "translate", "score", "evaluate", "gan-sample", "inspect", "plot", "models")
+COMMANDS = ("sample", "translate", "classify", "score", "evaluate", "gan-sample", "inspect", "plot", "models")
 # What each option is set to; in brackets what is typed with and without it, and after = what stands for the data.
 VALUES: Mapping[str, str] = {
     "model": "-m other",
@@ -106,6 +115,11 @@ VALUES: Mapping[str, str] = {
     "batch_size": "--batch-size 3",
     "batch_tokens": "--batch-tokens 5",
     "per_token": "--tokens",
+    "top": "--top 2",
+    "sentences": "--sentences",
+    "text_column": "--text-column b [=columns.jsonl]",
+    "label_column": "--label-column d [=columns.jsonl]",
+    "confusion": "--confusion map.png",
     "source_key": "--source-key de [=keys.jsonl]",
     "target_key": "--target-key en [=keys.jsonl]",
     "tail": "--tail 0.5",
@@ -153,6 +167,9 @@ SPECIAL: Mapping[tuple[str, str], str] = {
 }
 # Refusals that say why in other words than "has no effect".
 REFUSED = (
+    "has no attention to show",
+    "a classifier has no target",
+    "--text-column and --label-column",
     "there is no attention to show",
     "is no Transformer",
     "is recurrent: its state alone knows positions",
@@ -175,6 +192,7 @@ def cases() -> Iterator[tuple[str, str]]:
 # The folder ---------------------------------------------------------------------------------------------------
 
 SIZES: dict[str, Any] = {"embed_size": 8, "num_layers": 1, "dropout": 0.0}
+SMALL: dict[str, Any] = {"embed_size": 4, "embed_dropout": 0.0, "dropout": 0.0}
 HEADS: dict[str, Any] = {**SIZES, "num_heads": 2, "ffn_size": 8}
 LANGUAGE: dict[str, LanguageConfig] = {
     "lstm": RecurrentConfig(hidden_size=8, **SIZES),
@@ -232,10 +250,31 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             publish(place / kind, gan.files(), gan.networks, sure=5.0)
         net = features.new_network(FeatureConfig(base_size=2, feature_size=4, hidden_size=4), form, seed)
         publish(place / "features", features.model_files(net), net)
+    draw_labels(root)
+    for seed, place in enumerate((root, root / "others")):
+        for kind in ("letters", "words"):
+            path = str(root / f"{'labels' if kind == 'letters' else 'tags'}.tsv")
+            texts = LabelledTextConfig(paths=(path,), per_token=kind == "words")
+            labelled = build_labelled(texts, letters=True, directory=root / f"d-{kind}", warn=print)
+            classifier = ClassifierModel.new(ClassifierConfig(hidden_size=8, char_size=4, **SMALL), labelled, seed)
+            torch.nn.init.normal_(classifier.network.output.weight)
+            publish(place / kind, classifier.files(), classifier.network)
     before = Path.cwd()
     os.chdir(root)
     yield root
     os.chdir(before)
+
+
+def draw_labels(root: Path) -> None:
+    """Words with a label each, and the same as tagged sentences; columns with other names hold other ones."""
+    words = [a for a, _ in digit_pairs(90, seed=5)]
+    (root / "labels.tsv").write_text("".join(f"{word.replace(' ', '-')}\t{len(word) % 2}\n" for word in words))
+    tagged = ["".join(f"{word}\t{len(word) % 2}\n" for word in text.split()) for text in words]
+    (root / "tags.tsv").write_text("\n".join(tagged))
+    rows = [
+        {"text": w.replace(" ", "-"), "label": len(w) % 2, "b": w[::-1].strip(), "d": len(w) % 3 % 2} for w in words
+    ]
+    (root / "columns.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 # Running ------------------------------------------------------------------------------------------------------
@@ -286,6 +325,7 @@ def seen(words: list[str], folder: Path, call: Call, monkeypatch: pytest.MonkeyP
     before = snapshot(folder)
     device, threads, init = machine.choose_device, machine.set_threads, Terminal.__init__
     prepared, forced = translating.Translator.__post_init__, scoring.force_decode
+    label = Labeller.__init__
 
     def choose(name: str) -> torch.device:
         told.append(name)
@@ -304,6 +344,10 @@ def seen(words: list[str], folder: Path, call: Call, monkeypatch: pytest.MonkeyP
         told.append((translator.batch_size, translator.batch_tokens, translator.dtype, translator.search))
         prepared(translator)
 
+    def labelling(labeller: Labeller, *args: Any, **more: Any) -> None:
+        told.append(more)
+        label(labeller, *args, **more)
+
     def force(model: Any, pairs: Any, size: int) -> Any:
         told.append(size)
         return forced(model, pairs, size)
@@ -314,6 +358,7 @@ def seen(words: list[str], folder: Path, call: Call, monkeypatch: pytest.MonkeyP
         patch.setattr(Terminal, "__init__", begin)
         patch.setattr(translating.Translator, "__post_init__", prepare)
         patch.setattr(scoring, "force_decode", force)
+        patch.setattr(Labeller, "__init__", labelling)
         ended = call(*words)
     after = snapshot(folder)
     for name in after.keys() - before.keys():

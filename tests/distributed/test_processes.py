@@ -127,6 +127,8 @@ COMMANDS = {
     "seq2seq": "train-seq2seq pairs.tsv --batch-size 1 --hidden-size 8 --embed-size 8 --vocab-size 310 --dropout 0",
     "transformer": "train-transformer pairs.tsv --batch-size 1 --embed-size 8 --heads 2 --ffn-size 8 --layers 1"
     " --vocab-size 310 --dropout 0",
+    "classifier": "train-classifier labels.tsv --batch-size 1 --hidden-size 8 --embed-size 8 --dropout 0"
+    " --embed-dropout 0 --word-dropout 0 --char-size 4",
 }
 
 
@@ -137,6 +139,7 @@ def test_a_process_without_examples_takes_part(kind: str, tmp_path: Path) -> Non
     (tmp_path / "text.txt").write_text(TEXT)
     lines = TEXT.splitlines()
     (tmp_path / "pairs.tsv").write_text("".join(f"{line}\t{line.upper()}\n" for line in lines))
+    (tmp_path / "labels.tsv").write_text("".join(f"{line}\t{len(line) % 2}\n" for line in lines))
     words = [*COMMANDS[kind].split(), *FEW]
     assert ended(tmp_path, *words, "--out", "one") == (0, "")
     assert ended(tmp_path, *words, "--out", "two", "--processes", "2") == (0, "")

@@ -22,6 +22,8 @@ from seqgen import modeldir
 from seqgen.cli.settings import settle
 from seqgen.config import (
     Cell,
+    ClassifierConfig,
+    ClassifierSettings,
     FeatureConfig,
     GanConfig,
     GanNetworks,
@@ -38,10 +40,14 @@ from seqgen.config import (
     from_json,
     to_json,
 )
+from seqgen.data.label_inputs import InputReader
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.tokenizers import CharTokenizer, WordTokenizer, from_bytes
 from seqgen.data.tokens import decode, vocab_size
 from seqgen.modeldir.layout import manifest
+from seqgen.nets.classifier import Classifier
+from seqgen.tasks.classification.classify import Labeller
+from seqgen.tasks.classification.model import ClassifierModel
 from seqgen.tasks.features import model as features
 from seqgen.tasks.features.model import FeatureModel
 from seqgen.tasks.gan.imagine import Imagination
@@ -94,6 +100,12 @@ def _look_a_little(path: Path) -> None:
     model.extract(np.zeros((2, 1, 9, 8), np.uint8))
 
 
+def _label_a_little(path: Path) -> None:
+    model = ClassifierModel.load(str(path), CPU)
+    for answer in Labeller(model, top=2).label(["a b zz", "", "b"]):
+        assert all(label.name.isprintable() for labels in answer.labels for label in labels)
+
+
 @dataclass(frozen=True)
 class Kind:
     """The files of a tiny model, and what shows that it works."""
@@ -131,6 +143,16 @@ def _features() -> Kind:
     return Kind(_with_weights(network, features.model_files(network)), _look_a_little)
 
 
+def _classifier(*, per_token: bool) -> Kind:
+    words, letters = WordTokenizer(["a", "b"]), CharTokenizer("ab")
+    reader = InputReader(words, letters, per_token, 4, per_token)
+    config = ClassifierConfig(embed_size=4, hidden_size=4, char_size=4)
+    network = Classifier(config, vocab_size(words), vocab_size(letters), 2, per_token=per_token)
+    network.initialise()
+    model = ClassifierModel(network, reader, ("x", "y"))
+    return Kind(_with_weights(network, model.files()), _label_a_little)
+
+
 def _recurrent(cell: Cell) -> Kind:
     return _language(RecurrentConfig(cell=cell, embed_size=4, hidden_size=4, num_layers=1), CharTokenizer("abc \n"))
 
@@ -142,6 +164,8 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "transformer": lambda: _language(TransformerConfig(**BLOCK), WordTokenizer(["a", "b"])),
     "seq2seq": lambda: _translation(Seq2SeqConfig(attention_size=4, **SMALL)),
     "transformer-seq2seq": lambda: _translation(TransformerSeq2SeqConfig(**BLOCK)),
+    "classifier": lambda: _classifier(per_token=False),
+    "tagger": lambda: _classifier(per_token=True),
     "dcgan": lambda: _gan("dcgan", "dcgan"),
     "cgan": lambda: _gan("cgan", "residual"),
     "features": _features,
@@ -208,6 +232,7 @@ def test_fuzz_tokenizer(name: str, text: str, draw: st.DataObject) -> None:
 
 
 SETTINGS = {
+    "train-classifier": ClassifierSettings(),
     "train-lm": LanguageModelSettings(),
     "train-seq2seq": TranslationSettings(),
     "gan-train": GanSettings(),

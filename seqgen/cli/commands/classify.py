@@ -18,7 +18,7 @@ from seqgen.wording import counted
 if TYPE_CHECKING:
     from seqgen.tasks.classification.classify import Labelled
 
-DEFAULT = "names"
+DEFAULT = "surnames"
 BATCH = 64
 
 
@@ -66,6 +66,8 @@ def classify(
     loaded = ClassifierModel.load(model, used)
     per_token = loaded.reader.per_token
     options.refuse_idle(ctx, options.idle_unless(per_token, ("sentences",), "on a model that labels whole texts"))
+    if texts and texts != ["-"]:
+        options.refuse_idle(ctx, {"sentences": "with texts in the command, which are sentences"})
     options.refuse_idle(ctx, options.idle_unless(not as_json, ("scores",), "with --json, which shows them"))
     terminal.detail(f"{loaded.directory}; {used}, {counted(count, 'thread')}; {in_words(loaded.network.config)}")
     texts = [] if texts in (None, ["-"]) else texts

@@ -37,7 +37,7 @@ def train_classifier(
     five minutes. Ctrl-C saves and stops; --resume goes on bit for bit.
 
     ```sh
-    seqgen train-classifier names/ --bidirectional --out names
+    seqgen train-classifier names/ --bidirectional --out n
     seqgen train-classifier train.tsv --valid dev.tsv --balance sqrt --keep macro-f1
     seqgen train-classifier train.conll --per-token --valid dev.conll --out tags
     ```

@@ -72,7 +72,7 @@ def _content(paths: list[str] | None, *, source_key: str, target_key: str, resum
     keys = Keys(source_key, target_key)
     if not paths:
         return "pairs" if "max_tokens" in stored_data(chosen["out" if resume else "config"]) else "text"
-    return "pairs" if len(paths) > 1 or any(keys) or content_of(paths[0], keys) == "table" else "text"
+    return "pairs" if len(paths) > 1 or any(keys.given) or content_of(paths[0], keys) == "table" else "text"
 
 
 def _text_recipe(settings: TransformerTextSettings, warn: Callable[[str], None]) -> Recipe[Any]:

@@ -71,11 +71,11 @@ class ClassifierTask(OnePlayer):
         units = int(inputs.lengths.sum())
         rows = self._share(len(texts))
         self._batch = None
-        if rows.start == rows.stop:  # fewer texts than processes
+        if not (own := texts[rows]):  # fewer texts than processes
             return units
-        inputs = inputs if len(texts) == rows.stop - rows.start else self._model.reader.read(texts[rows])
+        inputs = inputs if len(own) == len(texts) else self._model.reader.read(own)
         wanted, share = _targets(inputs, labels[rows], per_token=self._model.reader.per_token)
-        self._hide(inputs, step, rows.start)
+        self._hide(inputs, step, rows.start or 0)
         device = self._model.network.device
         self._batch = (
             *tensors(inputs, device),
