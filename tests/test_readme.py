@@ -16,7 +16,15 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 INSTALLING = [block for block in BLOCKS if "pip install" in block]  # run by .ci/run, in an environment of their own
-SHIPPED = ("shakespeare-lstm", "multi30k-de-en", "multi30k-de-en-lstm", "mnist-cgan", "digits-features")
+SHIPPED = (
+    "sunspots",
+    "surnames",
+    "shakespeare-lstm",
+    "multi30k-de-en",
+    "multi30k-de-en-lstm",
+    "mnist-cgan",
+    "digits-features",
+)
 COMMANDS = "".join(block for block in BLOCKS if block not in INSTALLING)
 
 
@@ -27,6 +35,8 @@ def shortened(commands: str) -> str:
     commands = re.sub(r"train-transformer (?!--config)", f"train-transformer {sizes} ", commands)
     commands = re.sub(r"(train-transformer .*train\.en)", r"\1 --vocab-size 290", commands)
     commands = commands.replace("gan-train ", "gan-train --ngf 4 --ndf 4 --batch-size 8 ")
+    commands = commands.replace("train-classifier", "train-classifier --hidden-size 8")
+    commands = commands.replace("train-forecaster", "train-forecaster --hidden-size 8 --steps 3")
     commands = commands.replace("train-seq2seq", "train-seq2seq --vocab-size 290 --hidden-size 8 --steps 3")
     return re.sub(r"train-lm (?!--resume)", "train-lm --hidden-size 8 ", commands)
 
@@ -45,6 +55,17 @@ def test_every_command_runs(tmp_path: Path) -> None:
     for name in ("train", "val", "test", "in"):
         (tmp_path / f"{name}.de").write_text("Ein Hund rennt.\nZwei Katzen schlafen im Haus.\n" * 40)
         (tmp_path / f"{name}.en").write_text("A dog runs.\nTwo cats are asleep in the house.\n" * 40)
+    (tmp_path / "names").mkdir()
+    for label, letters in (("Greek", "aeiou"), ("Irish", "bdfgk")):
+        names = (f"{one}{two}{three}\n" for one in letters for two in "lmn" for three in "ost")
+        (tmp_path / "names" / f"{label}.txt").write_text("".join(names))
+    (tmp_path / "reviews.tsv").write_text(
+        "".join(f"it is {'good' if i % 2 else 'bad'} {i}\t{i % 2}\n" for i in range(40))
+    )
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.conll").write_text("A\tDET\ndog\tNOUN\nruns\tVERB\n\n" * 30)
+    months = (f"{1990 + i // 12}-{i % 12 + 1:02d},{20 + i % 12 + i % 5}\n" for i in range(160))
+    (tmp_path / "sales.csv").write_text("date,sold\n" + "".join(months))
     draw = np.random.Generator(np.random.PCG64(0))
     np.savez(
         tmp_path / "digits.npz", images=draw.integers(0, 256, (60, 28, 28)).astype(np.uint8), labels=np.arange(60) % 10
@@ -61,6 +82,9 @@ def test_every_command_runs(tmp_path: Path) -> None:
     assert all(
         (tmp_path / name).stat().st_size for name in ("grid.png", "digits.png", "photos.png", "way.gif", "some.npz")
     )
+    assert (tmp_path / "tagged.conll").read_text().startswith("A\tDET\n")
+    assert (tmp_path / "confusion.png").is_file()
+    assert len((tmp_path / "forecast.csv").read_text().splitlines()) == 4
     assert (tmp_path / "beam.svg").is_file()
     assert (tmp_path / "attention.png").is_file()
     assert (tmp_path / "hamlet.txt").read_text().startswith("To be, or not")

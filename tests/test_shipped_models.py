@@ -12,13 +12,20 @@ import torch
 
 from seqgen import modeldir
 from seqgen.cli.commands.models import _describe
-from seqgen.config import ImageConfig, SamplingConfig, SearchConfig, TextConfig
+from seqgen.config import ImageConfig, SamplingConfig, SearchConfig, SeriesConfig, TextConfig
 from seqgen.data.corpus import build_corpus
 from seqgen.data.images import build_images
+from seqgen.data.series import read_series
 from seqgen.metrics.text import text_scores
 from seqgen.nets.images.features import FeatureNetwork
+from seqgen.tasks.classification.classify import Labeller
+from seqgen.tasks.classification.model import ClassifierModel
 from seqgen.tasks.features.model import FeatureModel
 from seqgen.tasks.features.task import evaluate as evaluate_features
+from seqgen.tasks.forecasting.choice import cut
+from seqgen.tasks.forecasting.forecast import forecast
+from seqgen.tasks.forecasting.judge import judge, summary
+from seqgen.tasks.forecasting.model import ForecasterModel
 from seqgen.tasks.gan.imagine import Imagination
 from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.language.judge import evaluate
@@ -34,7 +41,15 @@ DATA = Path(os.environ.get("SEQGEN_TEST_DATA", ROOT.parent / "shared" / "data"))
 SHAKESPEARE = DATA / "tinyshakespeare" / "input.txt"
 MULTI30K = DATA / "multi30k"
 MNIST = DATA / "mnist"
-NAMES = ("shakespeare-lstm", "multi30k-de-en", "multi30k-de-en-lstm", "digits-features", "mnist-cgan")
+NAMES = (
+    "shakespeare-lstm",
+    "multi30k-de-en",
+    "multi30k-de-en-lstm",
+    "digits-features",
+    "mnist-cgan",
+    "surnames",
+    "sunspots",
+)
 
 needs_shakespeare = pytest.mark.skipif(not SHAKESPEARE.is_file(), reason="tiny Shakespeare is not here")
 needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason="MNIST is not here")
@@ -67,6 +82,44 @@ def test_it_names_no_path_of_the_machine_that_made_it(name: str) -> None:
     paths = [path for part in settings.values() for path in part.get("paths", ())]
     assert paths
     assert all(Path(path).name == path for path in paths)
+
+
+# surnames and sunspots ----------------------------------------------------------------------------------------
+
+
+def test_it_tells_languages_apart() -> None:
+    model = ClassifierModel.load("surnames", torch.device("cpu"))
+    names = {
+        "Satoshi": "Japanese",
+        "Papadopoulos": "Greek",
+        "Kowalczyk": "Polish",
+        "Rossi": "Italian",
+        "Nguyen": "Vietnamese",
+    }
+    found = [answer.labels[0][0].name for answer in Labeller(model).label(names)]
+    assert sum(one == other for one, other in zip(found, names.values(), strict=True)) >= 4
+
+
+def test_it_goes_on_with_the_sunspots() -> None:
+    model = ForecasterModel.load("sunspots", torch.device("cpu"))
+    found = forecast(model, model.history[0], model.fitted[0], 24)
+    assert (found.dates()[0], found.dates()[-1]) == ("1984-01", "1985-12")
+    assert (found.quantiles >= 0).all()
+    low, high = found.band(80)
+    assert (low < found.median).all()
+    assert (high > found.median).all()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA / "timeseries").is_dir(), reason="the series are not here")
+def test_the_sunspots_are_forecast_as_well_as_the_card_says(tmp_path: Path) -> None:
+    series = read_series(str(DATA / "timeseries" / "monthly_sunspots.csv"), SeriesConfig(), print)
+    model = ForecasterModel.load("sunspots", torch.device("cpu"))
+    cuts = [cut(one, model.network.config, 0.15, 0.15) for one in series]
+    found = judge(model, series, cuts, "test", lambda: False)
+    assert found is not None
+    card = (shipped("sunspots") / "README.md").read_text(encoding="utf-8")
+    assert f"| this model | {summary(found)['mase']:.3f}" in card
 
 
 # shakespeare-lstm ---------------------------------------------------------------------------------------------

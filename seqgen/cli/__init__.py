@@ -17,6 +17,7 @@ from seqgen.cli.commands import (
     classify,
     evaluate,
     export,
+    forecast,
     gan_sample,
     gan_train,
     inspect,
@@ -26,6 +27,7 @@ from seqgen.cli.commands import (
     score,
     train_classifier,
     train_features,
+    train_forecaster,
     train_lm,
     train_seq2seq,
     train_transformer,
@@ -67,12 +69,14 @@ app.command("train-lm", rich_help_panel="Train")(train_lm.train_lm)
 app.command("train-seq2seq", rich_help_panel="Train", cls=options.ValidCommand)(train_seq2seq.train_seq2seq)
 app.command("train-transformer", rich_help_panel="Train", cls=options.ValidCommand)(train_transformer.train_transformer)
 app.command("train-classifier", rich_help_panel="Train")(train_classifier.train_classifier)
+app.command("train-forecaster", rich_help_panel="Train")(train_forecaster.train_forecaster)
 app.command("train-features", rich_help_panel="Train")(train_features.train_features)
 app.command("gan-train", rich_help_panel="Train")(gan_train.gan_train)
 app.command("sample", rich_help_panel="Use", cls=options.OnceCommand)(sample.sample)
 app.command("gan-sample", rich_help_panel="Use", cls=options.OnceCommand)(gan_sample.gan_sample)
 app.command("translate", rich_help_panel="Use", cls=options.OnceCommand)(translate.translate)
 app.command("classify", rich_help_panel="Use", cls=options.OnceCommand)(classify.classify)
+app.command("forecast", rich_help_panel="Use", cls=options.OnceCommand)(forecast.forecast)
 app.command("score", rich_help_panel="Judge", cls=options.OnceCommand)(score.score)
 app.command("evaluate", rich_help_panel="Judge", cls=options.OnceCommand)(evaluate.evaluate)
 app.command("inspect", rich_help_panel="Judge", cls=options.SpreadCommand)(inspect.inspect)

@@ -33,6 +33,13 @@ from seqgen.config.fields import (
     shown,
     to_json,
 )
+from seqgen.config.forecasting import (
+    ForecasterConfig,
+    ForecasterModelConfig,
+    ForecasterSettings,
+    SeriesConfig,
+    TransformConfig,
+)
 from seqgen.config.images import (
     MAX_CLASSES,
     AdversarialConfig,

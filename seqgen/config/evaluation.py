@@ -10,7 +10,8 @@ from seqgen.config.decoding import SearchConfig
 from seqgen.config.fields import Config, same_setting, setting
 from seqgen.config.text import ParallelConfig
 
-TEXT, PAIRS, LABELS, IMAGES = "Language models", "Translation models", "Classifiers", "Images"
+TEXT, PAIRS, LABELS = "Language models", "Translation models", "Classifiers"
+SERIES, IMAGES = "Forecasters", "Images"
 SEARCH = SearchConfig()
 
 
@@ -65,6 +66,17 @@ class LabelsEvaluation(Config):
     text_column: str = setting("", LABELS, "Column or key of a table's texts; or its number.", metavar="NAME")
     label_column: str = setting("", LABELS, "Column or key of its labels; or its number.", metavar="NAME")
     confusion: Path | None = setting(None, LABELS, "Draw which class is taken for which: a .png, .svg or .pdf.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastEvaluation(Config):
+    """Of a forecaster, on a table of its series."""
+
+    columns: tuple[str, ...] = setting((), SERIES, "Column to forecast; may be repeated.", "--column", metavar="NAME")
+    extra: tuple[str, ...] = setting((), SERIES, "Column that is read as well.", "--with", metavar="NAME")
+    time_column: str = setting("", SERIES, "Column of dates; else the first that has some.", metavar="NAME")
+    group: str = setting("", SERIES, "Column that tells several series apart.", metavar="NAME")
+    last: int = setting(0, SERIES, "Judge the last N rows; 0: those that are new to the model.", low=0, metavar="N")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from seqgen.tasks import classification, features, gan, language, translation
+from seqgen.tasks import classification, features, forecasting, gan, language, translation
 from seqgen.tasks.kind import Kind
 
-KINDS: tuple[Kind, ...] = (language.KIND, translation.KIND, classification.KIND, gan.KIND, features.KIND)
+KINDS: tuple[Kind, ...] = (
+    language.KIND,
+    translation.KIND,
+    classification.KIND,
+    forecasting.KIND,
+    gan.KIND,
+    features.KIND,
+)
 
 
 def of(task: str) -> Kind | None:

@@ -10,7 +10,15 @@ import pytest
 import typer
 
 from seqgen.cli import app
-from seqgen.cli.commands import gan_train, train_classifier, train_features, train_lm, train_seq2seq, train_transformer
+from seqgen.cli.commands import (
+    gan_train,
+    train_classifier,
+    train_features,
+    train_forecaster,
+    train_lm,
+    train_seq2seq,
+    train_transformer,
+)
 from seqgen.cli.terminal import Terminal
 from seqgen.cli.training import Command
 from seqgen.config import Settings
@@ -22,6 +30,7 @@ COMMANDS: dict[str, list[Command[Any]]] = {
     "train-seq2seq": [train_seq2seq.COMMAND],
     "train-transformer": list(train_transformer.COMMANDS.values()),
     "train-classifier": [train_classifier.COMMAND],
+    "train-forecaster": [train_forecaster.COMMAND],
     "train-features": [train_features.COMMAND],
     "gan-train": [gan_train.COMMAND],
 }

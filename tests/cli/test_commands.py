@@ -101,6 +101,19 @@ def write_labelled() -> None:
     assert ended.code == 0, ended.err
 
 
+def write_series() -> None:
+    """Series in the forms that the examples name, and a model that stands in for the shipped one."""
+    months = [f"{1990 + i // 12}-{i % 12 + 1:02d}" for i in range(160)]
+    for name, column in (("sales", "sold"), ("prices", "close")):
+        rows = (f"{month},{20 + i % 12}\n" for i, month in enumerate(months))
+        Path(f"{name}.csv").write_text(f"date,{column}\n" + "".join(rows))
+    stocks = (f"{symbol},{month},{20 + i % 7}\n" for symbol in "AB" for i, month in enumerate(months))
+    Path("stocks.csv").write_text("symbol,date,price\n" + "".join(stocks))
+    for out in ("f", "models/sunspots"):
+        ended = seqgen("train-forecaster", "sales.csv", "--steps", "2", "--out", out, cwd=Path.cwd())
+        assert ended.code == 0, ended.err
+
+
 # Export needs packages that may be missing, and a Transformer: test_export.py runs it.
 @pytest.mark.parametrize(
     "line",
@@ -120,6 +133,7 @@ def test_an_example_of_the_help_runs(
         "de,en\n" + "".join(f"{source},{target}\n" for source, target in zip(*sides, strict=True))
     )
     write_labelled()
+    write_series()
     shutil.copytree(tiny.path, "models/shakespeare-lstm")
     shutil.copytree(tiny_translation.path, "models/multi30k-de-en")
     write_pictures()
@@ -127,6 +141,7 @@ def test_an_example_of_the_help_runs(
         "train-lm": SHORTER,
         "train-seq2seq": [*SMALL_PAIRS, "--steps", "2"],
         "train-classifier": ["--steps", "2", "--hidden-size", "8", "--threads", "1"],
+        "train-forecaster": ["--steps", "2", "--hidden-size", "8", "--threads", "1"],
         "train-features": ["--steps", "2", "--threads", "1"],
         "gan-train": "--steps 2 --ngf 4 --ndf 4 --batch-size 8 --threads 1".split(),
         "train-transformer": [*SMALL_TRANSFORMER, "--steps", "2"],

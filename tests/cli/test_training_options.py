@@ -8,6 +8,7 @@ the option is refused because nothing reads it, a run with the field changed mus
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import hashlib
 import json
 import os
@@ -38,6 +39,7 @@ LM = f"train-lm text.txt --embed-size 4 --hidden-size 6 --batch-size 4 --bptt 10
 PAIRS = f"train-seq2seq pairs.tsv --embed-size 4 --hidden-size 6 --batch-size 8 --vocab-size 286 {LOOP}"
 TRANSFORMER = f"--embed-size 8 --heads 2 --layers 1 --ffn-size 8 --dropout 0.1 --batch-size 4 {LOOP}"
 LABELS = f"train-classifier labels.tsv --embed-size 4 --hidden-size 8 --batch-size 8 {LOOP}"
+SERIES = f"train-forecaster series.csv --column x --horizon 3 --order 5 --hidden-size 4 --batch-size 8 {LOOP}"
 FEATURES = "--base-size 2 --feature-size 4 --hidden-size 4 --batch-size 8"
 GAN = f"gan-train a-images-idx3-ubyte --features pixels --nz 4 --ngf 4 --ndf 4 --batch-size 8 {LOOP}"
 # One kind of network each; the first of a command stands for it where an option concerns no network.
@@ -55,6 +57,8 @@ KINDS = {
     "classifier, transformer": f"{LABELS} --cell transformer --pool mean",
     "classifier of letters": f"{LABELS} --tokens char",
     "tagger": f"{LABELS} --per-token".replace("labels.tsv", "tags.tsv"),
+    "forecaster": SERIES,
+    "forecaster, infinite": f"{SERIES} --response infinite",
     "features": f"train-features a-images-idx3-ubyte --image-size 20 {FEATURES} {LOOP}",
     "dcgan": GAN,
     "cgan": f"{GAN} --arch cgan",
@@ -73,6 +77,20 @@ VALUES: Mapping[str, str] = {
     "bptt": "--bptt 9",
     "cell": "--cell gru-before",
     "peephole": "--peephole full",
+    "columns": "--column y",
+    "extra": "--with y",
+    "time_column": "--time-column t",
+    "group": "--group g",
+    "gaps": "--gaps ignore",
+    "test": "--test 0.3",
+    "difference": "--difference last",
+    "log": "--log yes",
+    "season": "--season 7",
+    "minimum": "--minimum 30",
+    "scale": "--scale window",
+    "response": "--response infinite",
+    "horizon": "--horizon 2",
+    "linear": "--no-linear",
     "per_token": "--per-token",
     "text_column": "--text-column what [=columns.jsonl]",
     "label_column": "--label-column which [=columns.jsonl]",
@@ -187,6 +205,11 @@ SPECIAL = {
     ("train-classifier", "dropout"): "--dropout 0.1",
     ("train-classifier", "embed_dropout"): "--embed-dropout 0.1",
     ("train-classifier", "hidden_size"): "--hidden-size 16",
+    ("train-forecaster", "paths"): "other.csv",
+    ("train-forecaster", "valid"): "--valid 0.3",
+    ("train-forecaster", "cell"): "--cell rnn",
+    ("forecaster, infinite", "response"): "--response finite",
+    ("train-forecaster", "order"): "--order 9",
     ("train-features", "paths"): "b-images-idx3-ubyte",
     ("train-features", "valid"): "--valid 0.3",
     ("gan-train", "paths"): "b-images-idx3-ubyte",
@@ -209,7 +232,7 @@ HOW = {
 
 # What a run leaves behind that does not depend on it, or repeats its settings.
 CLOCKS = {"seconds", "units_per_second"}
-KEPT = ("model.safetensors", "tokenizer.json", "tokenizer.model", "source.model", "target.model")
+KEPT = ("model.safetensors", "tokenizer.json", "tokenizer.model", "source.model", "target.model", "history.json")
 
 Left = tuple[Any, ...]
 
@@ -269,6 +292,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     columns = [{"text": t, "label": len(t) % 3, "what": t[::-1], "which": len(t) % 2} for t in texts]
     (folder / "columns.jsonl").write_text("".join(json.dumps(row) + "\n" for row in columns))
     draw = np.random.Generator(np.random.PCG64(0))
+    for name in ("series", "other"):
+        lines = ["date,t,g,x,y"]
+        for i, (x, y) in enumerate(draw.random((120, 2)).tolist()):
+            day = datetime.date(2024, 1, 1) + datetime.timedelta(days=i + i // 50)
+            lines.append(f"{day},{1900 + i // 12}-{i % 12 + 1:02d},{'ab'[i // 60]},{x + 2:.3f},{x + y + 3:.3f}")
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
     for name in ("a", "b"):
         write_idx(folder / f"{name}-images-idx3-ubyte", draw.integers(0, 256, (24, 8, 10)))
         write_idx(folder / f"{name}-labels-idx1-ubyte", np.arange(24) % 2)

@@ -7,6 +7,7 @@ by name.
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -28,6 +29,8 @@ from seqgen.cli.terminal import Terminal
 from seqgen.config import (
     ClassifierConfig,
     FeatureConfig,
+    ForecasterConfig,
+    ForecasterSettings,
     GanConfig,
     GanNetworks,
     ImageFormat,
@@ -35,6 +38,8 @@ from seqgen.config import (
     ParallelConfig,
     RecurrentConfig,
     Seq2SeqConfig,
+    SeriesConfig,
+    TrainConfig,
     TransformerConfig,
     TransformerSeq2SeqConfig,
 )
@@ -44,6 +49,7 @@ from seqgen.data.tokenizers import CharTokenizer
 from seqgen.tasks.classification.classify import Labeller
 from seqgen.tasks.classification.model import ClassifierModel
 from seqgen.tasks.features import model as features
+from seqgen.tasks.forecasting.recipe import ForecasterRecipe
 from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.language import model as language_model
 from seqgen.tasks.language.model import LanguageConfig
@@ -60,6 +66,9 @@ LINES = [
     *(f"score pairs.tsv -m {kind}" for kind in ("general", "pairs")),
     "classify -m letters eins-zwei drei",
     "classify -m words eins zwei drei acht neun",
+    "forecast -m series",
+    "forecast new.csv -m series --column x",
+    "evaluate new.csv -m series --column x",
     "evaluate labels.tsv -m letters",
     "evaluate tags.tsv -m words",
     "evaluate text.txt -m lstm",
@@ -74,7 +83,18 @@ LINES = [
     "models",
 ]
 # Export needs packages of other engines: test_export.py.
-COMMANDS = ("sample", "translate", "classify", "score", "evaluate", "gan-sample", "inspect", "plot", "models")
+COMMANDS = (
+    "sample",
+    "translate",
+    "classify",
+    "forecast",
+    "score",
+    "evaluate",
+    "gan-sample",
+    "inspect",
+    "plot",
+    "models",
+)
 # What each option is set to; in brackets what is typed with and without it, and after = what stands for the data.
 VALUES: Mapping[str, str] = {
     "model": "-m other",
@@ -116,6 +136,13 @@ VALUES: Mapping[str, str] = {
     "batch_tokens": "--batch-tokens 5",
     "per_token": "--tokens",
     "top": "--top 2",
+    "steps": "--steps 5",
+    "columns": "--column y",
+    "extra": "--with y",
+    "time_column": "--time-column t",
+    "group": "--group g",
+    "plot": "--plot",
+    "last": "--last 15",
     "sentences": "--sentences",
     "text_column": "--text-column b [=columns.jsonl]",
     "label_column": "--label-column d [=columns.jsonl]",
@@ -154,6 +181,11 @@ VALUES: Mapping[str, str] = {
 # The same for one command, where it takes something else.
 SPECIAL: Mapping[tuple[str, str], str] = {
     ("sample", "greedy"): "--greedy !--seed",
+    ("forecast", "paths"): "alone.csv",
+    ("forecast", "sampled"): "--paths 2 --seed 1",
+    ("forecast", "seed"): "--seed 2 [--paths 2 --seed 1]",
+    ("forecast", "png"): "--png made.png",
+    ("forecast", "font"): "--font serif.ttf [--png made.png]",
     ("translate", "font"): "--font serif.ttf [--attention-png map.png]",
     ("plot", "font"): "--font serif.ttf",
     ("translate", "temperature"): "--temperature 0.1 [--sample --seed 1]",
@@ -167,6 +199,9 @@ SPECIAL: Mapping[tuple[str, str], str] = {
 }
 # Refusals that say why in other words than "has no effect".
 REFUSED = (
+    "the model reads 0 other inputs",
+    "rows to judge by",
+    "one table, not 2",
     "has no attention to show",
     "a classifier has no target",
     "--text-column and --label-column",
@@ -251,6 +286,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         net = features.new_network(FeatureConfig(base_size=2, feature_size=4, hidden_size=4), form, seed)
         publish(place / "features", features.model_files(net), net)
     draw_labels(root)
+    draw_series(root)
+    for seed, place in enumerate((root, root / "others")):
+        settings = ForecasterSettings(
+            series=SeriesConfig(paths=(str(root / "series.csv"),), columns=("x",)),
+            network=ForecasterConfig(horizon=3, order=4, hidden_size=4),
+            train=TrainConfig(steps=1, seed=seed),
+        )
+        recipe = ForecasterRecipe(settings)
+        trainee = recipe.build(recipe.make(root / "d-series"))
+        torch.nn.init.normal_(trainee.network.output.weight)
+        publish(place / "series", trainee.files(), trainee.network)
     for seed, place in enumerate((root, root / "others")):
         for kind in ("letters", "words"):
             path = str(root / f"{'labels' if kind == 'letters' else 'tags'}.tsv")
@@ -277,6 +323,19 @@ def draw_labels(root: Path) -> None:
     (root / "columns.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def draw_series(root: Path) -> None:
+    """A series, the same with new rows, and others beside it."""
+    draw = np.random.Generator(np.random.PCG64(0))
+    lines = ["date,t,g,x,y"]
+    for i, (x, y) in enumerate(draw.random((160, 2)).tolist()):
+        day = datetime.date(2024, 1, 1) + datetime.timedelta(days=i)
+        lines.append(f"{day},{1900 + i // 12}-{i % 12 + 1:02d},{'ab'[i // 80]},{x:.3f},{x + y:.3f}")
+    (root / "series.csv").write_text("\n".join(lines[:131]) + "\n")
+    (root / "new.csv").write_text("\n".join(lines) + "\n")
+    (root / "alone.csv").write_text("".join(f"{line.split(',')[0]},{line.split(',')[3]}\n" for line in lines[:90]))
+    (root / "other.csv").write_text("\n".join([lines[0], *lines[21:]]) + "\n")
+
+
 # Running ------------------------------------------------------------------------------------------------------
 
 
@@ -295,7 +354,7 @@ def words_for(line: str, name: str) -> tuple[list[str], list[str]]:
         return base, [base[0], re.sub(r"^\w+", "other" if "." in base[1] else "others/lstm", base[1]), *base[2:]]
     if name == "texts":
         return base, [*base[:-1], typed]
-    if name == "card":
+    if name == "card" or (command, name) == ("forecast", "paths"):
         return base, [*base, typed]
     if typed in ("-m other", "--compare other", "--ensemble other"):
         kind = base[base.index("-m") + 1] if "-m" in base else "features"

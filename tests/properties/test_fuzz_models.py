@@ -25,6 +25,8 @@ from seqgen.config import (
     ClassifierConfig,
     ClassifierSettings,
     FeatureConfig,
+    ForecasterConfig,
+    ForecasterSettings,
     GanConfig,
     GanNetworks,
     GanSettings,
@@ -34,14 +36,18 @@ from seqgen.config import (
     SamplingConfig,
     SearchConfig,
     Seq2SeqConfig,
+    SeriesConfig,
     TransformerConfig,
     TransformerSeq2SeqConfig,
     TranslationSettings,
     from_json,
     to_json,
 )
+from seqgen.config.forecasting import FittedTransform
+from seqgen.data.calendar import Calendar
 from seqgen.data.label_inputs import InputReader
 from seqgen.data.pieces import SentencePieceTokenizer
+from seqgen.data.series import Series
 from seqgen.data.tokenizers import CharTokenizer, WordTokenizer, from_bytes
 from seqgen.data.tokens import decode, vocab_size
 from seqgen.modeldir.layout import manifest
@@ -50,6 +56,9 @@ from seqgen.tasks.classification.classify import Labeller
 from seqgen.tasks.classification.model import ClassifierModel
 from seqgen.tasks.features import model as features
 from seqgen.tasks.features.model import FeatureModel
+from seqgen.tasks.forecasting.choice import Cut
+from seqgen.tasks.forecasting.forecast import forecast, known_series
+from seqgen.tasks.forecasting.model import ForecasterModel
 from seqgen.tasks.gan.imagine import Imagination
 from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.language import model as language_model
@@ -106,6 +115,13 @@ def _label_a_little(path: Path) -> None:
         assert all(label.name.isprintable() for labels in answer.labels for label in labels)
 
 
+def _go_on_a_little(path: Path) -> None:
+    model = ForecasterModel.load(str(path), CPU)
+    series, fitted = known_series(model, [], SeriesConfig(), print)
+    found = forecast(model, series[0], fitted[0], 3, paths=1)
+    assert len(found.dates()) == 3
+
+
 @dataclass(frozen=True)
 class Kind:
     """The files of a tiny model, and what shows that it works."""
@@ -143,6 +159,15 @@ def _features() -> Kind:
     return Kind(_with_weights(network, features.model_files(network)), _look_a_little)
 
 
+def _forecaster() -> Kind:
+    config = ForecasterConfig(horizon=2, hidden_size=4)
+    values = np.sin(np.arange(60.0))
+    calendar = Calendar("months", 1, "1990-01-01T00:00:00", 1, style="%Y-%m")
+    series = Series("x", values, np.zeros((60, 1)), calendar)
+    model = ForecasterModel.new(config, FittedTransform(order=3, period=6.0), [series], [Cut(40, 50)], 0)
+    return Kind(_with_weights(model.network, model.files()), _go_on_a_little)
+
+
 def _classifier(*, per_token: bool) -> Kind:
     words, letters = WordTokenizer(["a", "b"]), CharTokenizer("ab")
     reader = InputReader(words, letters, per_token, 4, per_token)
@@ -166,6 +191,7 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "transformer-seq2seq": lambda: _translation(TransformerSeq2SeqConfig(**BLOCK)),
     "classifier": lambda: _classifier(per_token=False),
     "tagger": lambda: _classifier(per_token=True),
+    "forecaster": _forecaster,
     "dcgan": lambda: _gan("dcgan", "dcgan"),
     "cgan": lambda: _gan("cgan", "residual"),
     "features": _features,
@@ -233,6 +259,7 @@ def test_fuzz_tokenizer(name: str, text: str, draw: st.DataObject) -> None:
 
 SETTINGS = {
     "train-classifier": ClassifierSettings(),
+    "train-forecaster": ForecasterSettings(),
     "train-lm": LanguageModelSettings(),
     "train-seq2seq": TranslationSettings(),
     "gan-train": GanSettings(),

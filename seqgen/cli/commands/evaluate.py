@@ -87,7 +87,8 @@ def evaluate(
         terminal.detail(f"{SETS.called}; {used}, {counted(count, 'thread')}")
     known = evaluation.options.options().keys()
     options.refuse_idle(ctx, dict.fromkeys(chosen.keys() - known, f"on {evaluation.called}"))
-    wanted = evaluation.options(**{name: value for name, value in chosen.items() if name in known})
+    given = {name: value for name, value in chosen.items() if name in known and name in typed}
+    wanted = evaluation.options(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
     options.refuse_idle(ctx, wanted.idle)
     found = evaluation.run(Request(model, paths, wanted, used, terminal.warn, terminal.progress))
     for path, content in found.files.items():
