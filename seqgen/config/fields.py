@@ -64,8 +64,10 @@ class Option:
         if value is False:
             off = self.flags[0].partition("/")[2]
             return [off or f"--no-{self.word}"]
-        values = value if isinstance(value, tuple) else () if value is True else (value,)
-        return [f"--{self.word}", *map(str, values)]
+        if value is True:
+            return [f"--{self.word}"]
+        values = value if isinstance(value, tuple) else (value,)
+        return [word for each in values for word in (f"--{self.word}", str(each))]
 
 
 def setting(

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from seqgen.data.image_signs import is_image_file
-from seqgen.data.tables import NO_KEYS, Keys, table_format
+from seqgen.data.sides import NO_KEYS, Keys
+from seqgen.data.tables import table_format
 from seqgen.data.text import open_source, read_lines, read_text
 from seqgen.errors import DataError
 

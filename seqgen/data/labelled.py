@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from seqgen.data.contents import content_of, refuse_images
 from seqgen.data.pair_files import ENDINGS
-from seqgen.data.tables import LABELS, Keys, read_table
+from seqgen.data.sides import LABELS, Keys
+from seqgen.data.tables import read_table
 from seqgen.data.text import read_lines, read_text, shown_name
 from seqgen.errors import DataError
 

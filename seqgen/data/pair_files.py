@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqgen.data.contents import refuse_images
-from seqgen.data.tables import NO_KEYS, Format, Keys, NumberedPair, read_table
+from seqgen.data.sides import NO_KEYS, Keys
+from seqgen.data.tables import Format, NumberedPair, read_table
 from seqgen.data.text import read_lines, read_text, shown_name
 from seqgen.errors import DataError
 

@@ -25,7 +25,8 @@ from seqgen.data.corpus import SENTENCEPIECE_BYTES, spool
 from seqgen.data.pair_files import check_paths, read_numbered_pairs
 from seqgen.data.pieces import SentencePieceTokenizer
 from seqgen.data.sentences import Sentences, SentenceWriter
-from seqgen.data.tables import NO_KEYS, Keys, NumberedPair
+from seqgen.data.sides import NO_KEYS, Keys
+from seqgen.data.tables import NumberedPair
 from seqgen.data.text import shown_name
 from seqgen.data.tokens import TokenIds, vocab_size
 from seqgen.errors import DataError

@@ -59,7 +59,7 @@ def test_the_card_holds_measures_and_the_command(tiny_translation: TinyModel) ->
     (line,) = re.findall(r"^seqgen train-seq2seq .*$", card, re.MULTILINE)
     for said in (
         "train.de train.en",
-        "--valid val.de val.en",
+        "--valid val.de --valid val.en",
         "--unidirectional",
         "--separate",
         "--untied",

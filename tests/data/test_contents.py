@@ -15,7 +15,7 @@ from pair_texts import write
 from PIL import Image
 
 from seqgen.data.contents import Content, are_aligned, check_running_text, content_of, refuse_text
-from seqgen.data.tables import Keys
+from seqgen.data.sides import Keys
 from seqgen.errors import DataError
 
 

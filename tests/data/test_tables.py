@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqgen.data.tables import NO_KEYS, Format, Keys, read_table, table_format
+from seqgen.data.sides import NO_KEYS, Keys
+from seqgen.data.tables import Format, read_table, table_format
 from seqgen.errors import DataError
 
 steady = settings(max_examples=100, deadline=None, database=None, derandomize=True)

@@ -48,7 +48,7 @@ def score(
     ```
     """
     from seqgen.data.pair_files import read_pairs
-    from seqgen.data.tables import Keys
+    from seqgen.data.sides import Keys
     from seqgen.data.unseen import Unseen
     from seqgen.tasks.opening import leak_of
     from seqgen.tasks.translation.model import TranslationModel

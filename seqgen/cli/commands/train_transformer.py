@@ -67,7 +67,7 @@ def train_transformer(
 def _content(paths: list[str] | None, *, source_key: str, target_key: str, resume: bool, **chosen: Any) -> Of:
     """Whether there is a text to learn from, or sentence pairs."""
     from seqgen.data.contents import content_of
-    from seqgen.data.tables import Keys
+    from seqgen.data.sides import Keys
 
     keys = Keys(source_key, target_key)
     if not paths:

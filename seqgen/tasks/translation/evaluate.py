@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from seqgen.config.evaluation import PairsEvaluation
 from seqgen.data.pair_files import read_pairs
-from seqgen.data.tables import Keys
+from seqgen.data.sides import Keys
 from seqgen.data.unseen import Unseen
 from seqgen.errors import UsageError
 from seqgen.tasks.kind import Evaluated, Request
