@@ -239,7 +239,7 @@ def _reopen(config: LabelledTextConfig, directory: Path) -> LabelledCorpus:
         valid if len(valid) else None,
         tuple(index["classes"]),
         InputReader(tokenizer, characters, config.per_token, config.max_length, chunk),
-        np.load(directory / COUNTS),
+        np.load(directory / COUNTS, allow_pickle=False),
         np.array(index["class_counts"], np.int64),
     )
 
