@@ -34,7 +34,7 @@ EITHER = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y"}
 DAY = 86_400
 # Of so many places a row must stand in one at least; else the dates have no common distance.
 FEWEST = 0.2
-EPOCH = datetime(1970, 1, 1)
+EPOCH, MONDAY = datetime(1970, 1, 1), datetime(1970, 1, 5)
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,15 @@ class Calendar:
         apart = self.step * (1 if self.unit == "seconds" else DAY)
         return seconds // apart if seconds % apart == 0 else None
 
+    def steps_since_epoch(self, date: datetime) -> float:
+        """How many steps a date lies after a fixed one, whatever the first date of the series is."""
+        if self.unit == "months":
+            return (date.year * 12 + date.month - 1) / self.step
+        if self.unit == "weekdays":
+            weeks, day = divmod((date - MONDAY).days, 7)
+            return weeks * len(self.weekdays) + sum(own < day for own in self.weekdays)
+        return (date - EPOCH).total_seconds() / (self.step * (1 if self.unit == "seconds" else DAY))
+
     def text(self, place: int) -> str:
         """The date of a place as the series writes it; of numbers the number."""
         if self.unit == "numbers":
@@ -137,21 +146,22 @@ class Calendar:
 
 
 def written(date: datetime, style: str) -> str:
-    """A date as a series writes it; `%-d` and `%-m` are numbers without zeros before them."""
+    """A date as a series writes it, one with a time zone in UTC; `%-d` and `%-m` are numbers without zeros before."""
     # strftime leaves out the zeros of early years on some systems, and does not know these two on others.
-    own = {"%Y": f"{date.year:04d}", "%-d": str(date.day), "%-m": str(date.month)}
+    own = {"%Y": f"{date.year:04d}", "%-d": str(date.day), "%-m": str(date.month), "%z": "+00:00"}
     for code, text in own.items():
         style = style.replace(code, text)
     return date.strftime(style)
 
 
 def parsed(text: str, style: str) -> datetime:
-    """A date that is written so.
+    """A date that is written so; with a time zone, as UTC has it.
 
     Raises:
         ValueError: it is not.
     """
-    return datetime.strptime(text.strip(), style.replace("%-", "%"))
+    date = datetime.strptime(text.strip(), style.replace("%-", "%"))
+    return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
 
 
 def _of_month(year: int, month: int, day: int) -> datetime:
@@ -191,10 +201,9 @@ def _unpadded(texts: Sequence[str], style: str) -> str:
 
 def _read(text: str, style: str) -> datetime | None:
     try:
-        date = parsed(text, style)
+        return parsed(text, style)
     except ValueError:
         return None
-    return date.astimezone(UTC).replace(tzinfo=None) if date.tzinfo else date
 
 
 def read_dates(texts: Sequence[str], style: str, places: Sequence[Place]) -> list[datetime]:

@@ -22,6 +22,8 @@ from seqgen.wording import counted
 
 INDEX = "series.json"
 NAMED = 3
+# Fewer rows that are numbered may be values that happen to go up.
+LEAST_COUNTED = 10
 Values = NDArray[np.float64]
 
 
@@ -53,6 +55,16 @@ class Series:
         if self.dates:
             return self.calendar.text(self._after_the_rows + place - len(self.dates))
         return self.calendar.text(place)
+
+    def steps_since_epoch(self) -> Values:
+        """Where each place is in time, `(time,)`, in steps from a fixed date: the same whichever rows came before."""
+        calendar, there = self.calendar, len(self.dates)
+        if calendar.unit == "numbers":
+            return np.arange(len(self), dtype=np.float64) + int(calendar.origin) / calendar.step
+        own = np.array([calendar.steps_since_epoch(parsed(date, calendar.style)) for date in self.dates], np.float64)
+        first = calendar.date(self._after_the_rows) if there else calendar.first
+        following = calendar.steps_since_epoch(first) + np.arange(len(self) - there, dtype=np.float64)
+        return np.concatenate([own, following])
 
     @property
     def _after_the_rows(self) -> int:
@@ -139,12 +151,24 @@ def _time_column(table: Table, config: SeriesConfig, taken: Sequence[int]) -> tu
             raise DataError(f"{table.name}, line {table.lines[worst]}: {cells[worst][:40]!r} is no date")
         return column, style or ""
     named = {name.casefold() for name in config.columns}
-    for i, name in enumerate(table.columns):
-        if i in taken or name.casefold() in named:
-            continue
+    free = [i for i, name in enumerate(table.columns) if i not in taken and name.casefold() not in named]
+    for i in free:
         if (style := date_format(table.cells(i))) is not None:
             return i, style
+    others = [i for i in range(len(table.columns)) if i not in taken and table.is_numeric(i)]
+    if not config.group and len(others) > 1:  # one of them may number the rows
+        counting = (i for i in free if i in others and _counts(table.cells(i)))
+        return next(counting, None), ""
     return None, ""
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether cells are whole numbers that go up evenly: years, or numbers of rows."""
+    if len(cells) < LEAST_COUNTED or not all(cell.isdecimal() for cell in cells):
+        return False
+    numbers = [int(cell) for cell in cells]
+    step = numbers[1] - numbers[0]
+    return step > 0 and all(b - a == step for a, b in pairwise(numbers))
 
 
 def _series(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from seqgen.data.calendar import Calendar, calendar_of, date_format, read_dates
@@ -70,3 +72,33 @@ def test_dates_without_a_common_distance_are_refused() -> None:
 def test_what_is_no_date_has_no_format() -> None:
     assert date_format(["2024-01-01", "soon"]) is None
     assert date_format(["2024-02-30"]) is None
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("2024-01-31", "2024-02-29", "2024-03-31"),
+        ("2024-05-01 13:30", "2024-05-01 13:45", "2024-05-01 14:00"),
+        ("01.12.2023", "08.12.2023", "15.12.2023"),
+    ],
+)
+def test_steps_are_counted_from_a_fixed_date(texts: tuple[str, ...]) -> None:
+    whole, rest = calendar(*texts), calendar(*texts[1:])
+    assert [whole.steps_since_epoch(whole.date(i + 1)) for i in range(4)] == [
+        rest.steps_since_epoch(rest.date(i)) for i in range(4)
+    ]
+    steps = [whole.steps_since_epoch(whole.date(i)) for i in range(9)]
+    assert [b - a for a, b in pairwise(steps)] == pytest.approx([1] * 8)
+
+
+def test_weekdays_are_counted_without_the_weekend() -> None:
+    days = [f"2024-05-{day:02d}" for day in (1, 2, 3, 6, 7, 8, 9, 10, 13, 14, 15, 16)]
+    found = calendar(*days)
+    steps = [found.steps_since_epoch(found.date(i)) for i in range(len(days))]
+    assert steps == [steps[0] + i for i in range(len(days))]
+
+
+def test_a_time_zone_is_written_in_utc() -> None:
+    found = calendar("2024-03-31T01:00:00+01:00", "2024-03-31T03:00:00+02:00", "2024-03-31T04:00:00+02:00")
+    assert str(found) == "hourly"  # summer time began in between
+    assert found.text(3) == "2024-03-31T03:00:00+00:00"

@@ -30,6 +30,35 @@ def test_the_columns_are_found(tmp_path: Path) -> None:
     assert one.text(2) == "2001"
 
 
+def test_a_column_that_counts_up_numbers_the_rows(tmp_path: Path) -> None:
+    years = "".join(f"{1990 + i},{i * 7 % 5}\n" for i in range(12))
+    [one] = read(tmp_path, f"year,population\n{years}")
+    assert (one.name, one.text(0), one.text(12)) == ("population", "1990", "2002")
+    [one] = read(tmp_path, f"year,population\n{years}", columns=("year",))
+    assert one.values[-1] == 2001
+    with pytest.raises(DataError, match="2 columns of numbers"):
+        read(tmp_path, f"year,population\n{years}2005,3\n")
+
+
+def test_where_a_series_stands_in_time_is_the_same_without_its_first_rows(tmp_path: Path) -> None:
+    monthly = "".join(f"{2000 + i // 12}-{i % 12 + 1:02d},{i}\n" for i in range(40))
+    business = "".join(f"2024-01-{day:02d},{day}\n" for day in (1, 2, 3, 4, 5, 8, 9, 11, 12, 15, 16, 17, 18, 19, 22))
+    zoned = "".join(f"2024-01-01T{hour:02d}:00:00+01:00,{hour}\n" for hour in range(12))
+    for content, gaps in (
+        (monthly, "mask"),
+        (business, "mask"),
+        (zoned, "mask"),
+        (zoned, "ignore"),
+        ("1\n" * 9, "mask"),
+    ):
+        [whole] = read(tmp_path, ("d,x\n" if "," in content else "") + content, gaps=gaps)
+        times = whole.steps_since_epoch()
+        np.testing.assert_array_equal(whole.tail(5).steps_since_epoch(), times[-5:])
+        assert (np.diff(times) >= 1).all()
+    [holidays] = read(tmp_path, "d,x\n" + business)
+    assert np.diff(holidays.steps_since_epoch()).tolist() == [1] * 6 + [2] + [1] * 7  # the 10th is no row
+
+
 def test_decimal_commas_and_missing_values(tmp_path: Path) -> None:
     [one] = read(tmp_path, "d;x\n2024-01;1,5\n2024-02;NA\n2024-03;\n2024-04;-2,25\n")
     np.testing.assert_array_equal(one.values, [1.5, NAN, NAN, -2.25])

@@ -74,6 +74,4 @@ def _cut(model: ForecasterModel, series: Series, last: int) -> Cut:
 
 def _new(known: Series, series: Series) -> int:
     """The first row that comes after all that the model has seen."""
-    last = known.text(len(known) - 1)
-    dates = [series.text(i) for i in range(len(series))]
-    return dates.index(last) + 1 if last in dates else int(np.searchsorted(dates, last, side="right"))
+    return int(np.searchsorted(series.steps_since_epoch(), known.steps_since_epoch()[-1], side="right"))

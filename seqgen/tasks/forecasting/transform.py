@@ -79,6 +79,7 @@ class Prepared:
     def __init__(self, transform: FittedTransform, series: Series, fitted: Fitted) -> None:
         self.transform, self.fitted = transform, fitted
         self.there = np.isfinite(series.values)
+        self._times = series.steps_since_epoch()
         self.z = self._to_z(filled_forward(series.values))
         self.extra = (series.extra - fitted.input_centres) / fitted.input_scales
         lag = transform.lag
@@ -111,7 +112,7 @@ class Prepared:
     def _waves(self) -> Values:
         if self.transform.period < 2:
             return np.zeros((len(self.z), 0))
-        phase = 2 * np.pi * np.arange(len(self.z)) / self.transform.period
+        phase = 2 * np.pi * self._times / self.transform.period
         waves = [wave(k * phase) for k in range(1, WAVES + 1) for wave in (np.sin, np.cos)]
         return np.stack(waves, axis=1)
 

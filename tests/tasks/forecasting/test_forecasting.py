@@ -74,6 +74,15 @@ def test_what_is_read_with_numbers_on_paper() -> None:
     assert prepared.reference(np.array([4]), 3)[0].tolist() == [14, 18, 14]
 
 
+def test_the_season_is_that_of_the_calendar_whatever_rows_are_kept() -> None:
+    """A model directory keeps the last rows of a long series: where the season stands must not move with them."""
+    series = seasonal()
+    model, _ = model_of(series, period=12.0)
+    torch.nn.init.normal_(model.network.output.weight)
+    whole, rest = (forecast(model, one, model.fitted[0], 4).quantiles for one in (series, series.tail(41)))
+    np.testing.assert_allclose(rest, whole, rtol=1e-5)
+
+
 @pytest.mark.parametrize("response", RESPONSES)
 @pytest.mark.parametrize("difference", DIFFERENCES)
 def test_rows_after_an_origin_change_nothing(response: Response, difference: FittedDifference) -> None:
