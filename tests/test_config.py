@@ -296,7 +296,7 @@ def test_a_field_says_how_it_is_typed() -> None:
         ["--unidirectional"],
     ]
     assert options["input_feeding"].typed(False) == ["--no-input-feeding"]
-    assert ParallelConfig.options()["valid"].typed(("a", "b")) == ["--valid", "a", "b"]
+    assert ParallelConfig.options()["valid"].typed(("a", "b")) == ["--valid", "a", "--valid", "b"]
 
 
 def test_a_range_stands_with_its_field_and_is_checked_when_it_is_made() -> None:
