@@ -64,6 +64,7 @@ from seqgen.config.networks import (
     Attention,
     Cell,
     Connections,
+    EncoderDecoderConfig,
     Norm,
     PeepholeKind,
     Positions,

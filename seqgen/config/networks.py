@@ -81,18 +81,14 @@ class RecurrentConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seq2SeqConfig(Config):
-    """A recurrent encoder-decoder.
+class EncoderDecoderConfig(Config):
+    """What recurrent encoder-decoders say of their layers, whatever they read; it is never made by itself.
 
     `hidden_size` is that of a decoder layer; the encoder's directions share it when there are two. `tied` shares one
-    matrix between the target's embedding and the output layer, and the source's embedding too when the vocabulary is
-    joint. `start` is the symbol that the decoder is given first: one of its own, or the one that ends sequences.
+    matrix between the target's embedding and the output layer.
     """
 
     architecture: ClassVar[Architecture] = "recurrent"
-    leaks: ClassVar[bool] = False
-    """Whether the network reads what it is to predict."""
-    short_name: ClassVar[str] = "seq2seq"
 
     cell: RecurrentCell = setting("lstm", MODEL, "The recurrent cell.")
     peephole: PeepholeKind = setting("diagonal", MODEL, "What gates of --cell peephole see: own unit, or all.")
@@ -100,16 +96,14 @@ class Seq2SeqConfig(Config):
     hidden_size: int = setting(512, MODEL, "Size of the state of a layer.", low=1, high=MAX_SIZE)
     num_layers: int = setting(1, MODEL, "Recurrent layers on each side.", "--layers", low=1, high=MAX_LAYERS)
     dropout: float = setting(0.3, MODEL, "Share of values dropped.", low=0, high=MOST_DROPPED)
-    bidirectional: bool = setting(True, MODEL, "How the source is read.", "--bidirectional/--unidirectional")
-    attention: Attention = setting("general", MODEL, "How the decoder looks back at the source.")
+    bidirectional: bool = setting(True, MODEL, "Read in both directions.", "--bidirectional/--unidirectional")
+    attention: Attention = setting("general", MODEL, "How the decoder looks back at what was read.")
     attention_size: int = setting(256, MODEL, "Hidden size of additive attention.", low=1, high=MAX_SIZE)
     input_feeding: bool = setting(True, MODEL, "Give the decoder what it attended to last.")
     tied: bool = setting(True, MODEL, "Embeddings serve as output layer too.", "--tied/--untied")
-    joint: bool = setting(True, DATA, "One vocabulary, or one for each side.", "--joint/--separate")
-    reverse_source: bool = setting(False, MODEL, "Read the source backwards.")
-    start: Start = setting("sos", MODEL, "What the decoder is given first.")
 
     def __post_init__(self) -> None:
+        assert type(self) is not EncoderDecoderConfig, "a base"
         super().__post_init__()
         if self.bidirectional and self.hidden_size % 2:
             raise ConfigError(f"hidden-size is {self.hidden_size}, but two directions share it: it must be even")
@@ -123,6 +117,23 @@ class Seq2SeqConfig(Config):
         if self.attention != "additive":
             idle["attention_size"] = f"with --attention {self.attention}"
         return idle
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seq2SeqConfig(EncoderDecoderConfig):
+    """A recurrent encoder-decoder for sentences.
+
+    `tied` shares the source's embedding too when the vocabulary is joint. `start` is the symbol that the decoder is
+    given first: one of its own, or the one that ends sequences.
+    """
+
+    leaks: ClassVar[bool] = False
+    """Whether the network reads what it is to predict."""
+    short_name: ClassVar[str] = "seq2seq"
+
+    joint: bool = setting(True, DATA, "One vocabulary, or one for each side.", "--joint/--separate")
+    reverse_source: bool = setting(False, MODEL, "Read the source backwards.")
+    start: Start = setting("sos", MODEL, "What the decoder is given first.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from seqgen.nets.products import add_product, product, reordered
+from seqgen.nets.recurrent.decoder import EncoderDecoder, Memory
 from seqgen.nets.recurrent.encoder import Layers
-from seqgen.nets.recurrent.seq2seq import Memory, Seq2Seq
 from seqgen.nets.stepping.recurrent import MAX_TABLE
 
 
@@ -36,14 +36,14 @@ class DecoderState:
 
 
 class Seq2SeqStep:
-    """The `Step` of a `Seq2Seq`.
+    """The `Step` of a recurrent encoder-decoder.
 
     Args:
-        network (Seq2Seq): is copied.
+        network (EncoderDecoder): is copied.
         dtype (torch.dtype | None): of the decoder's products, None: the weights' own; the output layer stays as it is.
     """
 
-    def __init__(self, network: Seq2Seq, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, network: EncoderDecoder, dtype: torch.dtype | None = None) -> None:
         self._network = network = copy.deepcopy(network).eval()
         with torch.inference_mode():
             first, *above = network.cell_weights()
@@ -61,13 +61,13 @@ class Seq2SeqStep:
 
     @torch.inference_mode()
     def start(self, source: Tensor, lengths: Tensor) -> DecoderState:
-        """Read sources, `(batch, source)` and `(batch,)` as for `Seq2Seq.encode`; one row for each."""
+        """Read sources, as for `EncoderDecoder.encode`; one row for each."""
         memory, layers = self._network.encode(source, lengths)
         rows = torch.arange(len(source), device=source.device)
         attended = memory.values.new_zeros(len(source), self._network.config.embed_size)
         weights = None
         if self._network.attention is not None:
-            weights = memory.values.new_zeros(source.shape)
+            weights = memory.values.new_zeros(memory.mask.shape)
         return DecoderState(layers, attended, weights, rows, memory)
 
     @torch.inference_mode()
@@ -84,7 +84,7 @@ class Seq2SeqStep:
         return logits.log_softmax(dim=-1), replace(state, layers=layers, attended=attended, weights=weights)
 
     def _contexts(self, hidden: Tensor, state: DecoderState) -> tuple[Tensor, Tensor | None]:
-        """As `Seq2Seq.contexts`, for rows; those of a sentence share one copy of its memory if they stand together.
+        """As `EncoderDecoder.contexts`, for rows; those of one sentence share a copy of its memory if they stand together.
 
         That is so in a beam: otherwise every row needs a copy of its own, which takes a quarter of the time.
         """
