@@ -9,6 +9,13 @@ that name the field.
 Standard library only, so that `--help` stays fast.
 """
 
+from seqgen.config.captioning import (
+    CAPTION_SEARCH,
+    CaptionerConfig,
+    CaptionerModelConfig,
+    CaptionerSettings,
+    ClipConfig,
+)
 from seqgen.config.classification import (
     ClassifierConfig,
     ClassifierModelConfig,

@@ -109,6 +109,11 @@ class EncoderDecoderConfig(Config):
             raise ConfigError(f"hidden-size is {self.hidden_size}, but two directions share it: it must be even")
 
     @property
+    def attention_kind(self) -> Attention:
+        """How the decoder attends to what was read."""
+        return self.attention
+
+    @property
     def idle(self) -> Mapping[str, str]:
         """See `Config`."""
         idle = {}

@@ -72,8 +72,8 @@ class EncoderDecoder(nn.Module, ABC):
             recurrent_layer(config.cell, size, hidden, peephole=config.peephole) for size in inputs
         )
         self.attention = None
-        if config.attention != "none":
-            self.attention = Attention(config.attention, hidden, config.attention_size)
+        if config.attention_kind != "none":
+            self.attention = Attention(config.attention_kind, hidden, config.attention_size)
         self.readout = nn.Linear(hidden * (2 if self.attention else 1), embed, bias=False)
         self.output_weight = None if config.tied else nn.Parameter(torch.empty(vocab_size, embed))
         self.output_bias = nn.Parameter(torch.empty(vocab_size))
@@ -88,7 +88,7 @@ class EncoderDecoder(nn.Module, ABC):
         nn.init.zeros_(self.output_bias)
         for layer in self.decoder:
             initialise(layer, INPUT_GAIN)
-        if self.config.attention == "general" and self.attention is not None:
+        if self.config.attention_kind == "general" and self.attention is not None:
             nn.init.eye_(self.attention.key.weight)  # it begins as the dot product; from random scores it learns late
 
     @property

@@ -84,7 +84,7 @@ class Seq2SeqStep:
         return logits.log_softmax(dim=-1), replace(state, layers=layers, attended=attended, weights=weights)
 
     def _contexts(self, hidden: Tensor, state: DecoderState) -> tuple[Tensor, Tensor | None]:
-        """As `EncoderDecoder.contexts`, for rows; those of one sentence share a copy of its memory if they stand together.
+        """As `EncoderDecoder.contexts`, for rows; those of one source share its memory if they stand together.
 
         That is so in a beam: otherwise every row needs a copy of its own, which takes a quarter of the time.
         """

@@ -17,6 +17,7 @@ from torch.nn import functional
 from seqgen.config import LabelledConfig
 from seqgen.data.epochs import Indices, shuffled
 from seqgen.data.image_order import Digests, digests_of
+from seqgen.data.image_shift import shifted
 from seqgen.data.images import ImageSet
 from seqgen.data.spread import spread
 from seqgen.errors import DataError
@@ -93,25 +94,6 @@ def evaluate(
         right += int((logits.argmax(dim=1) == wanted).sum())
         advance(len(labels))
     return {"accuracy": right / len(indices), "loss": nats / len(indices), "images": len(indices)}
-
-
-def shifted(images: Tensor, limit: float, seed: int) -> Tensor:
-    """Each image `(batch, channels, height, width)` moved by whole pixels at random; its edge is repeated.
-
-    Args:
-        images (Tensor): on the CPU.
-        limit (float): the farthest move, as a share of a side.
-        seed (int): of the moves.
-    """
-    count, _, height, width = images.shape
-    generator = np.random.Generator(np.random.PCG64(seed))
-    places = []
-    for side in (height, width):
-        farthest = int(limit * side)
-        moves = generator.integers(-farthest, farthest + 1, size=(count, 1))
-        places.append(torch.from_numpy(np.clip(np.arange(side) + moves, 0, side - 1)))
-    rows, columns = places
-    return images[torch.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 class FeatureTask(OnePlayer):
