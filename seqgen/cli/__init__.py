@@ -25,6 +25,7 @@ from seqgen.cli.commands import (
     plot,
     sample,
     score,
+    train_captioner,
     train_classifier,
     train_features,
     train_forecaster,
@@ -70,6 +71,7 @@ app.command("train-seq2seq", rich_help_panel="Train", cls=options.ValidCommand)(
 app.command("train-transformer", rich_help_panel="Train", cls=options.ValidCommand)(train_transformer.train_transformer)
 app.command("train-classifier", rich_help_panel="Train")(train_classifier.train_classifier)
 app.command("train-forecaster", rich_help_panel="Train")(train_forecaster.train_forecaster)
+app.command("train-captioner", rich_help_panel="Train")(train_captioner.train_captioner)
 app.command("train-features", rich_help_panel="Train")(train_features.train_features)
 app.command("gan-train", rich_help_panel="Train")(gan_train.gan_train)
 app.command("sample", rich_help_panel="Use", cls=options.OnceCommand)(sample.sample)

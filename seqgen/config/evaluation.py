@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqgen.config.captioning import CAPTION_SEARCH
 from seqgen.config.decoding import SearchConfig
 from seqgen.config.fields import Config, same_setting, setting
 from seqgen.config.text import ParallelConfig
 
 TEXT, PAIRS, LABELS = "Language models", "Translation models", "Classifiers"
-SERIES, IMAGES = "Forecasters", "Images"
+SERIES, CLIPS, IMAGES = "Forecasters", "Captioners", "Images"
 SEARCH = SearchConfig()
 
 
@@ -77,6 +78,21 @@ class ForecastEvaluation(Config):
     time_column: str = setting("", SERIES, "Column of dates; else the first that has some.", metavar="NAME")
     group: str = setting("", SERIES, "Column that tells several series apart.", metavar="NAME")
     last: int = setting(0, SERIES, "Judge the last N rows; 0: those that are new to the model.", low=0, metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionsEvaluation(Config):
+    """Of a captioner, on clips with captions."""
+
+    file_key: str = setting("", CLIPS, "Key or column of the files of clips.", metavar="NAME")
+    caption_key: str = setting("", CLIPS, "Key or column of their captions.", metavar="NAME")
+    beam: int = same_setting(PairsEvaluation, "beam", CAPTION_SEARCH.beam_size)
+    length_penalty: float = same_setting(PairsEvaluation, "length_penalty", CAPTION_SEARCH.length_penalty)
+
+    @property
+    def search(self) -> SearchConfig:
+        """The search that is judged."""
+        return SearchConfig(length_penalty=self.length_penalty, beam_size=self.beam)
 
 
 @dataclass(frozen=True, kw_only=True)

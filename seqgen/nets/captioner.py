@@ -98,8 +98,7 @@ class Captioner(EncoderDecoder):
             return self.memory(values, mask), ends
         assert self.project is not None
         assert self.start is not None
-        weights = mask.to(vectors.dtype) / mask.sum(dim=1, keepdim=True)
-        mean = self.project(torch.bmm(weights[:, None], vectors))
+        mean = self.project(_mean(vectors, mask)[:, None])
         states = self.start(mean[:, 0]).tanh().view(len(mean), self.config.num_layers, -1).unbind(dim=1)
         memories = (torch.zeros_like(states[0]),) if self.config.cell in ("lstm", "peephole") else ()
         return self.memory(mean, mask[:, :1]), tuple((state, *memories) for state in states)
@@ -111,11 +110,15 @@ class Captioner(EncoderDecoder):
         found: Tensor = self.frames(source[mask])
         return found.new_zeros(*mask.shape, found.shape[1]).masked_scatter(mask[..., None], found)
 
+    def mean_vectors(self, source: Tensor, lengths: Tensor) -> Tensor:
+        """What clips are like before the encoder, `(batch, size)`: the mean over their frames; see `encode`."""
+        mask = padding_mask(lengths, source.shape[1], source.device)
+        return _mean(self.norm(self._vectors(source, mask)), mask)
+
     def bag_of_words(self, memory: Memory) -> Tensor:
         """Logits `(batch, vocab)` of the tokens that captions may have, in no order, from the mean of what was read."""
         assert self.words is not None
-        weights = memory.mask.to(memory.values.dtype) / memory.mask.sum(dim=1, keepdim=True)
-        logits: Tensor = self.words(self.dropout(torch.bmm(weights[:, None], memory.values)[:, 0]))
+        logits: Tensor = self.words(self.dropout(_mean(memory.values, memory.mask)))
         return logits
 
     def forward(self, source: Tensor, lengths: Tensor, target: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -134,3 +137,9 @@ class Captioner(EncoderDecoder):
         memory, layers = self.encode(source, lengths)
         words = None if self.words is None else self.bag_of_words(memory)
         return self.write(memory, layers, target, wanted), words
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean `(batch, size)` of values `(batch, frames, size)` where `mask` `(batch, frames)` is true."""
+    weights = mask.to(values.dtype) / mask.sum(dim=1, keepdim=True)
+    return torch.bmm(weights[:, None], values)[:, 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqgen.tasks import classification, features, forecasting, gan, language, translation
+from seqgen.tasks import captioning, classification, features, forecasting, gan, language, translation
 from seqgen.tasks.kind import Kind
 
 KINDS: tuple[Kind, ...] = (
@@ -10,6 +10,7 @@ KINDS: tuple[Kind, ...] = (
     translation.KIND,
     classification.KIND,
     forecasting.KIND,
+    captioning.KIND,
     gan.KIND,
     features.KIND,
 )

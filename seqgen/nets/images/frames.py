@@ -41,7 +41,7 @@ class FrameNetwork(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Vectors `(frames, feature_size)` of frames `(frames, 3, height, width)`, bytes from 0 to 255."""
-        images = frames.float() / 127.5 - 1.0
+        images = frames.to(next(self.parameters()).dtype) / 127.5 - 1.0
         # Convolutions of a CPU are fastest with the channels of a pixel side by side.
         maps: Tensor = self.stages(images.contiguous(memory_format=torch.channels_last))
         return maps.mean(dim=(2, 3))
