@@ -100,7 +100,7 @@ class ImageFiles:
             folders.add(file.folders)
             if file.open is None:
                 continue
-            with contextlib.suppress(Exception), _opened(file) as image:  # `read` meets the fault again and names it
+            with contextlib.suppress(Exception), opened(file) as image:  # `read` meets the fault again and names it
                 self.forms[form_of(image)] += 1
                 places.add(file.folders)
         self._depth = _shared(places)
@@ -112,7 +112,7 @@ class ImageFiles:
             if file.open is None:
                 continue
             try:
-                with _opened(file) as image:
+                with opened(file) as image:
                     image.draft(None, (2 * max(size), 2 * max(size)))  # a JPEG decodes to a fraction in less time
                     pixels = pixels_of(image)
             except Exception as error:  # Pillow raises whatever its parsers stumble over
@@ -140,7 +140,7 @@ def _without_images(folders: Iterable[tuple[str, ...]], places: Iterable[tuple[s
 
 
 @contextlib.contextmanager
-def _opened(file: ImageFile) -> Iterator[Image.Image]:
+def opened(file: ImageFile) -> Iterator[Image.Image]:
     """An image whose header is read and whose pixels are not."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a file is usable or it is not

@@ -54,6 +54,17 @@ LABELS = Sides(
     values=True,
 )
 
+CLIPS = Sides(
+    ("file", "caption"),
+    (
+        frozenset({"file", "clip", "video", "image", "path", "file_name", "filename"}),
+        frozenset({"caption", "captions", "sentence", "text"}),
+    ),
+    "say which with --file-key and --caption-key",
+    frozenset(),
+    "a table has the file of a clip and its caption; several rows of one file are several captions",
+)
+
 
 class Keys(NamedTuple):
     """What the two sides are called in a table; empty for the usual names, or the only two columns.
