@@ -14,6 +14,7 @@ import typer
 from seqgen import __version__
 from seqgen.cli import exits, options, streams
 from seqgen.cli.commands import (
+    caption,
     classify,
     evaluate,
     export,
@@ -79,6 +80,7 @@ app.command("gan-sample", rich_help_panel="Use", cls=options.OnceCommand)(gan_sa
 app.command("translate", rich_help_panel="Use", cls=options.OnceCommand)(translate.translate)
 app.command("classify", rich_help_panel="Use", cls=options.OnceCommand)(classify.classify)
 app.command("forecast", rich_help_panel="Use", cls=options.OnceCommand)(forecast.forecast)
+app.command("caption", rich_help_panel="Use", cls=options.OnceCommand)(caption.caption)
 app.command("score", rich_help_panel="Judge", cls=options.OnceCommand)(score.score)
 app.command("evaluate", rich_help_panel="Judge", cls=options.OnceCommand)(evaluate.evaluate)
 app.command("inspect", rich_help_panel="Judge", cls=options.SpreadCommand)(inspect.inspect)
