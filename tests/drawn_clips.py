@@ -32,15 +32,15 @@ def save_clip(path: Path, frames: list[NDArray[np.uint8]], **more: Any) -> None:
 
 
 def drawn_clips(folder: Path, *, parts: bool = True) -> Path:
-    """A list of twelve clips, each twice, with two captions each; every fourth is to be validated on."""
+    """A list of twelve clips, each twice, with two captions each; every other one of the second twelve is held out."""
     folder.mkdir(parents=True, exist_ok=True)
-    entries = []
-    for number in range(2 * len(COLOURS) * len(WAYS)):
+    entries, kinds = [], len(COLOURS) * len(WAYS)
+    for number in range(2 * kinds):
         colour = list(COLOURS)[number % len(COLOURS)]
         way = list(WAYS)[number // len(COLOURS) % len(WAYS)]
         save_clip(folder / f"{number}.gif", frames_of(colour, way))
         captions = [f"a {colour} square moves {way}", f"{colour} square going {way}"]
-        split = {"split": "val" if number % 4 == 3 else "train"} if parts else {}
+        split = {"split": "val" if number >= kinds and number % 2 else "train"} if parts else {}
         entries.append({"file": f"{number}.gif", "captions": captions, **split})
     (folder / "captions.json").write_text(json.dumps(entries))
     return folder / "captions.json"
