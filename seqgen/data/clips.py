@@ -209,7 +209,7 @@ class _Video:
             times = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
         unit = 1000.0 * float(stream.time_base or 1)
         lengths = [(b - a) * unit for a, b in itertools.pairwise(times)]
-        return iter([*lengths, lengths[-1] if lengths else USUAL_MS][: len(times)])
+        yield from [*lengths, lengths[-1] if lengths else USUAL_MS][: len(times)]
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
         import av

@@ -12,6 +12,7 @@ import typer
 from seqgen.cli import app
 from seqgen.cli.commands import (
     gan_train,
+    train_captioner,
     train_classifier,
     train_features,
     train_forecaster,
@@ -30,6 +31,7 @@ COMMANDS: dict[str, list[Command[Any]]] = {
     "train-seq2seq": [train_seq2seq.COMMAND],
     "train-transformer": list(train_transformer.COMMANDS.values()),
     "train-classifier": [train_classifier.COMMAND],
+    "train-captioner": [train_captioner.COMMAND],
     "train-forecaster": [train_forecaster.COMMAND],
     "train-features": [train_features.COMMAND],
     "gan-train": [gan_train.COMMAND],

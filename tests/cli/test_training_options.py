@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 from asking import COMMANDS, asked, parameters, settled
+from drawn_clips import drawn_clips
 from running import digit_pairs
 
 from seqgen.cli import training
@@ -40,6 +41,10 @@ PAIRS = f"train-seq2seq pairs.tsv --embed-size 4 --hidden-size 6 --batch-size 8 
 TRANSFORMER = f"--embed-size 8 --heads 2 --layers 1 --ffn-size 8 --dropout 0.1 --batch-size 4 {LOOP}"
 LABELS = f"train-classifier labels.tsv --embed-size 4 --hidden-size 8 --batch-size 8 {LOOP}"
 SERIES = f"train-forecaster series.csv --column x --horizon 3 --order 5 --hidden-size 4 --batch-size 8 {LOOP}"
+CLIPS = (
+    "train-captioner clips --embed-size 4 --hidden-size 8 --cnn-size 8 --batch-size 8 --image-size 16 --frames 3"
+    f" --vocab-size 300 {LOOP}"
+)
 FEATURES = "--base-size 2 --feature-size 4 --hidden-size 4 --batch-size 8"
 GAN = f"gan-train a-images-idx3-ubyte --features pixels --nz 4 --ngf 4 --ndf 4 --batch-size 8 {LOOP}"
 # One kind of network each; the first of a command stands for it where an option concerns no network.
@@ -59,6 +64,9 @@ KINDS = {
     "tagger": f"{LABELS} --per-token".replace("labels.tsv", "tags.tsv"),
     "forecaster": SERIES,
     "forecaster, infinite": f"{SERIES} --response infinite",
+    "captioner": CLIPS,
+    "captioner, mean": f"{CLIPS} --encoder mean --cell peephole",
+    "captioner, frozen": f"{CLIPS} --cnn features:digits",
     "features": f"train-features a-images-idx3-ubyte --image-size 20 {FEATURES} {LOOP}",
     "dcgan": GAN,
     "cgan": f"{GAN} --arch cgan",
@@ -73,6 +81,13 @@ VALUES: Mapping[str, str] = {
     "max_tokens": "--max-tokens 8",
     "source_key": "--source-key de [=keys.jsonl]",
     "target_key": "--target-key en [=keys.jsonl]",
+    "file_key": "--file-key clip [=clips/keys.json]",
+    "caption_key": "--caption-key said [=clips/keys.json]",
+    "frames": "--frames 2",
+    "encoder": "--encoder mean",
+    "cnn": "--cnn features:digits",
+    "cnn_size": "--cnn-size 16",
+    "bag_of_words": "--bag-of-words 2",
     "order": "--order random",
     "bptt": "--bptt 9",
     "cell": "--cell gru-before",
@@ -210,6 +225,16 @@ SPECIAL = {
     ("train-forecaster", "cell"): "--cell rnn",
     ("forecaster, infinite", "response"): "--response finite",
     ("train-forecaster", "order"): "--order 9",
+    ("train-captioner", "paths"): "clips/keys.json",
+    ("train-captioner", "valid"): "--valid 0.3",
+    ("train-captioner", "vocab_size"): "--vocab-size 290",
+    ("train-captioner", "image_size"): "--image-size 12",
+    ("train-captioner", "keep"): "--keep loss [--lr 1 --eval-every 1]",
+    ("train-captioner", "shift"): "--shift 0.2",
+    ("train-captioner", "hidden_size"): "--hidden-size 12",
+    ("train-captioner", "dropout"): "--dropout 0.1",
+    ("captioner, mean", "encoder"): "--encoder sequence",
+    ("captioner, frozen", "cnn"): "--cnn small",
     ("train-features", "paths"): "b-images-idx3-ubyte",
     ("train-features", "valid"): "--valid 0.3",
     ("gan-train", "paths"): "b-images-idx3-ubyte",
@@ -263,7 +288,7 @@ def words_for(kind: str, name: str) -> tuple[list[str], list[str]]:
     value = SPECIAL.get((kind, name)) or SPECIAL.get((command_of(kind), name)) or VALUES[name]
     option_words, _, context = value.removesuffix("]").partition(" [")
     base = [*KINDS[kind].split(), *([] if context.startswith("=") else context.split())]
-    if context.startswith("=") and base[1].endswith("tsv"):
+    if context.startswith("=") and (base[1].endswith("tsv") or base[1] == "clips"):
         base[1] = context.removeprefix("=")
     if name == "paths":
         return base, [base[0], option_words, *base[2:]]
@@ -298,6 +323,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             day = datetime.date(2024, 1, 1) + datetime.timedelta(days=i + i // 50)
             lines.append(f"{day},{1900 + i // 12}-{i % 12 + 1:02d},{'ab'[i // 60]},{x + 2:.3f},{x + y + 3:.3f}")
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    drawn_clips(folder / "clips")
+    keys = [{"file": f"{i}.gif", "caption": f"a {i}", "clip": f"{i + 12}.gif", "said": f"b {-i}"} for i in range(12)]
+    (folder / "clips/keys.json").write_text(json.dumps(keys))
     for name in ("a", "b"):
         write_idx(folder / f"{name}-images-idx3-ubyte", draw.integers(0, 256, (24, 8, 10)))
         write_idx(folder / f"{name}-labels-idx1-ubyte", np.arange(24) % 2)

@@ -21,13 +21,16 @@ import numpy as np
 import pytest
 import torch
 from asking import GROUP, parameters
+from drawn_clips import drawn_clips
 from running import Call, digit_pairs, snapshot
 
 from seqgen import modeldir
 from seqgen.cli.options import flag
 from seqgen.cli.terminal import Terminal
 from seqgen.config import (
+    CaptionerConfig,
     ClassifierConfig,
+    ClipConfig,
     FeatureConfig,
     ForecasterConfig,
     ForecasterSettings,
@@ -43,9 +46,12 @@ from seqgen.config import (
     TransformerConfig,
     TransformerSeq2SeqConfig,
 )
+from seqgen.data.captioned_corpus import build_captioned
 from seqgen.data.labelled_corpus import build_labelled
 from seqgen.data.parallel import build_parallel
 from seqgen.data.tokenizers import CharTokenizer
+from seqgen.tasks.captioning.caption import CaptionWriter
+from seqgen.tasks.captioning.model import CaptionerModel
 from seqgen.tasks.classification.classify import Labeller
 from seqgen.tasks.classification.model import ClassifierModel
 from seqgen.tasks.features import model as features
@@ -71,6 +77,8 @@ LINES = [
     "evaluate new.csv -m series --column x",
     "evaluate labels.tsv -m letters",
     "evaluate tags.tsv -m words",
+    *(f"caption clips/1.gif clips/2.gif -m {kind}" for kind in ("clipped", "means")),
+    "evaluate clips/captions.json -m clipped",
     "evaluate text.txt -m lstm",
     "evaluate text.txt -m transformer",
     "evaluate pairs.tsv -m general",
@@ -78,7 +86,7 @@ LINES = [
     "evaluate a.npz b.npz",
     "evaluate a.npz -m features",
     *(f"gan-sample -m {kind} --n 16 --seed 1" for kind in ("dcgan", "cgan")),
-    *(f"inspect -m {kind}" for kind in ("lstm", "window", "transformer", "general", "pairs", "letters")),
+    *(f"inspect -m {kind}" for kind in ("lstm", "window", "transformer", "general", "pairs", "letters", "clipped")),
     "plot lstm",
     "models",
 ]
@@ -88,6 +96,7 @@ COMMANDS = (
     "translate",
     "classify",
     "forecast",
+    "caption",
     "score",
     "evaluate",
     "gan-sample",
@@ -144,6 +153,9 @@ VALUES: Mapping[str, str] = {
     "plot": "--plot",
     "last": "--last 15",
     "sentences": "--sentences",
+    "file_key": "--file-key clip [=clips/keys.json]",
+    "caption_key": "--caption-key said [=clips/keys.json]",
+    "files": "clips/0.gif",
     "text_column": "--text-column b [=columns.jsonl]",
     "label_column": "--label-column d [=columns.jsonl]",
     "confusion": "--confusion map.png",
@@ -192,6 +204,13 @@ SPECIAL: Mapping[tuple[str, str], str] = {
     ("translate", "top_k"): "--top-k 1 [--sample --seed 1]",
     ("translate", "top_p"): "--top-p 0.05 [--sample --seed 1]",
     ("translate", "seed"): "--seed 2 [--sample --seed 1]",
+    ("caption", "alignments"): "--alignments",
+    ("caption", "font"): "--font serif.ttf [--attention-png map.png]",
+    ("caption", "temperature"): "--temperature 0.1 [--sample --seed 1]",
+    ("caption", "top_k"): "--top-k 1 [--sample --seed 1]",
+    ("caption", "top_p"): "--top-p 0.05 [--sample --seed 1]",
+    ("caption", "seed"): "--seed 2 [--sample --seed 1]",
+    ("caption", "prefix"): "--prefix square",
     ("evaluate", "length_penalty"): "--length-penalty 9",
     ("evaluate", "max_nodes"): "--max-nodes 2 [--search-errors --json --max-nodes 200]",
     ("evaluate", "max_seconds"): "--max-seconds 1e-9 [--search-errors --json --max-nodes 200]",
@@ -202,6 +221,8 @@ REFUSED = (
     "the model reads 0 other inputs",
     "rows to judge by",
     "one table, not 2",
+    "come from one list, not",
+    "does not attend to frames",
     "has no attention to show",
     "a classifier has no target",
     "--text-column and --label-column",
@@ -287,6 +308,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         publish(place / "features", features.model_files(net), net)
     draw_labels(root)
     draw_series(root)
+    drawn_clips(root / "clips")
+    keys = [{"clip": "1.gif", "said": "a dog", "file": "2.gif", "caption": "a cat"}]
+    (root / "clips/keys.json").write_text(json.dumps(keys))
     for seed, place in enumerate((root, root / "others")):
         settings = ForecasterSettings(
             series=SeriesConfig(paths=(str(root / "series.csv"),), columns=("x",)),
@@ -305,6 +329,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             classifier = ClassifierModel.new(ClassifierConfig(hidden_size=8, char_size=4, **SMALL), labelled, seed)
             torch.nn.init.normal_(classifier.network.output.weight)
             publish(place / kind, classifier.files(), classifier.network)
+    clips = ClipConfig(paths=(str(root / "clips"),), frames=3, image_size=16, vocab_size=300)
+    captioned = build_captioned(clips, None, root / "d-clips", print)
+    for seed, place in enumerate((root, root / "others")):
+        for kind in ("clips", "means"):
+            tiny = CaptionerConfig(
+                encoder="mean" if kind == "means" else "sequence", hidden_size=8, attention_size=4, cnn_size=8, **SIZES
+            )
+            captioner = CaptionerModel.new(tiny, clips, captioned.tokenizer, None, seed)
+            publish(place / kind, captioner.files(), captioner.network, sure=2.0)
     before = Path.cwd()
     os.chdir(root)
     yield root
@@ -384,7 +417,7 @@ def seen(words: list[str], folder: Path, call: Call, monkeypatch: pytest.MonkeyP
     before = snapshot(folder)
     device, threads, init = machine.choose_device, machine.set_threads, Terminal.__init__
     prepared, forced = translating.Translator.__post_init__, scoring.force_decode
-    label = Labeller.__init__
+    label, told_of = Labeller.__init__, CaptionWriter.__post_init__
 
     def choose(name: str) -> torch.device:
         told.append(name)
@@ -407,6 +440,10 @@ def seen(words: list[str], folder: Path, call: Call, monkeypatch: pytest.MonkeyP
         told.append(more)
         label(labeller, *args, **more)
 
+    def write(writer: CaptionWriter) -> None:
+        told.append((writer.batch_size, writer.search))
+        told_of(writer)
+
     def force(model: Any, pairs: Any, size: int) -> Any:
         told.append(size)
         return forced(model, pairs, size)
@@ -418,6 +455,7 @@ def seen(words: list[str], folder: Path, call: Call, monkeypatch: pytest.MonkeyP
         patch.setattr(translating.Translator, "__post_init__", prepare)
         patch.setattr(scoring, "force_decode", force)
         patch.setattr(Labeller, "__init__", labelling)
+        patch.setattr(CaptionWriter, "__post_init__", write)
         ended = call(*words)
     after = snapshot(folder)
     for name in after.keys() - before.keys():
