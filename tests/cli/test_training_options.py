@@ -42,7 +42,7 @@ TRANSFORMER = f"--embed-size 8 --heads 2 --layers 1 --ffn-size 8 --dropout 0.1 -
 LABELS = f"train-classifier labels.tsv --embed-size 4 --hidden-size 8 --batch-size 8 {LOOP}"
 SERIES = f"train-forecaster series.csv --column x --horizon 3 --order 5 --hidden-size 4 --batch-size 8 {LOOP}"
 CLIPS = (
-    "train-captioner clips --embed-size 4 --hidden-size 8 --cnn-size 8 --batch-size 8 --image-size 16 --frames 3"
+    "train-captioner clips --embed-size 4 --hidden-size 8 --batch-size 8 --image-size 16 --frames 3"
     f" --vocab-size 300 {LOOP}"
 )
 FEATURES = "--base-size 2 --feature-size 4 --hidden-size 4 --batch-size 8"
@@ -227,7 +227,7 @@ SPECIAL = {
     ("train-forecaster", "order"): "--order 9",
     ("train-captioner", "paths"): "clips/keys.json",
     ("train-captioner", "valid"): "--valid 0.3",
-    ("train-captioner", "vocab_size"): "--vocab-size 290",
+    ("train-captioner", "vocab_size"): "--vocab-size 270",
     ("train-captioner", "image_size"): "--image-size 12",
     ("train-captioner", "keep"): "--keep loss [--lr 1 --eval-every 1]",
     ("train-captioner", "shift"): "--shift 0.2",
@@ -324,7 +324,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             lines.append(f"{day},{1900 + i // 12}-{i % 12 + 1:02d},{'ab'[i // 60]},{x + 2:.3f},{x + y + 3:.3f}")
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
     drawn_clips(folder / "clips")
-    keys = [{"file": f"{i}.gif", "caption": f"a {i}", "clip": f"{i + 12}.gif", "said": f"b {-i}"} for i in range(12)]
+    keys = [{"file": f"{i}.gif", "caption": f"a {i}", "clip": f"{i + 1}.gif", "said": f"b {-i}"} for i in range(12)]
     (folder / "clips/keys.json").write_text(json.dumps(keys))
     for name in ("a", "b"):
         write_idx(folder / f"{name}-images-idx3-ubyte", draw.integers(0, 256, (24, 8, 10)))

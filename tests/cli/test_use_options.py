@@ -332,7 +332,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     clips = ClipConfig(paths=(str(root / "clips"),), frames=3, image_size=16, vocab_size=300)
     captioned = build_captioned(clips, None, root / "d-clips", print)
     for seed, place in enumerate((root, root / "others")):
-        for kind in ("clips", "means"):
+        for kind in ("clipped", "means"):
             tiny = CaptionerConfig(
                 encoder="mean" if kind == "means" else "sequence", hidden_size=8, attention_size=4, cnn_size=8, **SIZES
             )

@@ -15,13 +15,16 @@ from torch import Tensor, nn
 SMALLEST = 3
 GROWTH = 1.6
 GROUP = 8
+WIDTH = 8
 
 
 class FrameNetwork(nn.Module):
-    """Stages that halve the frame, each a convolution, a norm and a ReLU; then a mean over the frame.
+    """Stages that halve the frame, each a convolution, a norm and a ReLU; then a linear layer over all of the last one.
+
+    Where something is in the frame counts, so that no mean is taken over it.
 
     Args:
-        base_size (int): channels of the first stage; each next one has 1.6 times as many.
+        base_size (int): channels of the first stage; each next one has 1.6 times as many, and a frame's vector 8 times.
         side (int): height and width of a frame.
     """
 
@@ -31,20 +34,23 @@ class FrameNetwork(nn.Module):
         while (side := -(-side // 2)) > SMALLEST:
             sizes.append(round(sizes[-1] * GROWTH / GROUP) * GROUP if sizes[-1] >= GROUP else sizes[-1])
         self.stages = nn.Sequential(*(_stage(a, b) for a, b in pairwise(sizes)))
-        self.feature_size = sizes[-1]
+        self.feature_size = WIDTH * base_size
+        self.output = nn.Linear(sizes[-1] * side * side, self.feature_size)
 
     def initialise(self) -> None:
         """Weights at which the variance of a signal survives ReLUs (He et al. 2015, eq. 10)."""
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.zeros_(self.output.bias)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Vectors `(frames, feature_size)` of frames `(frames, 3, height, width)`, bytes from 0 to 255."""
         images = frames.to(next(self.parameters()).dtype) / 127.5 - 1.0
         # Convolutions of a CPU are fastest with the channels of a pixel side by side.
         maps: Tensor = self.stages(images.contiguous(memory_format=torch.channels_last))
-        return maps.mean(dim=(2, 3))
+        vectors: Tensor = self.output(maps.flatten(1)).relu()
+        return vectors
 
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:
