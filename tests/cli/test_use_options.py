@@ -223,6 +223,7 @@ REFUSED = (
     "one table, not 2",
     "come from one list, not",
     "does not attend to frames",
+    "a captioner attends to the frames of a file",
     "has no attention to show",
     "a classifier has no target",
     "--text-column and --label-column",
@@ -311,6 +312,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     drawn_clips(root / "clips")
     keys = [{"clip": "1.gif", "said": "a dog", "file": "2.gif", "caption": "a cat"}]
     (root / "clips/keys.json").write_text(json.dumps(keys))
+    (root / "other").mkdir()
+    (root / "other/captions.json").write_text(json.dumps({"../clips/0.gif": "a dog", "../clips/1.gif": "a cat"}))
     for seed, place in enumerate((root, root / "others")):
         settings = ForecasterSettings(
             series=SeriesConfig(paths=(str(root / "series.csv"),), columns=("x",)),
