@@ -15,7 +15,7 @@ from seqgen import modeldir
 
 SMALL = (
     "--frames 4 --image-size 16 --vocab-size 300 --embed-size 16 --hidden-size 32 --attention-size 16 --dropout 0.0"
-    " --lr 0.01 --warmup 5 --batch-size 12 --shift 0 --threads 1 --precision fp32 --eval-every 80 --ema 0.95"
+    " --lr 0.004 --warmup 5 --batch-size 12 --shift 0 --threads 1 --precision fp32 --eval-every 240 --ema 0.95"
 )
 
 
@@ -24,7 +24,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of squares that move, which it has learned."""
     folder = tmp_path_factory.mktemp("captioner")
     drawn_clips(folder / "clips")
-    done = seqgen("train-captioner", "clips", *SMALL.split(), "--steps", "240", "--out", "m", cwd=folder)
+    done = seqgen("train-captioner", "clips", *SMALL.split(), "--steps", "480", "--out", "m", cwd=folder)
     assert (done.code, done.out) == (0, b""), done.err
     assert "18 clips to train on, with 36 captions, 6 to validate on" in done.err
     return folder / "m"
