@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_clips import drawn_clips, frames_of, save_clip
 from PIL import Image
 
 from seqgen import modeldir
@@ -17,6 +18,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 INSTALLING = [block for block in BLOCKS if "pip install" in block]  # run by .ci/run, in an environment of their own
 SHIPPED = (
+    "drawn-clips",
     "sunspots",
     "surnames",
     "shakespeare-lstm",
@@ -37,6 +39,7 @@ def shortened(commands: str) -> str:
     commands = commands.replace("gan-train ", "gan-train --ngf 4 --ndf 4 --batch-size 8 ")
     commands = commands.replace("train-classifier", "train-classifier --hidden-size 8")
     commands = commands.replace("train-forecaster", "train-forecaster --hidden-size 8 --steps 3")
+    commands = commands.replace("train-captioner", "train-captioner --hidden-size 8")
     commands = commands.replace("train-seq2seq", "train-seq2seq --vocab-size 290 --hidden-size 8 --steps 3")
     return re.sub(r"train-lm (?!--resume)", "train-lm --hidden-size 8 ", commands)
 
@@ -70,6 +73,8 @@ def test_every_command_runs(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "digits.npz", images=draw.integers(0, 256, (60, 28, 28)).astype(np.uint8), labels=np.arange(60) % 10
     )
+    drawn_clips(tmp_path)
+    save_clip(tmp_path / "clip.gif", frames_of("red", "up"))
     (tmp_path / "photos").mkdir()
     for i in range(8):
         Image.new("RGB", (60, 40), (20 * i, 200, 0)).save(tmp_path / "photos" / f"{i}.jpg")

@@ -9,15 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawn_clips import frames_of, save_clip
 
 from seqgen import modeldir
 from seqgen.cli.commands.models import _describe
-from seqgen.config import ImageConfig, SamplingConfig, SearchConfig, SeriesConfig, TextConfig
+from seqgen.config import ClipConfig, ImageConfig, SamplingConfig, SearchConfig, SeriesConfig, TextConfig
+from seqgen.data.captioned_corpus import captioned_part
+from seqgen.data.captions import read_captions
 from seqgen.data.corpus import build_corpus
 from seqgen.data.images import build_images
 from seqgen.data.series import read_series
 from seqgen.metrics.text import text_scores
 from seqgen.nets.images.features import FeatureNetwork
+from seqgen.tasks.captioning.caption import CaptionWriter
+from seqgen.tasks.captioning.judge import judge as judge_captions
+from seqgen.tasks.captioning.model import CaptionerModel
 from seqgen.tasks.classification.classify import Labeller
 from seqgen.tasks.classification.model import ClassifierModel
 from seqgen.tasks.features.model import FeatureModel
@@ -49,6 +55,7 @@ NAMES = (
     "mnist-cgan",
     "surnames",
     "sunspots",
+    "drawn-clips",
 )
 
 needs_shakespeare = pytest.mark.skipif(not SHAKESPEARE.is_file(), reason="tiny Shakespeare is not here")
@@ -82,6 +89,27 @@ def test_it_names_no_path_of_the_machine_that_made_it(name: str) -> None:
     paths = [path for part in settings.values() for path in part.get("paths", ())]
     assert paths
     assert all(Path(path).name == path for path in paths)
+
+
+# drawn-clips --------------------------------------------------------------------------------------------------
+
+
+def test_it_says_something_of_a_drawn_clip(tmp_path: Path) -> None:
+    model = CaptionerModel.load("drawn-clips", torch.device("cpu"))
+    save_clip(tmp_path / "a.gif", frames_of("red", "up"))
+    [caption] = CaptionWriter(model).stream([str(tmp_path / "a.gif")])
+    assert caption.text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA / "emoji_clips").is_dir(), reason="the clips are not here")
+def test_drawn_clips_are_captioned_as_well_as_the_card_says(tmp_path: Path) -> None:
+    model = CaptionerModel.load("drawn-clips", torch.device("cpu"))
+    entries = [entry for entry in read_captions(str(DATA / "emoji_clips")) if entry.split == "valid"]
+    valid = captioned_part(tmp_path / "valid", entries, ClipConfig(), None, print)
+    found = judge_captions(model, valid, CaptionWriter(model), lambda: False, np.arange(len(valid)))
+    assert found is not None
+    assert found.scores.cider_d == pytest.approx(card_figure("drawn-clips"), abs=0.02)
 
 
 # surnames and sunspots ----------------------------------------------------------------------------------------
