@@ -136,7 +136,7 @@ class ForecasterModelConfig(Config):
     """All that `config.json` says of a forecaster.
 
     `inputs` counts the other inputs; `scales` and `centres` are those of the training rows, by series and then, of
-    inputs, by input; `widening` is added to the band, by step, for each pair of quantiles from the outermost in. No
+    inputs, by input; `widening` moves each quantile but the median outward, by step and by level. No
     forecast is below `floor`.
     """
 
@@ -159,8 +159,8 @@ class ForecasterModelConfig(Config):
             raise ConfigError("series, centres, scales and offsets are not equally many")
         if any(len(values) != self.inputs for values in (self.input_centres, self.input_scales)):
             raise ConfigError("the sizes of other inputs are not as many as these")
-        if len(self.widening) not in (0, self.network.horizon * (len(LEVELS) // 2)):
-            raise ConfigError("widening has not one number for each step and pair of quantiles")
+        if len(self.widening) not in (0, self.network.horizon * (len(LEVELS) - 1)):
+            raise ConfigError("widening has not one number for each step and quantile but the median")
         for value in (*self.scales, *self.input_scales):
             if not 0 < value < 1e300:
                 raise ConfigError("a scale is not positive")

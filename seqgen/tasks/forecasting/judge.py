@@ -20,6 +20,8 @@ ENOUGH_ORIGINS = 20
 # A band is calibrated by so many origins, the latest: what was long ago may be of another kind.
 LATEST = 120
 AUTOREGRESSION_ORDER = 24
+# The share that each end of a band is to leave on its inner side.
+INSIDE = np.array([*(1 - level for level in LEVELS[:SIDE]), *LEVELS[SIDE + 1 :]])
 METHODS = ("naive", "seasonal_naive", "seasonal_trend", "drift", "linear")
 
 
@@ -104,12 +106,12 @@ def summary(found: Sequence[Judged]) -> dict[str, float]:
 
 
 def widenings(model: ForecasterModel, prepared: Prepared, train: int, places: Places) -> Values:
-    """What is added to each pair of quantiles at some places, `(places, horizon, pairs)`, in sizes of the windows.
+    """How far each quantile is moved outward at some places, `(places, horizon, ends)`, in sizes of the windows.
 
-    At each place it is what would have been right so far: split conformal prediction for quantiles (Romano et al.
-    2019, eq. 6 and 7). It is the `ceil((n + 1) (1 - a)) / n` quantile of `max(low - y, y - high)` over the latest
-    `LATEST` origins behind the training rows whose outcome is known at that place. Where these are fewer than
-    `ENOUGH_ORIGINS` nothing is added.
+    At each place it is what would have been right so far: split conformal prediction for quantiles, each end by itself
+    (Romano et al. 2019, theorem 2). It is the `ceil((n + 1) b) / n` quantile of `q - y` below the median and of `y - q`
+    above it, where b is the share that the end is to leave on its inner side, over the latest `LATEST` origins behind
+    the training rows whose outcome is known at that place. Where these are fewer than `ENOUGH_ORIGINS` nothing moves.
 
     Args:
         model (ForecasterModel): the network, whose quantiles are to cover what they say.
@@ -118,12 +120,12 @@ def widenings(model: ForecasterModel, prepared: Prepared, train: int, places: Pl
         places (Places): in order.
     """
     known = np.arange(max(train - 1, prepared.first), places[-1])
-    added = np.zeros((len(places), model.horizon, SIDE))
+    added = np.zeros((len(places), model.horizon, len(INSIDE)))
     if not len(known):
         return added
     relative, truth = model.relative(prepared, known), prepared.targets(known, model.horizon, places[-1] + 1)
-    low, high = relative[..., :SIDE], relative[..., :SIDE:-1]
-    scores = np.maximum(low - truth[..., None], truth[..., None] - high)
+    beyond = truth[..., None] - relative
+    scores = np.concatenate([-beyond[..., :SIDE], beyond[..., SIDE + 1 :]], axis=-1)
     for step in range(model.horizon):
         for i, place in enumerate(places.tolist()):
             own = scores[
@@ -131,15 +133,14 @@ def widenings(model: ForecasterModel, prepared: Prepared, train: int, places: Pl
             ]  # those whose step ahead lies at the place or before
             own = own[np.isfinite(own[:, 0])][-LATEST:]
             if len(own) >= ENOUGH_ORIGINS:
-                added[i, step] = _covering(own)
+                added[i, step] = covering(own)
     return added
 
 
-def _covering(scores: Values) -> Values:
-    """What has to be added for each pair to cover its share, of scores `(n, pairs)`."""
-    inside = 1 - 2 * np.array(LEVELS[:SIDE])
-    ranks = np.minimum(len(scores), np.ceil((len(scores) + 1) * inside).astype(np.int64))
-    return np.asarray(np.sort(scores, axis=0)[ranks - 1, np.arange(SIDE)])
+def covering(scores: Values) -> Values:
+    """How far each end has to be moved to leave its share inside, of scores `(n, ends)`."""
+    ranks = np.minimum(len(scores), np.ceil((len(scores) + 1) * INSIDE).astype(np.int64))
+    return np.asarray(np.sort(scores, axis=0)[ranks - 1, np.arange(len(INSIDE))])
 
 
 def calibrate(model: ForecasterModel, series: Sequence[Series], cuts: Sequence[Cut]) -> int:

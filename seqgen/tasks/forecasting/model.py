@@ -49,7 +49,7 @@ class ForecasterModel:
         transform (FittedTransform): shared by all series.
         fitted (list[Fitted]): the numbers of each series.
         history (list[Series]): the last rows of each.
-        widening (Values): what is added to the band, `(horizon, pairs)`, the outermost pair first, in sizes.
+        widening (Values): how far each quantile but the median is moved outward, `(horizon, ends)`, in sizes.
         floor (float | None): the smallest value that is forecast.
         directory (Path | None): where it was loaded from.
     """
@@ -76,7 +76,7 @@ class ForecasterModel:
         network = Forecaster(config, *feature_counts(transform, series[0].extra.shape[1]))
         network.initialise()
         fitted = [fit(transform, one, own.train) for one, own in zip(series, cuts, strict=True)]
-        model = cls(network, transform, fitted, list(series), np.zeros((config.horizon, SIDE)))
+        model = cls(network, transform, fitted, list(series), np.zeros((config.horizon, 2 * SIDE)))
         if network.linear is not None:
             weights = torch.from_numpy(linear_weights(model.prepared(series), cuts, config.horizon)).float()
             network.linear.weight.data.copy_(weights[:-1].t())
@@ -106,7 +106,7 @@ class ForecasterModel:
         centres, scales = np.array(described.input_centres), np.array(described.input_scales)
         own = zip(described.centres, described.scales, described.offsets, strict=True)
         fitted = [Fitted(*numbers, centres, scales) for numbers in own]
-        widening = np.array(described.widening or (0.0,) * (described.network.horizon * SIDE)).reshape(-1, SIDE)
+        widening = np.array(described.widening or (0.0,) * (described.network.horizon * 2 * SIDE)).reshape(-1, 2 * SIDE)
         opening.fill(network, device)
         return cls(network, described.transform, fitted, history, widening, described.floor, opening.directory)
 
@@ -147,8 +147,8 @@ class ForecasterModel:
         Args:
             prepared (Prepared): the series.
             places (Places): in order, none before `prepared.first`.
-            widening (Values | None): what is added to the band, `(places, horizon, pairs)` in sizes of the windows;
-                None for what the model adds.
+            widening (Values | None): how far quantiles are moved, `(places, horizon, ends)` in sizes of the windows;
+                None for what the model says.
 
         Raises:
             NonFiniteError: the network overflows.
@@ -181,14 +181,14 @@ class ForecasterModel:
 
 
 def widen(relative: Values, widening: Values) -> Values:
-    """Quantiles `(..., horizon, levels)` with each pair moved apart, or together, but never past the median.
+    """Quantiles `(..., horizon, levels)`, all but the median moved outward, or inward, but never past it.
 
     Args:
         relative (Values): the quantiles.
-        widening (Values): by how much, `(..., horizon, pairs)`, the outermost pair first.
+        widening (Values): by how much, `(..., horizon, ends)`: those below the median, then those above it.
     """
     median = relative[..., SIDE : SIDE + 1]
-    low = np.minimum(relative[..., :SIDE] - widening, median)
-    high = np.maximum(relative[..., SIDE + 1 :] + widening[..., ::-1], median)
+    low = np.minimum(relative[..., :SIDE] - widening[..., :SIDE], median)
+    high = np.maximum(relative[..., SIDE + 1 :] + widening[..., SIDE:], median)
     low = np.minimum.accumulate(low[..., ::-1], axis=-1)[..., ::-1]
     return np.concatenate([low, median, np.maximum.accumulate(high, axis=-1)], axis=-1)

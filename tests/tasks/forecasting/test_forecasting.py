@@ -19,7 +19,7 @@ from seqgen.errors import DataError
 from seqgen.nets.forecaster import Forecaster
 from seqgen.tasks.forecasting.choice import Cut, choose, cut, linear_weights, origins
 from seqgen.tasks.forecasting.forecast import drawn, forecast
-from seqgen.tasks.forecasting.judge import calibrate, judge, summary, widenings
+from seqgen.tasks.forecasting.judge import calibrate, covering, judge, summary, widenings
 from seqgen.tasks.forecasting.model import SIDE, ForecasterModel, widen
 from seqgen.tasks.forecasting.task import ForecasterTask
 from seqgen.tasks.forecasting.transform import Prepared, fit
@@ -137,8 +137,20 @@ def test_quantiles_never_cross(response: Response) -> None:
     found = network(torch.randn(4, 2, 5), torch.randn(4, 9, 2))
     assert found.shape == (4, 2, 3, len(LEVELS))
     assert bool((found.diff(dim=-1) >= 0).all())
-    pushed = widen(found.detach().double().numpy(), np.full((3, SIDE), -99.0))
+    pushed = widen(found.detach().double().numpy(), np.full((3, 2 * SIDE), -99.0))
     np.testing.assert_allclose(pushed, np.repeat(pushed[..., SIDE : SIDE + 1], len(LEVELS), axis=-1))
+
+
+def test_each_end_of_a_band_is_moved_by_itself() -> None:
+    """Ten scores of each end; the lower end at level 0.1 takes the ceil(11 * 0.9) = 10th, that at 0.25 the 9th.
+
+    A rank beyond the last is the last: the ends at 0.05 and 0.95 take the 10th too.
+    """
+    scores = np.arange(1.0, 11.0)[:, None] * np.array([1, 10, 100, 1, 10, 100])
+    assert LEVELS == (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+    assert covering(scores[::-1]).tolist() == [10, 100, 900, 9, 100, 1000]
+    moved = widen(np.array([[-3.0, -2, -1, 0, 1, 2, 3]]), np.array([[1.0, 1, 0, 0, 5, 0]]))
+    assert moved.tolist() == [[-4, -3, -1, 0, 1, 7, 7]]  # the outermost end is never inside
 
 
 def test_the_finite_response_forgets_and_the_infinite_one_does_not() -> None:
