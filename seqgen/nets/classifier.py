@@ -167,9 +167,12 @@ class Classifier(nn.Module):
             Tensor: `(batch, classes)`, or with a label for each token `(batch, time, classes)`.
         """
         values, last = self.layers(self.vectors(tokens, spelling), lengths)
-        if self.pool is None:
-            return cast("Tensor", self.output(values))
         if isinstance(self.layers, RecurrentEncoder):
             last = self.dropout(last[-1][0])
-        pooled, _ = self.pool(values, last, padding_mask(lengths, tokens.shape[1], tokens.device))
-        return cast("Tensor", self.output(pooled))
+        return self.judge(values, last, lengths)
+
+    def judge(self, values: Tensor, last: Tensor, lengths: Tensor) -> Tensor:
+        """Logits, as `forward` gives them, of outputs `(batch, time, hidden)` and the last one, `(batch, hidden)`."""
+        if self.pool is not None:
+            values, _ = self.pool(values, last, padding_mask(lengths, values.shape[1], values.device))
+        return cast("Tensor", self.output(values))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from seqgen.tasks.attention_maps import AttentionMaps
+    from seqgen.tasks.gradient_flow import LayerFlow
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Shows how far a pass of some length is: what it does, and how long it is."""
@@ -86,6 +87,9 @@ class Kind:
         load (Callable[[str, torch.device], Any]): opens a model by path or name, all of it checked.
         attention (Callable[[Any, str, str | None], Sequence[AttentionMaps]] | None): the attention of a model over a
             text, and over a target where it has one; None where `inspect` has nothing to show.
+        gradients (Callable[[Any, Sequence[str], int, Callable[[str], None]], Sequence[LayerFlow]] | None): what the
+            gradient of a model's loss does on its way back through time, on some data, so many steps at most, and whom
+            to tell what was not as expected; None where no state is handed on.
         hint (str): what to do when another kind of model is given where this one is needed.
     """
 
@@ -96,6 +100,7 @@ class Kind:
     evaluation: Evaluation
     load: Callable[[str, torch.device], Any]
     attention: Callable[[Any, str, str | None], Sequence[AttentionMaps]] | None = None
+    gradients: Callable[[Any, Sequence[str], int, Callable[[str], None]], Sequence[LayerFlow]] | None = None
     hint: str = ""
 
     @property

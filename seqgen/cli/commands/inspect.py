@@ -53,7 +53,7 @@ def inspect(
         list[str] | None,
         typer.Option(
             metavar="DATA",
-            help="How the gradient of a recurrent language model comes back through time, on a text.",
+            help="How the gradient of a recurrent network comes back through time, on a text or labelled texts.",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -86,7 +86,8 @@ def inspect(
     --gradients follows the gradient of a token's loss J(t) back to the states s(t-d) before it (s is h, and of an
     LSTM h and c): its norm by distance d, the mean of the logarithms over 64 places of the text. The line through
     these says in how many steps it halves or doubles. Vanishing: it halves within fewer than 3; exploding: it doubles
-    within fewer than 20; healthy: neither. A model is as healthy as the layer that keeps its gradient longest. Without
+    within fewer than 20; healthy: neither. A model is as healthy as the layer that keeps its gradient longest. Of a
+    classifier J is the loss of a text's label, or of its last word's, and s the state of the forward direction. Without
     -m and --compare it is shakespeare-lstm that is looked at.
 
     JSON keys: model, task, architecture, parameters, vocab_size, source_vocab_size, network, parts.

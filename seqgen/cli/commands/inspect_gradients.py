@@ -1,4 +1,4 @@
-"""`seqgen inspect --gradients`: how far back the gradient of recurrent language models reaches."""
+"""`seqgen inspect --gradients`: how far back the gradient of recurrent networks reaches."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from seqgen.figures.curves import Panel
-    from seqgen.tasks.language.gradient_flow import LayerFlow, Trend
-    from seqgen.tasks.language.model import LanguageModel
+    from seqgen.tasks.gradient_flow import LayerFlow, Trend
 
 TITLE = "The gradient through time: typical norm of dJ(t) / ds(t-d), s the whole state (h, of an LSTM h and c)"
 ACROSS = "d, steps back"
@@ -50,8 +49,8 @@ def show(
     *,
     as_json: bool,
 ) -> None:
-    """Measure models on a text, and print or draw what was found."""
-    measured = _measure([_load(name, place) for name in models], paths, max_distance, terminal)
+    """Measure models on their data, and print or draw what was found."""
+    measured = _measure(models, paths, max_distance, place, terminal)
     if as_json:
         streams.write_json({"models": [_as_json(model) for model in measured]})
     if chart.path is not None:
@@ -68,42 +67,28 @@ def show(
         streams.show(f"{TITLE}\n\n{curves_text(_panels(measured), ACROSS, shutil.get_terminal_size().columns)}")
 
 
-def _load(name: str, place: torch.device) -> LanguageModel:
-    """A recurrent language model.
+def _measure(
+    names: Sequence[str], paths: Sequence[str], max_distance: int, place: torch.device, terminal: Terminal
+) -> list[Measured]:
+    """Measure each of some models.
 
     Raises:
-        ModelError: it is something else.
+        ModelError: one hands no state on.
     """
-    from seqgen.nets.recurrent.network import RecurrentNetwork
-    from seqgen.nets.recurrent.window import WindowNetwork
+    from seqgen.data.corpus import spool
     from seqgen.tasks import inspection as inspecting
-    from seqgen.tasks.language.model import LanguageModel
 
-    _, loaded = inspecting.load(name, place)
-    if not isinstance(loaded, LanguageModel):
-        raise ModelError(f"{loaded.directory} translates: --gradients looks at recurrent language models")
-    if not isinstance(loaded.network, RecurrentNetwork):
-        kind = "a window" if isinstance(loaded.network, WindowNetwork) else "a Transformer"
-        raise ModelError(f"{loaded.directory} is {kind}: it has no state that a gradient comes back through")
-    return loaded
-
-
-def _measure(
-    models: Sequence[LanguageModel], paths: Sequence[str], max_distance: int, terminal: Terminal
-) -> list[Measured]:
-    from seqgen.data.corpus import open_text, spool
-    from seqgen.nets.recurrent.network import RecurrentNetwork
-    from seqgen.tasks.language.gradient_flow import gradient_flow
-
-    names = [model.directory.resolve().name for model in models]
+    models = [inspecting.load(name, place) for name in names]
+    short = [model.directory.resolve().name for _, model in models]
     measured = []
     with tempfile.TemporaryDirectory() as folder, terminal.progress("measuring", len(models)) as advance:
-        files = [spool(path, Path(folder, f"input-{i}.txt")) for i, path in enumerate(paths)]
-        for name, model in zip(names, models, strict=True):
-            assert isinstance(model.network, RecurrentNetwork)  # `_load` takes no other
-            span = open_text(files, model.tokenizer, Path(folder), warn=terminal.warn)
-            shown = name if names.count(name) == 1 else str(model.directory)
-            layers = gradient_flow(model.network, span, max_distance)
+        kept = [path if Path(path).is_dir() else spool(path, Path(folder, str(i))) for i, path in enumerate(paths)]
+        for name, (kind, model) in zip(short, models, strict=True):
+            if kind.gradients is None:
+                known = "recurrent language models and classifiers"
+                raise ModelError(f"{model.directory} is {kind.called}: --gradients looks at {known}")
+            layers = kind.gradients(model, kept, max_distance, terminal.warn)
+            shown = name if short.count(name) == 1 else str(model.directory)
             measured.append(Measured(shown, model.network.config.cell, layers))
             advance(1)
     return measured

@@ -129,22 +129,28 @@ class CellWeights:
     weights: tuple[Matrix, ...]
 
     @classmethod
-    def of(cls, cell: RecurrentCell, layer: nn.Module) -> CellWeights:
-        """The weights of a layer of `seqgen.nets.recurrent.layers`, as views through which gradients flow."""
-        named = dict(layer.named_parameters())
-        weight, bias = named["weight_hh_l0"].t(), named["bias_ih_l0"]
+    def of(cls, cell: RecurrentCell, layer: nn.Module, direction: str = "l0") -> CellWeights:
+        """The weights of a layer of `seqgen.nets.recurrent.layers`, as views through which gradients flow.
+
+        Args:
+            cell (RecurrentCell): the layer's.
+            layer (nn.Module): one or two directions.
+            direction (str): `l0`, or `l0_reverse` of the direction that reads backwards.
+        """
+        named = {name.removesuffix(direction): value for name, value in layer.named_parameters()}
+        weight, bias = named["weight_hh_"].t(), named["bias_ih_"]
         hidden = len(weight)
-        ready = cls(cell, named["weight_ih_l0"].t(), bias, (weight,))
+        ready = cls(cell, named["weight_ih_"].t(), bias, (weight,))
         match cell:
             case "rnn" | "lstm":
-                return replace(ready, input_bias=bias + named["bias_hh_l0"])
+                return replace(ready, input_bias=bias + named["bias_hh_"])
             case "gru":
-                gates, candidate = torch.split(named["bias_hh_l0"], [2 * hidden, hidden])
+                gates, candidate = torch.split(named["bias_hh_"], [2 * hidden, hidden])
                 return replace(ready, input_bias=bias + functional.pad(gates, (0, hidden)), weights=(weight, candidate))
             case "gru-before":
                 return replace(ready, weights=torch.split(weight, [2 * hidden, hidden], dim=1))
             case "peephole":
-                v = named["weight_ch_l0"]
+                v = named["weight_ch_"]
                 return replace(ready, weights=(weight, *(v if v.dim() == 2 else v.transpose(1, 2))))
             case _:
                 assert_never(cell)

@@ -2,7 +2,7 @@
 
 The kernels of `seqgen.nets.recurrent.network` run over a whole chunk and show only its end. To see how a gradient
 comes back through time one needs the states on the way. The equations are those of `seqgen.nets.recurrent.cells`,
-without dropout; read `seqgen.tasks.language.gradient_flow` for what is done with it.
+without dropout; read `seqgen.tasks.gradient_flow` for what is done with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqgen.nets.recurrent.cells import CellWeights
+from seqgen.config import RecurrentCell
+from seqgen.nets.recurrent.cells import GATES, STATE_PARTS, CellWeights
+from seqgen.nets.recurrent.encoder import RecurrentEncoder
 from seqgen.nets.recurrent.network import RecurrentNetwork
 from seqgen.nets.recurrent.token_layers import connected
 
@@ -54,6 +56,39 @@ def unroll(network: RecurrentNetwork, tokens: Tensor, state: Tensor) -> tuple[Te
         written = torch.stack([after[0] for after in layers[-1].states[1:]])
         hidden = connected(network.config.connections, hidden, written)
     return network.logits(hidden).transpose(0, 1), layers
+
+
+def unroll_encoder(
+    encoder: RecurrentEncoder, cell: RecurrentCell, vectors: Tensor
+) -> tuple[Tensor, Tensor, list[UnrolledLayer]]:
+    """What an encoder computes of sequences of one length, and every state of its forward direction on the way.
+
+    Args:
+        encoder (RecurrentEncoder): its dropout is left out.
+        cell (RecurrentCell): of its layers.
+        vectors (Tensor): `(batch, time, input)`.
+
+    Returns:
+        tuple[Tensor, Tensor, list[UnrolledLayer]]: the outputs `(batch, time, hidden)`, the h at the end, of two
+        directions each at its own, `(batch, hidden)`, and the layers, the lowest first.
+    """
+    hidden, last, layers = vectors.transpose(0, 1), vectors[:, 0], []
+    for layer in encoder:
+        directions = ["l0", *(["l0_reverse"] if "weight_hh_l0_reverse" in dict(layer.named_parameters()) else [])]
+        outputs, ends = [], []
+        for direction in directions:
+            weights = CellWeights.of(cell, layer, direction)
+            size = weights.input_bias.numel() // GATES[cell]
+            before = vectors.new_zeros(STATE_PARTS[cell], len(vectors), size).requires_grad_()
+            read = hidden if direction == "l0" else hidden.flip(0)
+            run = _run(weights, read, before)
+            written = torch.stack([after[0] for after in run.states[1:]])
+            outputs.append(written if direction == "l0" else written.flip(0))
+            ends.append(written[-1])
+            if direction == "l0":
+                layers.append(run)
+        hidden, last = torch.cat(outputs, dim=2), torch.cat(ends, dim=1)
+    return hidden.transpose(0, 1), last, layers
 
 
 def _run(weights: CellWeights, hidden: Tensor, state: Tensor) -> UnrolledLayer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from seqgen.config.evaluation import LabelsEvaluation
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from seqgen.tasks.attention_maps import AttentionMaps
     from seqgen.tasks.classification.model import ClassifierModel
+    from seqgen.tasks.gradient_flow import LayerFlow
 
 MEASURES = (
     Measure("loss", "loss {:.4f} {unit}", "nats", "lower", smoothed=True),
@@ -43,6 +44,14 @@ def _attention(model: ClassifierModel, text: str, target: str | None) -> Sequenc
     return attended(model, text, target)
 
 
+def _gradients(
+    model: ClassifierModel, paths: Sequence[str], max_distance: int, warn: Callable[[str], None]
+) -> Sequence[LayerFlow]:
+    from seqgen.tasks.classification.gradients import label_flow
+
+    return label_flow(model, paths, max_distance, warn)
+
+
 KIND = Kind(
     "classification",
     MEASURES,
@@ -51,5 +60,6 @@ KIND = Kind(
     evaluation=Evaluation("a classifier", LabelsEvaluation, _evaluate),
     load=_load,
     attention=_attention,
+    gradients=_gradients,
     hint="train one with seqgen train-classifier",
 )

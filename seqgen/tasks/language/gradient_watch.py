@@ -9,7 +9,8 @@ from torch import Tensor
 
 from seqgen.config import LEAST_DISTANCE
 from seqgen.nets.recurrent.network import RecurrentNetwork
-from seqgen.tasks.language.gradient_flow import Trend, Verdict, trend_of, typical, unroll_back, whole_norms
+from seqgen.tasks.gradient_flow import Trend, Verdict, gradients_of, trend_of, typical, whole_norms
+from seqgen.tasks.language.gradients import last_loss
 
 LANES = 16
 # After so many half-lives a thousandth is left.
@@ -48,8 +49,8 @@ class GradientWatch:
         """
         if step % self._every or tokens.shape[1] <= LEAST_DISTANCE:
             return {}
-        layers = unroll_back(self._network, tokens[:LANES], targets[:LANES, -1], state[:, :, :LANES])
-        curves = [typical(whole_norms(gradients)) for _, gradients in layers]
+        loss, layers = last_loss(self._network, tokens[:LANES], targets[:LANES, -1], state[:, :, :LANES])
+        curves = [typical(whole_norms(gradients)) for gradients in gradients_of(loss, layers)]
         trends = [trend_of(norms) for norms in curves]
         self._tell(step, max(trends, key=lambda trend: trend.rate))
         record: dict[str, Any] = {"gradient_flow": self._verdict}

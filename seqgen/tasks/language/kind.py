@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from seqgen.config.evaluation import TextEvaluation
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from seqgen.tasks.attention_maps import AttentionMaps
+    from seqgen.tasks.gradient_flow import LayerFlow
     from seqgen.tasks.language.model import LanguageModel
 
 MEASURES = (
@@ -47,6 +48,14 @@ def _attention(model: LanguageModel, text: str, target: str | None) -> Sequence[
     return language_maps(model, text)
 
 
+def _gradients(
+    model: LanguageModel, paths: Sequence[str], max_distance: int, warn: Callable[[str], None]
+) -> Sequence[LayerFlow]:
+    from seqgen.tasks.language.gradients import text_flow
+
+    return text_flow(model, paths, max_distance, warn)
+
+
 KIND = Kind(
     "language-model",
     MEASURES,
@@ -55,4 +64,5 @@ KIND = Kind(
     evaluation=Evaluation("a language model", TextEvaluation, _evaluate),
     load=_load,
     attention=_attention,
+    gradients=_gradients,
 )

@@ -18,17 +18,18 @@ from seqgen.data.tokenizers import CharTokenizer
 from seqgen.errors import DataError, NonFiniteError
 from seqgen.nets.recurrent.cells import STATE_PARTS
 from seqgen.nets.recurrent.network import RecurrentNetwork
-from seqgen.tasks.language.gradient_flow import (
+from seqgen.nets.recurrent.unrolled import UnrolledLayer
+from seqgen.tasks.gradient_flow import (
     GATE_NAMES,
     LEAST,
     MOST,
     Trend,
-    gradient_flow,
+    gradients_of,
     trend_of,
     typical,
-    unroll_back,
     whole_norms,
 )
+from seqgen.tasks.language.gradients import gradient_flow, last_loss
 from seqgen.tasks.language.model import new_network
 
 VOCAB, BATCH, TIME, HIDDEN = 6, 2, 6, 4
@@ -43,6 +44,13 @@ def double_network(cell: RecurrentCell) -> RecurrentNetwork:
     for parameter in network.parameters():
         parameter.data = 0.7 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
     return network.eval().requires_grad_(False)
+
+
+def unroll_back(
+    network: RecurrentNetwork, tokens: Tensor, target: Tensor, state: Tensor
+) -> list[tuple[UnrolledLayer, Tensor]]:
+    loss, layers = last_loss(network, tokens, target, state)
+    return list(zip(layers, gradients_of(loss, layers), strict=True))
 
 
 def span_of(folder: Path, length: int, vocab: int = VOCAB) -> TokenSpan:

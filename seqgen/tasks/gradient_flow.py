@@ -1,9 +1,10 @@
 """The gradient through time: how much of what the loss says is left d steps back.
 
-J(t) is the loss of predicting one token. By the chain rule d J(t) / d s(t-d) is a product of d Jacobians of single
-steps, so its norm tends to change by the same factor with every step (Bengio et al. 1994; Pascanu et al. 2013): below
-one the network cannot learn what lies far back, above one its steps become wild. One backward pass gives it for one t
-and all d. The state s is all that a layer hands on: h, and for the LSTM also c, which is where its memory is.
+J(t) is the loss of predicting one token, or one label. By the chain rule d J(t) / d s(t-d) is a product of d
+Jacobians of single steps, so its norm tends to change by the same factor with every step (Bengio et al. 1994; Pascanu
+et al. 2013): below one the network cannot learn what lies far back, above one its steps become wild. One backward
+pass gives it for one t and all d. The state s is all that a layer hands on: h, and for the LSTM also c, which is
+where its memory is.
 
 The verdict follows the mean of the logarithms over many places in a text, the typical gradient: a mean of the norms
 themselves is that of the few places where it is largest. A line is fitted to its base-2 logarithm over the distances
@@ -14,33 +15,28 @@ themselves is that of the few places where it is largest. A line is fitted to it
     healthy     neither
 
 A network is as healthy as the layer that keeps its gradient longest. `seqgen.nets.recurrent.unrolled` runs the steps,
+`seqgen.tasks.language.gradients` reads a text for it and `seqgen.tasks.classification.gradients` labelled texts;
 `seqgen.tasks.language.gradient_watch` measures while a network trains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from seqgen.config import RecurrentCell
-from seqgen.data.corpus import TokenSpan
 from seqgen.decode.step import no_probabilities
-from seqgen.errors import DataError
-from seqgen.nets.recurrent.network import RecurrentNetwork
-from seqgen.nets.recurrent.unrolled import UnrolledLayer, step_norms, unroll
-from seqgen.seeds import derive
+from seqgen.nets.recurrent.unrolled import UnrolledLayer, step_norms
 
 Verdict = Literal["vanishing", "healthy", "exploding"]
 
 VANISHES_WITHIN, EXPLODES_WITHIN = 3.0, 20.0  # steps
 # A norm outside of this is one of the two: fp32 ends there.
 LEAST, MOST = 2.0**-126, 2.0**127
-WINDOWS, WARM_UP_TOKENS = 64, 128
 ITERATIONS = 30
 
 GATE_NAMES: Mapping[RecurrentCell, tuple[str, ...]] = {
@@ -110,61 +106,38 @@ class LayerFlow:
         return trend_of(self.norms)
 
 
-def gradient_flow(network: RecurrentNetwork, span: TokenSpan, max_distance: int) -> list[LayerFlow]:
-    """The gradient of every layer, the lowest first, at `WINDOWS` places of a text.
-
-    Each place is one t. Before the steps that are measured, the network reads `WARM_UP_TOKENS`, so that its state is
-    one that it has in use. The same text gives the same numbers.
-
-    Args:
-        network (RecurrentNetwork): in evaluation mode.
-        span (TokenSpan): the text.
-        max_distance (int): how many steps back, at least `seqgen.config.LEAST_DISTANCE`.
-
-    Raises:
-        DataError: the text is too short for this.
-    """
-    window = max_distance + 2  # the states at all distances, and the token that is predicted
-    if len(span) < window:
-        raise DataError(f"the text has {len(span)} tokens: {max_distance} steps back need {window}")
-    generator = torch.Generator().manual_seed(derive(0, "gradient windows"))
-    begins = torch.randint(len(span) - window + 1, (WINDOWS,), generator=generator) - WARM_UP_TOKENS
-    tokens = torch.from_numpy(span.read_circular(begins.tolist(), WARM_UP_TOKENS + window))
-    tokens = tokens.to(network.device)
-    with torch.no_grad():
-        _, state = network(tokens[:, :WARM_UP_TOKENS], network.initial_state(WINDOWS))
-    chunk = tokens[:, WARM_UP_TOKENS:]
-    layers = unroll_back(network, chunk[:, :-1], chunk[:, -1], state)
-    names = GATE_NAMES[network.cell]
-    return [_layer_flow(layer, gradients, names, generator) for layer, gradients in layers]
-
-
-def unroll_back(
-    network: RecurrentNetwork, tokens: Tensor, target: Tensor, state: Tensor
-) -> list[tuple[UnrolledLayer, Tensor]]:
-    """The gradient of the last prediction's loss with regard to every state before it.
+def flows(
+    loss: Tensor, layers: Sequence[UnrolledLayer], cell: RecurrentCell, generator: torch.Generator
+) -> list[LayerFlow]:
+    """What the gradient of a loss does in each layer, the lowest first.
 
     Args:
-        network (RecurrentNetwork): its weights get no gradient.
-        tokens (Tensor): `(batch, time)`.
-        target (Tensor): what comes after them, `(batch,)`.
-        state (Tensor): where the sequences stand before, `(num_layers, parts, batch, hidden)`.
-
-    Returns:
-        list[tuple[UnrolledLayer, Tensor]]: each layer and its gradients `(time, parts, batch, hidden)`, by distance.
-            The state that was given is left out: what the layer above saw of it is not in this chunk.
+        loss (Tensor): the sum of that of each sequence, at its last step.
+        layers (Sequence[UnrolledLayer]): what it was computed from.
+        cell (RecurrentCell): theirs.
+        generator (torch.Generator): for the norms of single steps.
 
     Raises:
         NonFiniteError: the network overflows.
     """
-    logits, layers = unroll(network, tokens, state)
-    # Sequences do not meet, so the gradient of the sum is that of each by itself.
-    loss = functional.cross_entropy(logits[:, -1], target, reduction="sum")
+    names = GATE_NAMES[cell]
+    gradients = gradients_of(loss, layers)
+    return [_layer_flow(layer, own, names, generator) for layer, own in zip(layers, gradients, strict=True)]
+
+
+def gradients_of(loss: Tensor, layers: Sequence[UnrolledLayer]) -> list[Tensor]:
+    """The gradients of a loss with regard to every state of each layer, `(time, parts, batch, hidden)`, by distance.
+
+    The state that was given first is left out: what the layer above saw of it is not among these steps.
+
+    Raises:
+        NonFiniteError: the network overflows.
+    """
     if not bool(loss.isfinite()):
         raise no_probabilities()
     flat = torch.autograd.grad(loss, [state for layer in layers for state in layer.states[1:]])
-    each = tokens.shape[1]
-    return [(layer, torch.stack(flat[i * each : (i + 1) * each]).flip(0)) for i, layer in enumerate(layers)]
+    each = len(layers[0].states) - 1
+    return [torch.stack(flat[i * each : (i + 1) * each]).flip(0) for i in range(len(layers))]
 
 
 def whole_norms(gradients: Tensor) -> Tensor:
