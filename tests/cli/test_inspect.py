@@ -177,7 +177,8 @@ def test_a_model_that_translates_has_no_loss_of_the_next_token(
     tiny: TinyModel, tiny_translation: TinyModel, folder: Path, call: Call
 ) -> None:
     ended = call("inspect", "-m", tiny_translation.name, "--gradients", str(tiny.data))
-    expected = f"{tiny_translation.path} is a translation model: --gradients looks at recurrent language models and classifiers"
+    what = "recurrent language models and classifiers"
+    expected = f"{tiny_translation.path} is a translation model: --gradients looks at {what}"
     assert (ended.code, ended.error) == (2, expected)
 
 
