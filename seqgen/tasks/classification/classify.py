@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -73,14 +74,21 @@ class Labeller:
     def _found(self, texts: Sequence[str]) -> Iterator[Labelled]:
         if not texts:
             return
-        found, inputs = self._model.log_probs(texts)
-        if not all(np.isfinite(log_probs).all() for log_probs in found):
+        log_probs, counts, inputs = self._model.log_probs(texts)
+        if not np.isfinite(log_probs).all():
             raise no_probabilities()
-        for i, (text, log_probs) in enumerate(zip(texts, found, strict=True)):
-            yield Labelled(text, self._best(log_probs), i in inputs.cut)
+        labels = iter(self._best(log_probs))
+        for i, (text, count) in enumerate(zip(texts, counts.tolist(), strict=True)):
+            yield Labelled(text, list(itertools.islice(labels, count)), i in inputs.cut)
 
     def _best(self, log_probs: LogProbs) -> list[list[Label]]:
+        """The most probable labels of each row `(rows, classes)`, the first of equal ones first."""
         probs = scaled(log_probs, self._model.temperature)
-        order = np.argsort(-probs, axis=1, kind="stable")[:, : self._top]
-        names = self._model.classes
-        return [[Label(names[i], float(row[i])) for i in own] for row, own in zip(probs, order.tolist(), strict=True)]
+        best = probs.argmax(axis=1)[:, None]
+        if self._top > 1:
+            best = np.argsort(-probs, axis=1, kind="stable")[:, : self._top]
+        values, names = np.take_along_axis(probs, best, axis=1).tolist(), self._model.classes
+        return [
+            [Label(names[i], value) for i, value in zip(own, row, strict=True)]
+            for own, row in zip(best.tolist(), values, strict=True)
+        ]

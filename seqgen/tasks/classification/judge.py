@@ -87,8 +87,8 @@ def find(
         if stop():
             return None
         texts, wanted = part.read(by_length[start : start + BATCH])
-        found, inputs = model.log_probs(texts)
-        log_probs += found
+        found, _, inputs = model.log_probs(texts)
+        log_probs.append(found)
         truth += wanted
         if model.reader.per_token:
             unknown += [row[:length] == unk_id for row, length in zip(inputs.tokens, inputs.lengths, strict=True)]

@@ -114,32 +114,39 @@ class ClassifierModel:
         return {modeldir.CONFIG: config.to_bytes(), tokenizer.file_name: tokenizer.to_bytes(), **letters}
 
     @torch.inference_mode()
-    def log_probs(self, texts: Sequence[str]) -> tuple[list[LogProbs], Inputs]:
+    def log_probs(self, texts: Sequence[str]) -> tuple[LogProbs, NDArray[np.int64], Inputs]:
         """Log-probabilities of the classes before the temperature, and what was read.
 
         Args:
             texts (Sequence[str]): normalised, each with at least one token.
 
         Returns:
-            tuple[list[LogProbs], Inputs]: for each text `(1, classes)`, of a text in pieces the mean of their
-                probabilities by their lengths; or with a label for each word `(words, classes)`.
+            tuple[LogProbs, NDArray[np.int64], Inputs]: `(rows, classes)` of all texts one after another; how many rows
+                each has, `(texts,)`, which is 1, or with a label for each word as many as it has words; and what was
+                read. Of a text in pieces it is the mean of their probabilities by their lengths.
         """
         inputs = self.reader.read(texts)
         found = self.network(*tensors(inputs, self.network.device)).double().log_softmax(dim=-1).cpu().numpy()
-        rows: list[list[int]] = [[] for _ in texts]
-        for row, owner in enumerate(inputs.owners.tolist()):
-            rows[owner].append(row)
+        pieces, lengths = np.bincount(inputs.owners, minlength=len(texts)), inputs.lengths
         if self.reader.per_token:
-            return [np.concatenate([found[i, : inputs.lengths[i]] for i in own]) for own in rows], inputs
-        return [_mean(found[own], inputs.lengths[own]) for own in rows], inputs
+            words = np.bincount(inputs.owners, lengths, len(texts)).astype(np.int64)
+            return found[np.arange(found.shape[1]) < lengths[:, None]], words, inputs
+        if len(found) > len(texts):
+            found = _means(found, inputs.owners, pieces, lengths)
+        return found, np.ones_like(pieces), inputs
 
 
-def _mean(log_probs: LogProbs, lengths: NDArray[np.int64]) -> LogProbs:
-    """The logarithm of the mean of the probabilities of some pieces, by their lengths, `(1, classes)`."""
-    if len(log_probs) == 1:
-        return log_probs
-    mean: LogProbs = np.log((np.exp(log_probs) * (lengths / lengths.sum())[:, None]).sum(axis=0, keepdims=True))
-    return mean
+def _means(
+    log_probs: LogProbs, owners: NDArray[np.int64], pieces: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> LogProbs:
+    """The logarithms of the means of the probabilities of each text's pieces, by their lengths, `(texts, classes)`."""
+    first = np.cumsum(pieces) - pieces
+    means: LogProbs = log_probs[first]
+    several = pieces > 1
+    shares = lengths / np.bincount(owners, lengths)[owners]
+    sums = np.add.reduceat(np.exp(log_probs) * shares[:, None], first)
+    means[several] = np.log(sums[several])
+    return means
 
 
 def _network(
