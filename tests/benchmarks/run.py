@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from compare_classification import classification
 from compare_gan import gan
 from compare_loss import loss
 from compare_sampling import sampling
@@ -34,10 +35,11 @@ BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
     "translation": translation,
     "transformer": transformer,
     "gan": gan,
+    "classification": classification,
     "startup": startup,
     "memory": memory,
 }
-USUAL = ("training", "loss", "sampling", "translation", "transformer", "gan", "startup")
+USUAL = ("training", "loss", "sampling", "translation", "transformer", "gan", "classification", "startup")
 
 
 def main() -> None:
