@@ -2,8 +2,8 @@
 
     python tests/benchmarks/compare_forecasts.py sales.csv --column sold --horizon 12 --season 12
 
-It needs an environment with statsforecast beside seqgen. Each method of it is fitted anew at every origin to the rows up
-to there; the network was trained once on the rows before the test rows.
+It needs an environment with statsforecast beside seqgen. Each method of it is fitted anew at every origin, to the rows
+up to there; the network was trained once, on the rows before the test rows.
 """
 
 from __future__ import annotations
