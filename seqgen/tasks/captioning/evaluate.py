@@ -23,7 +23,7 @@ from seqgen.tasks.captioning.judge import judge
 from seqgen.tasks.captioning.model import CaptionerModel
 from seqgen.tasks.kind import Evaluated, Request
 
-WIDTH = 18
+WIDTH = 17
 
 
 def evaluate_captions(request: Request) -> Evaluated:
@@ -77,12 +77,18 @@ def _scores(captions: Sequence[str], references: Sequence[Sequence[str]]) -> dic
 
 
 def _table(measures: Mapping[str, Mapping[str, Any]], loss: float, clips: int) -> str:
-    lines = [f"{'':{WIDTH}}CIDEr-D (95 %)        ROUGE-L  BLEU-1  BLEU-2   chrF2   exact  distinct  most frequent"]
+    lines = [f"{'':{WIDTH}}{'CIDEr-D (95 %)':20} ROUGE-L BLEU-1 BLEU-2 chrF2   exact"]
     for name, own in measures.items():
         low, high = own["cider_interval"]
+        cider = f"{own['cider_d']:.3f} ({low:.2f}, {high:.2f})"
         lines.append(
-            f"{name:{WIDTH}}{own['cider_d']:.3f} ({low:.3f}, {high:.3f})  {own['rouge_l']:7.3f}  {own['bleu_1']:6.1f}"
-            f"  {own['bleu_2']:6.1f}  {own['chrf']:6.1f}  {own['exact']:6.1%}  {own['distinct']:8.1%}"
-            f"  {own['most_frequent']:13.1%}"
+            f"{name:{WIDTH}}{cider:20}  {own['rouge_l']:6.3f} {own['bleu_1']:6.1f} {own['bleu_2']:6.1f}"
+            f" {own['chrf']:5.1f} {own['exact']:7.1%}"
         )
-    return "\n".join([*lines, f"{'loss':{WIDTH}}{loss:.4f} nats per token", f"{'clips':{WIDTH}}{clips}"]) + "\n"
+    own = measures["model"]
+    lines += [
+        f"{'different':{WIDTH}}{own['distinct']:.1%}; the most frequent stands for {own['most_frequent']:.1%} of clips",
+        f"{'loss':{WIDTH}}{loss:.4f} nats per token",
+        f"{'clips':{WIDTH}}{clips}",
+    ]
+    return "\n".join(lines) + "\n"
