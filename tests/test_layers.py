@@ -33,7 +33,7 @@ THIRD_PARTY = {
     "modeldir": {"torch", "safetensors"},
     "nets": {"torch"},
     "decode": {"torch"},
-    "data": {"torch", "numpy", "sentencepiece", "PIL"},
+    "data": {"torch", "numpy", "sentencepiece", "PIL", "av"},
     "metrics": {"sacrebleu", "numpy", "torch"},
     "gan": {"torch"},
     "figures": {"rich", "PIL", "matplotlib"},

@@ -2,13 +2,13 @@
 
     vectors = CNN(each frame), or features of a frozen network
     mean:      memory = W mean(vectors), state = tanh(V memory)
-    sequence:  memory, state = recurrent layers(vectors)
+    sequence:  outputs, state = recurrent layers(vectors), memory = outputs + W vectors
     for each token: state = decoder(last token, what was attended to last, state), logits = E attended
 
 With `mean` the decoder is given the average in every step (Venugopalan et al. 2015, "Translating videos to natural
 language using deep recurrent neural networks"): there is one thing to attend to, which gets all of the attention. With
 `sequence` it begins where the recurrent encoder ended (Venugopalan et al. 2015, "Sequence to sequence: video to
-text"), and may attend to each frame (Yao et al. 2015).
+text"), and may attend to each frame (Yao et al. 2015); a skip connection lets it see frames as they are.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Captioner(EncoderDecoder):
         self.frames = None if feature_size else FrameNetwork(config.cnn_size, side)
         size = self.frames.feature_size if self.frames is not None else feature_size
         self.norm = nn.LayerNorm(size)
-        self.encoder = self.project = self.start = None
+        self.encoder = self.start = None
+        self.project = nn.Linear(size, config.hidden_size)
         if config.encoder == "sequence":
             self.encoder = RecurrentEncoder(
                 config.cell,
@@ -54,7 +55,6 @@ class Captioner(EncoderDecoder):
                 dropout=config.dropout,
             )
         else:
-            self.project = nn.Linear(size, config.hidden_size)
             self.start = nn.Linear(config.hidden_size, config.num_layers * config.hidden_size)
         self.words = nn.Linear(config.hidden_size, vocab_size) if config.bag_of_words else None
 
@@ -95,8 +95,7 @@ class Captioner(EncoderDecoder):
         vectors = self.dropout(self.norm(self._vectors(source, mask)))
         if self.encoder is not None:
             values, ends = self.encoder(vectors, lengths)
-            return self.memory(values, mask), ends
-        assert self.project is not None
+            return self.memory(values + self.project(vectors), mask), ends
         assert self.start is not None
         mean = self.project(_mean(vectors, mask)[:, None])
         states = self.start(mean[:, 0]).tanh().view(len(mean), self.config.num_layers, -1).unbind(dim=1)

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawn_clips import drawn_clips, frames_of, save_clip
 from pictures import write_pictures
+from PIL import Image
 from running import SMALL, SMALL_PAIRS, Call, TinyModel, seqgen, shell, snapshot, unfinished
 
 from seqgen import modeldir
@@ -114,32 +116,60 @@ def write_series() -> None:
         assert ended.code == 0, ended.err
 
 
+def write_clips() -> None:
+    """Clips in the forms that the examples name, and a model that stands in for the shipped one."""
+    path = drawn_clips(Path("drawn"))
+    entries = json.loads(path.read_text())
+    for entry in entries:
+        entry["file"] = f"drawn/{entry['file']}"
+    Path("captions.json").write_text(json.dumps(entries))
+    Path("clips.tsv").write_text("".join(f"{entry['file']}\t{entry['captions'][0]}\n" for entry in entries))
+    Path("clips").mkdir()
+    Path("frames").mkdir()
+    save_clip(Path("clip.gif"), frames_of("red", "up"))
+    save_clip(Path("clips/a.webp"), frames_of("blue", "left"))
+    Image.fromarray(frames_of("green", "up")[0]).save("frames/1.png")
+    words = "--steps 2 --hidden-size 8 --threads 1 --out models/drawn-clips".split()
+    ended = seqgen("train-captioner", "captions.json", *words, cwd=Path.cwd())
+    assert ended.code == 0, ended.err
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, tiny: TinyModel, tiny_translation: TinyModel) -> Path:
+    """All that the examples name, made once; tiny models stand in for the shipped ones."""
+    root = tmp_path_factory.mktemp("stage")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        for name in ("data.txt", "chapter.txt"):
+            shutil.copy(tiny.data, name)
+        for name in ("train.de", "train.en", "val.de", "val.en", "test.de", "test.en"):
+            shutil.copy(tiny_translation.folder / name, name)
+        shutil.copy("test.de", "in.de")
+        sides = (Path(name).read_text().splitlines() for name in ("train.de", "train.en"))
+        Path("pairs.csv").write_text(
+            "de,en\n" + "".join(f"{source},{target}\n" for source, target in zip(*sides, strict=True))
+        )
+        write_labelled()
+        write_series()
+        write_clips()
+        shutil.copytree(tiny.path, "models/shakespeare-lstm")
+        shutil.copytree(tiny_translation.path, "models/multi30k-de-en")
+        write_pictures()
+    return root
+
+
 # Export needs packages that may be missing, and a Transformer: test_export.py runs it.
 @pytest.mark.parametrize(
     "line",
     [pytest.param(x, marks=pytest.mark.slow) if _takes_seconds(x) else x for n, x in _examples() if n != "export"],
 )
-def test_an_example_of_the_help_runs(
-    line: str, tiny: TinyModel, tiny_translation: TinyModel, folder: Path, call: Call
-) -> None:
-    """As it stands, but for shorter training; the tiny models stand in for the shipped ones."""
-    for name in ("data.txt", "chapter.txt"):
-        shutil.copy(tiny.data, name)
-    for name in ("train.de", "train.en", "val.de", "val.en", "test.de", "test.en"):
-        shutil.copy(tiny_translation.folder / name, name)
-    shutil.copy("test.de", "in.de")
-    sides = (Path(name).read_text().splitlines() for name in ("train.de", "train.en"))
-    Path("pairs.csv").write_text(
-        "de,en\n" + "".join(f"{source},{target}\n" for source, target in zip(*sides, strict=True))
-    )
-    write_labelled()
-    write_series()
-    shutil.copytree(tiny.path, "models/shakespeare-lstm")
-    shutil.copytree(tiny_translation.path, "models/multi30k-de-en")
-    write_pictures()
+def test_an_example_of_the_help_runs(line: str, stage: Path, folder: Path, call: Call) -> None:
+    """As it stands, but for shorter training."""
+    shutil.copytree(stage, folder, dirs_exist_ok=True)
     kinds = {
         "train-lm": SHORTER,
         "train-seq2seq": [*SMALL_PAIRS, "--steps", "2"],
+        "train-captioner": ["--steps", "2", "--hidden-size", "8", "--threads", "1"],
         "train-classifier": ["--steps", "2", "--hidden-size", "8", "--threads", "1"],
         "train-forecaster": ["--steps", "2", "--hidden-size", "8", "--threads", "1"],
         "train-features": ["--steps", "2", "--threads", "1"],

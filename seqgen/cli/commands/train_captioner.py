@@ -37,7 +37,7 @@ def train_captioner(
     ```sh
     seqgen train-captioner captions.json --encoder sequence --out c
     seqgen train-captioner clips.tsv --encoder mean --frames 16 --image-size 64
-    seqgen train-captioner captions.json --cnn features:efficientnet --minutes 3
+    seqgen train-captioner captions.json --cnn features:digits --minutes 3
     ```
     """
     COMMAND.run(ctx)
