@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawn_clips import drawn_clips
 from safetensors.torch import load_file
 
 from seqgen.cli import QUIET_TORCH
@@ -129,6 +130,8 @@ COMMANDS = {
     " --vocab-size 310 --dropout 0",
     "classifier": "train-classifier labels.tsv --batch-size 1 --hidden-size 8 --embed-size 8 --dropout 0"
     " --embed-dropout 0 --word-dropout 0 --char-size 4",
+    "captioner": "train-captioner clips --batch-size 1 --hidden-size 8 --embed-size 8 --vocab-size 300 --dropout 0"
+    " --frames 3 --image-size 16 --cnn-size 8 --shift 0",
     "forecaster": "train-forecaster series.csv --batch-size 1 --hidden-size 8 --order 4 --horizon 2 --dropout 0"
     " --response infinite",
 }
@@ -142,6 +145,7 @@ def test_a_process_without_examples_takes_part(kind: str, tmp_path: Path) -> Non
     lines = TEXT.splitlines()
     (tmp_path / "pairs.tsv").write_text("".join(f"{line}\t{line.upper()}\n" for line in lines))
     (tmp_path / "labels.tsv").write_text("".join(f"{line}\t{len(line) % 2}\n" for line in lines))
+    drawn_clips(tmp_path / "clips")
     (tmp_path / "series.csv").write_text("".join(f"{len(line) + i / 7}\n" for i, line in enumerate(lines)))
     words = [*COMMANDS[kind].split(), *FEW]
     assert ended(tmp_path, *words, "--out", "one") == (0, "")

@@ -1,258 +1,38 @@
-"""Every kind of model: interrupted and resumed equals uninterrupted, bit for bit, and what it then makes is the same.
+"""Every kind of model: interrupted and resumed equals uninterrupted, bit for bit; damage and hostile sizes are refused.
 
-Language models are in `test_resume.py`, where more is asked of a run.
+More is asked of the runs of language models in `test_resume.py`, and of their directories in `tests/modeldir`.
 """
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Callable
+import json
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from drawn_clips import drawn_clips
-from tiny_runs import Run, SignalAt, assert_same_run, checkpoint_paths, records, write_text
+from tiny_kinds import CPU, KINDS, STEPS, run_of, write_data
+from tiny_runs import DAMAGES, Run, SignalAt, assert_same_run, checkpoint_paths, records
 
-from seqgen.cli.commands import gan_train, train_captioner, train_classifier, train_forecaster, train_seq2seq
-from seqgen.cli.commands.train_transformer import COMMANDS as TRANSFORMER
-from seqgen.cli.training import Command
-from seqgen.config import (
-    AdversarialConfig,
-    CaptionerConfig,
-    CaptionerSettings,
-    ClassifierConfig,
-    ClassifierSettings,
-    ClipConfig,
-    ForecasterConfig,
-    ForecasterSettings,
-    GanConfig,
-    GanSettings,
-    ImageConfig,
-    LabelledTextConfig,
-    ParallelConfig,
-    Seq2SeqConfig,
-    SeriesConfig,
-    Settings,
-    TextConfig,
-    TrainConfig,
-    TransformerConfig,
-    TransformerPairsSettings,
-    TransformerSeq2SeqConfig,
-    TransformerTextSettings,
-    TranslationSettings,
-)
-from seqgen.errors import Interrupted
-from seqgen.tasks.captioning.caption import CaptionWriter
-from seqgen.tasks.captioning.model import CaptionerModel
-from seqgen.tasks.classification.classify import Labeller
-from seqgen.tasks.classification.model import ClassifierModel
-from seqgen.tasks.forecasting.forecast import forecast
-from seqgen.tasks.forecasting.model import ForecasterModel
-from seqgen.tasks.gan.imagine import Imagination
-from seqgen.tasks.gan.model import GanModel
-from seqgen.tasks.language.model import LanguageModel
-from seqgen.tasks.translation.model import TranslationModel
-from seqgen.tasks.translation.translate import Translator
+from seqgen import modeldir
+from seqgen.cli.commands import gan_train
+from seqgen.errors import Interrupted, ModelError
+from seqgen.modeldir.layout import manifest
+from seqgen.tasks import kinds
 
-STEPS = 20
 # Before the first step, after it, at a save, at an evaluation, in the second epoch, at the last.
 MOMENTS = [0, 1, 5, 8, 14, STEPS - 1]
 RARER = [pytest.param(m, marks=pytest.mark.slow) if m != 14 else m for m in MOMENTS]
-WORDS = "ein hund rennt durch den schnee und zwei katzen sehen ihm dabei zu".split()
-CPU = torch.device("cpu")
-HEADS: dict[str, Any] = {"embed_size": 8, "num_heads": 2, "ffn_size": 12, "num_layers": 1, "dropout": 0.3}
-
-
-def train(**chosen: Any) -> TrainConfig:
-    """Twenty steps, a save every five and an evaluation every eight."""
-    usual = {
-        "steps": STEPS,
-        "batch_size": 16,
-        "grad_accumulation": 2,
-        "warmup_steps": 3,
-        "eval_every": 8,
-        "save_every": 5,
-        "log_every": 1,
-        "ema": 0.9,
-        "precision": "fp32",
-        "device": "cpu",
-        "threads": 1,
-    }
-    return TrainConfig(**{**usual, **chosen})
+every_kind = pytest.mark.parametrize("name", KINDS)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data for each kind."""
-    root, draw = tmp_path_factory.mktemp("data"), random.Random(0)
-    write_text(root)
-    sentences = [draw.choices(WORDS, k=draw.randint(1, 6)) for _ in range(200)]
-    (root / "pairs.tsv").write_text("".join(f"{' '.join(s)}\t{' '.join(s[::-1]).upper()}\n" for s in sentences))
-    (root / "labels.tsv").write_text("".join(f"{' '.join(s)}\t{len(s[0]) % 3}\n" for s in sentences))
-    (root / "tags.tsv").write_text("\n".join("".join(f"{w}\t{len(w) % 3}\n" for w in s) for s in sentences))
-    rows = (f"{1900 + i // 12}-{i % 12 + 1:02d},{math.sin(i / 3) + draw.random():.3f}\n" for i in range(200))
-    (root / "series.csv").write_text("date,x\n" + "".join(rows))
-    pixels = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (64, 8, 8)).astype(np.uint8)
-    np.savez(root / "images.npz", images=pixels, labels=np.arange(64) % 3)
-    drawn_clips(root / "clips")
+    root = tmp_path_factory.mktemp("data")
+    write_data(root)
     return root
-
-
-def text(root: Path) -> Settings:
-    return TransformerTextSettings(
-        text=TextConfig(paths=(str(root / "text.txt"),), valid="0.35"),
-        network=TransformerConfig(**HEADS, positions="learned", num_kv_heads=1, context=16),
-        train=train(batch_size=8, precision="bf16"),
-    )
-
-
-def written(directory: Path) -> Any:
-    network = LanguageModel.load(str(directory), CPU).network
-    return network(torch.zeros(1, 5, dtype=torch.long), network.initial_state(1))[0].tolist()
-
-
-def pairs(root: Path) -> Settings:
-    return TransformerPairsSettings(
-        text=ParallelConfig(paths=(str(root / "pairs.tsv"),), vocab_size=284),
-        network=TransformerSeq2SeqConfig(**HEADS, norm="post", joint=False),
-        train=train(),
-    )
-
-
-def seq2seq(root: Path, cell: Any, ema: float, precision: str, *, joint: bool, **chosen: Any) -> Settings:
-    return TranslationSettings(
-        text=ParallelConfig(paths=(str(root / "pairs.tsv"),), vocab_size=300 if joint else 284, **chosen),
-        network=Seq2SeqConfig(cell=cell, embed_size=4, hidden_size=8, dropout=0.3, joint=joint),
-        train=train(ema=ema, precision=precision),
-    )
-
-
-def translated(directory: Path) -> Any:
-    model = TranslationModel.load(str(directory), CPU)
-    return [t.text for t in Translator([model], "beam", max_length=8).stream(WORDS)]
-
-
-def classifier(root: Path, cell: Any, data: str, *, train_config: TrainConfig, **chosen: Any) -> Settings:
-    return ClassifierSettings(
-        text=LabelledTextConfig(paths=(str(root / data),), **chosen),
-        network=ClassifierConfig(cell=cell, embed_size=4, char_size=4, hidden_size=8, num_heads=2),
-        train=train_config,
-    )
-
-
-def labels(directory: Path) -> Any:
-    model = ClassifierModel.load(str(directory), CPU)
-    return [answer.labels for answer in Labeller(model, top=3).label(WORDS)]
-
-
-def forecaster(root: Path, response: Any, ema: float) -> Settings:
-    return ForecasterSettings(
-        series=SeriesConfig(paths=(str(root / "series.csv"),), valid=0.2, test=0.2),
-        network=ForecasterConfig(response=response, horizon=4, hidden_size=6, order=5, num_layers=2),
-        train=train(batch_size=8, ema=ema),
-    )
-
-
-def forecasts(directory: Path) -> Any:
-    model = ForecasterModel.load(str(directory), CPU)
-    return forecast(model, model.history[0], model.fitted[0], 6).quantiles.tolist()
-
-
-def gan(root: Path, ema: float, network: dict[str, Any], game: dict[str, Any]) -> Settings:
-    return GanSettings(
-        images=ImageConfig(paths=(str(root / "images.npz"),)),
-        network=GanConfig(latent_size=4, generator_size=4, discriminator_size=4, **network),
-        game=AdversarialConfig(features="pixels", **game),
-        train=train(batch_size=8, grad_accumulation=1, lr=1e-3, beta1=0.5, warmup_steps=0, ema=ema),
-    )
-
-
-def images(directory: Path) -> Any:
-    maker = Imagination(GanModel.load(str(directory), CPU), seed=1)
-    return np.concatenate(list(maker.images(range(5)))).tolist()
-
-
-def captioner(root: Path, **chosen: Any) -> Settings:
-    sizes = {"embed_size": 8, "hidden_size": 8, "attention_size": 4, "cnn_size": 8}
-    return CaptionerSettings(
-        clips=ClipConfig(paths=(str(root / "clips/captions.json"),), frames=3, image_size=16, vocab_size=300),
-        network=CaptionerConfig(**{**sizes, **chosen}),
-        train=train(batch_size=4),
-    )
-
-
-def captions(directory: Path) -> Any:
-    writer = CaptionWriter(CaptionerModel.load(str(directory), CPU), max_length=6)
-    clip = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (3, 3, 16, 16)).astype(np.uint8)
-    return [(output.text, output.hypothesis.score) for output in writer.write([clip], [0])[0].outputs]
-
-
-class Kind(NamedTuple):
-    """A kind of run: its command, its settings for the folder of data, and what a finished model makes."""
-
-    command: Command[Any]
-    settings: Callable[[Path], Settings]
-    made: Callable[[Path], Any]
-
-
-KINDS = {
-    "text": Kind(TRANSFORMER["text"], text, written),
-    "pairs": Kind(TRANSFORMER["pairs"], pairs, translated),
-    "seq2seq": Kind(train_seq2seq.COMMAND, lambda root: seq2seq(root, "gru", 0.9, "fp32", joint=True), translated),
-    "seq2seq-random": Kind(
-        train_seq2seq.COMMAND,
-        lambda root: seq2seq(root, "lstm", 0.0, "bf16", joint=False, order="random", loss_steps="random", keep="loss"),
-        translated,
-    ),
-    "classifier": Kind(
-        train_classifier.COMMAND,
-        lambda root: classifier(root, "gru", "labels.tsv", tokens="char", balance="sqrt", train_config=train()),
-        labels,
-    ),
-    "tagger": Kind(
-        train_classifier.COMMAND,
-        lambda root: classifier(root, "peephole", "tags.tsv", per_token=True, train_config=train()),
-        labels,
-    ),
-    "classifier-heads": Kind(
-        train_classifier.COMMAND,
-        lambda root: classifier(
-            root,
-            "transformer",
-            "labels.tsv",
-            tokens="word",
-            keep="macro-f1",
-            train_config=train(ema=0.0, precision="bf16"),
-        ),
-        labels,
-    ),
-    "finite": Kind(train_forecaster.COMMAND, lambda root: forecaster(root, "finite", 0.9), forecasts),
-    "infinite": Kind(train_forecaster.COMMAND, lambda root: forecaster(root, "infinite", 0.0), forecasts),
-    "cgan": Kind(gan_train.COMMAND, lambda root: gan(root, 0.9, {"arch": "cgan"}, {"augment": "all"}), images),
-    "spectral": Kind(
-        gan_train.COMMAND,
-        lambda root: gan(root, 0.0, {"body": "spectral"}, {"loss": "hinge", "discriminator_steps": 2}),
-        images,
-    ),
-    "residual": Kind(
-        gan_train.COMMAND,
-        lambda root: gan(root, 0.9, {"body": "residual"}, {"loss": "relativistic", "r1": 1.0, "r2": 1.0}),
-        images,
-    ),
-    "captioner": Kind(train_captioner.COMMAND, captioner, captions),
-    "captioner-mean": Kind(
-        train_captioner.COMMAND, lambda root: captioner(root, encoder="mean", cell="lstm"), captions
-    ),
-}
-every_kind = pytest.mark.parametrize("name", KINDS)
-
-
-def run_of(name: str, root: Path, directory: Path) -> Run:
-    return Run(KINDS[name].settings(root), directory, command=KINDS[name].command)
 
 
 @pytest.fixture(scope="module")
@@ -300,3 +80,77 @@ def test_the_runs_compared_here_log_each_step_and_pass_an_epoch(name: str, undis
     assert max(line.get("epoch", 0.0) for line in lines) > (0.9 if name in ("finite", "infinite") else 1.0)
     if KINDS[name].command is gan_train.COMMAND:
         assert [line["step"] for line in lines if "health" in line] == [0, 8, 16, STEPS]
+
+
+# Directories that cannot be used --------------------------------------------------------------------------------
+
+
+def load(directory: Path) -> Any:
+    kind = kinds.of(modeldir.read_config(directory).task)
+    assert kind is not None
+    return kind.load(str(directory), CPU)
+
+
+def published(directory: Path, place: Path) -> list[str]:
+    """A copy of a finished model without its run, and the names of its files."""
+    place.mkdir()
+    names = list(json.loads((directory / modeldir.MANIFEST).read_bytes())["files"])
+    for name in (*names, modeldir.MANIFEST):
+        shutil.copy(directory / name, place / name)
+    load(place)
+    return names
+
+
+@every_kind
+def test_a_damaged_file_is_named(name: str, undisturbed: Callable[[str], Run], tmp_path: Path) -> None:
+    names = published(undisturbed(name).directory, tmp_path / "whole")
+    for file in names:
+        for damage, do in DAMAGES.items():
+            place = tmp_path / f"{file}-{damage}"
+            shutil.copytree(tmp_path / "whole", place)
+            do(place / file)
+            with pytest.raises(ModelError, match=file):
+                load(place)
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where the numbers of a JSON object are."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value[:1]):
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield path
+
+
+def loads(directory: Path) -> bool:
+    """Whether a directory is opened; else it is refused in a line."""
+    try:
+        load(directory)
+    except ModelError as error:
+        return len(error.message) > 600
+    return True
+
+
+HOSTILE: list[Any] = [-1, 10**9, 1e308, "7", None, [], True]
+
+
+@every_kind
+def test_hostile_numbers_are_refused_without_being_obeyed(
+    name: str, undisturbed: Callable[[str], Run], tmp_path: Path
+) -> None:
+    """Each number of `config.json` in turn, vouched for by the manifest: no memory is asked for by what it says."""
+    place = tmp_path / "model"
+    names = published(undisturbed(name).directory, place)
+    whole = json.loads((place / modeldir.CONFIG).read_bytes())
+    for path in leaves(whole["network"]):
+        for hostile in HOSTILE:
+            changed = json.loads(json.dumps(whole))
+            at = changed["network"]
+            for key in path[:-1]:
+                at = at[key]
+            at[path[-1]] = hostile
+            (place / modeldir.CONFIG).write_text(json.dumps(changed))
+            (place / modeldir.MANIFEST).write_bytes(manifest({file: (place / file).read_bytes() for file in names}))
+            if loads(place):  # what no weight's shape depends on may be any number in its range
+                assert isinstance(hostile, int | float)
+                assert not isinstance(hostile, bool)
