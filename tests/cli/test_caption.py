@@ -122,7 +122,7 @@ def test_evaluation_stands_beside_simple_methods(model: Path, call: Call) -> Non
     found = json.loads(ended.text)
     assert found["clips"] == 6
     assert found["cider_d"] > found["frames_shuffled"]["cider_d"]  # the order tells where a square goes
-    assert found["cider_d"] > found["nearest_clip"]["cider_d"] > found["most_frequent"]["cider_d"]
+    assert found["cider_d"] > found["nearest_clip"]["cider_d"] > found["most_frequent_caption"]["cider_d"]
     low, high = found["cider_interval"]
     assert low <= found["cider_d"] <= high
     table = call("evaluate", "-m", str(model), data).text

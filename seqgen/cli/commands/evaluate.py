@@ -26,8 +26,8 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="DATA",
-            help="Text for a language model, SOURCE TARGET for a translation model, real images for a GAN; without a "
-            "model, two sets of images: folders, zip, tar, idx(.gz), npz.",
+            help="What the model is judged on: text, SOURCE TARGET, labelled texts, a table of series, a list of "
+            "captions, real images; without a model, two sets of images: folders, zip, tar, idx(.gz), npz.",
         ),
     ],
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
@@ -51,6 +51,14 @@ def evaluate(
     A translation model translates SOURCE by beam search. JSON keys: bleu, chrf (with bleu_signature, chrf_signature),
     loss (nats per token of TARGET), perplexity, sentences, seconds, unknown (characters). With --search-errors: a table
     of greedy, beam and exhaustive search (Stahlberg and Byrne 2019); in JSON a list under search_errors.
+
+    A classifier labels texts. JSON keys: accuracy (with interval, the half-width of 95 %), macro_f1, loss (nats per
+    label), calibration_error, unknown_accuracy (of words), texts, labels, classes (by name: count, precision, recall,
+    f1), confusion (true by found). A forecaster starts from every new row of a table. JSON keys: mase, that of simple
+    methods (naive_mase and so on), coverage and width of the band (coverage_80), pinball, origins, period. A captioner
+    captions the clips of a list, those of the validation part where the list names one. JSON keys: cider_d (with
+    cider_interval, 95 %), rouge_l, bleu_1, bleu_2, chrf, exact, distinct, most_frequent (shares), loss, clips, and the
+    same scores under frames_shuffled, nearest_clip and most_frequent_caption.
 
     A GAN is judged by real images, and a set of images by another, in the features of a network. A Fréchet distance
     compares only with one of the same network and the same counts: both are told. n real images stand beside n others,

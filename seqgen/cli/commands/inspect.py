@@ -36,7 +36,11 @@ def inspect(
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
     attention: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="What the tokens of a text look at.", rich_help_panel=WHAT),
+        typer.Option(
+            metavar="TEXT",
+            help="What the tokens of a text look at; of a captioner, those of its caption of a clip (a file).",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     target: Annotated[
         str | None,
@@ -81,7 +85,8 @@ def inspect(
     """Show what is inside a model: its sizes and parameters, its attention, its positions, its gradient through time.
 
     --attention shows one map per layer and head: of a language model what each token of the text looks at; of a
-    translation model what the tokens of source and target look at. A row sums to one. With --png nothing is printed.
+    translation model what the tokens of source and target look at; of a captioner which frames of a clip each token of
+    its caption looked at. A row sums to one. With --png nothing is printed.
 
     --gradients follows the gradient of a token's loss J(t) back to the states s(t-d) before it (s is h, and of an
     LSTM h and c): its norm by distance d, the mean of the logarithms over 64 places of the text. The line through

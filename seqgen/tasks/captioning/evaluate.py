@@ -23,7 +23,7 @@ from seqgen.tasks.captioning.judge import judge
 from seqgen.tasks.captioning.model import CaptionerModel
 from seqgen.tasks.kind import Evaluated, Request
 
-WIDTH = 17
+WIDTH = 23
 
 
 def evaluate_captions(request: Request) -> Evaluated:
@@ -55,7 +55,8 @@ def evaluate_captions(request: Request) -> Evaluated:
         rows = {"model": found.captions, "frames shuffled": mixed.captions}
         if known:
             train = _read(model, known, Path(folder) / "train", request)
-            rows |= {"nearest clip": nearest(model, train, valid), "most frequent": most_frequent(train, len(valid))}
+            frequent = most_frequent(train, len(valid))
+            rows |= {"nearest clip": nearest(model, train, valid), "most frequent caption": frequent}
     measures = {name: _scores(captions, found.references) for name, captions in rows.items()}
     others = {name.replace(" ", "_"): own for name, own in measures.items() if name != "model"}
     return Evaluated(
@@ -77,12 +78,12 @@ def _scores(captions: Sequence[str], references: Sequence[Sequence[str]]) -> dic
 
 
 def _table(measures: Mapping[str, Mapping[str, Any]], loss: float, clips: int) -> str:
-    lines = [f"{'':{WIDTH}}{'CIDEr-D (95 %)':20} ROUGE-L BLEU-1 BLEU-2 chrF2   exact"]
+    lines = [f"{'':{WIDTH}}{'CIDEr-D (95 %)':19} ROUGE-L BLEU-1 BLEU-2 chrF2   exact"]
     for name, own in measures.items():
         low, high = own["cider_interval"]
         cider = f"{own['cider_d']:.3f} ({low:.2f}, {high:.2f})"
         lines.append(
-            f"{name:{WIDTH}}{cider:20}  {own['rouge_l']:6.3f} {own['bleu_1']:6.1f} {own['bleu_2']:6.1f}"
+            f"{name:{WIDTH}}{cider:19}  {own['rouge_l']:6.3f} {own['bleu_1']:6.1f} {own['bleu_2']:6.1f}"
             f" {own['chrf']:5.1f} {own['exact']:7.1%}"
         )
     own = measures["model"]
