@@ -168,7 +168,8 @@ def _parts(config: ClipConfig, directory: Path, warn: Callable[[str], None]) -> 
 
     def read(path: str, copy: str) -> list[Captioned]:
         kept = path if path != "-" and Path(path).is_dir() else spool(path, directory / copy)
-        return read_captions(kept, shown_name(path), warn, keys=_keys(config))
+        beside = None if kept == path else Path()  # what came through a pipe lies beside nothing
+        return read_captions(kept, shown_name(path), warn, keys=_keys(config), beside=beside)
 
     entries = read(config.paths[0], "input")
     if config.valid_path is not None:

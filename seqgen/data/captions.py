@@ -63,6 +63,7 @@ def read_captions(
     warn: Callable[[str], None] = lambda message: None,
     *,
     keys: tuple[str, str] = ("", ""),
+    beside: Path | None = None,
 ) -> list[Captioned]:
     """The clips of a list, in the order in which their files come first.
 
@@ -71,6 +72,8 @@ def read_captions(
         name (str): what errors call it; empty for the path.
         warn (Callable[[str], None]): told what was left out.
         keys (tuple[str, str]): the keys or columns of files and of captions; empty for the usual ones.
+        beside (Path | None): the folder that names of files are looked up in; None for that of the list, of standard
+            input the current one.
 
     Raises:
         DataError: it cannot be read, an entry is not one, or no clip has a caption.
@@ -80,7 +83,8 @@ def read_captions(
     elif path != "-" and not Path(path).exists():
         raise DataError(f"{name or path}: no such file or folder")
     name = name or shown_name(path)
-    beside = Path() if path == "-" else Path(path).parent
+    if beside is None:
+        beside = Path() if path == "-" else Path(path).parent
     captions, splits, places = dict[Path, dict[str, None]](), dict[Path, str](), dict[Path, str]()
     tests = 0
     for place, file, texts, part in _entries(path, name, keys):

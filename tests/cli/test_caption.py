@@ -168,6 +168,17 @@ def test_bad_data_is_refused(words: str, message: str, folder: Path, call: Call)
     assert not Path("m/config.json").exists()
 
 
+def test_a_list_comes_through_a_pipe(folder: Path, piped: Call) -> None:
+    """Its files are looked up in the current folder."""
+    drawn_clips(folder)
+    rows = "".join(f"{number}.gif\ta square {number}\n" for number in range(12))
+    words = ("train-captioner", "-", "--steps", "1", "--hidden-size", "8", "--threads", "1", "--out", "m")
+    ended = piped(rows.encode(), *words)
+    assert ended.code == 0, ended.err
+    assert "11 clips to train on" in ended.err
+    assert "1 to validate on" in ended.err
+
+
 def test_frozen_features_are_computed_once(folder: Path, call: Call) -> None:
     drawn_clips(folder / "clips")
     words = ("clips", "--cnn", "features:digits", "--steps", "2", "--hidden-size", "8", "--threads", "1")
