@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from seqgen.data.image_signs import is_image_file
+from seqgen.data.image_signs import GZIP, is_image_file
 from seqgen.data.sides import NO_KEYS, Keys
 from seqgen.data.tables import table_format
 from seqgen.data.text import open_source, read_lines, read_text
@@ -51,6 +51,8 @@ def content_of(path: str, keys: Keys = NO_KEYS) -> Content | None:
             begin = file.read(SAMPLED_BYTES)
     except (OSError, DataError):
         return None
+    if begin.startswith(GZIP):  # whoever reads it says what is wrong
+        return "text"
     lines = [line for line in begin.decode("utf-8-sig", errors="replace").splitlines(keepends=True) if line.strip()]
     is_table = _is_table(lines, keys) if lines else False
     return "table" if is_table or where.suffix.lower() in TABLE_ENDINGS else "text"

@@ -340,7 +340,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 encoder="mean" if kind == "means" else "sequence", hidden_size=8, attention_size=4, cnn_size=8, **SIZES
             )
             captioner = CaptionerModel.new(tiny, clips, captioned.tokenizer, None, seed)
-            publish(place / kind, captioner.files(), captioner.network, sure=2.0)
+            publish(place / kind, captioner.files(), captioner.network, sure=1.2)
     before = Path.cwd()
     os.chdir(root)
     yield root
@@ -379,6 +379,8 @@ def words_for(line: str, name: str) -> tuple[list[str], list[str]]:
     """The command without an option, and with it."""
     command = line.split()[0]
     value = SPECIAL.get((command, name)) or VALUES[name]
+    if "letters" in line:
+        value = value.replace("text.txt", "labels.tsv").replace("distance 9", "distance 8")
     typed, _, context = value.removesuffix("]").partition(" [")
     base = line.split()
     if context.startswith("="):
@@ -390,7 +392,7 @@ def words_for(line: str, name: str) -> tuple[list[str], list[str]]:
         return base, [base[0], re.sub(r"^\w+", "other" if "." in base[1] else "others/lstm", base[1]), *base[2:]]
     if name == "texts":
         return base, [*base[:-1], typed]
-    if name == "card" or (command, name) == ("forecast", "paths"):
+    if name in ("card", "files") or (command, name) == ("forecast", "paths"):
         return base, [*base, typed]
     if typed in ("-m other", "--compare other", "--ensemble other"):
         kind = base[base.index("-m") + 1] if "-m" in base else "features"
