@@ -32,6 +32,7 @@ from seqgen.wording import counted
 
 INDEX = "captioned.json"
 HELD_OUT = 0.1
+LONGEST_NAME = 200  # of a file, as messages show it
 
 Frames = NDArray[np.uint8] | NDArray[np.float32]
 """Of one clip: bytes `(frames, 3, height, width)`, or features of them `(frames, size)`."""
@@ -125,7 +126,10 @@ def build_captioned(
     for part, entries in (("train", train), ("valid", valid)):
         index[part] = _write_part(directory / part, entries, config, extract, warn)
         if entries and not index[part]["captions"]:
-            raise DataError(f"{shown_name(config.paths[0])}: none of its {counted(len(entries), 'clip')} can be read")
+            raise DataError(
+                f"{shown_name(config.paths[0])}: none of its {counted(len(entries), 'clip')} can be read",
+                hint="names of files are looked up beside the list",
+            )
     if not train:
         raise DataError(f"{shown_name(config.paths[0])}: no clips to train on")
     captions = itertools.chain.from_iterable(index["train"]["captions"])
@@ -221,7 +225,7 @@ def _readable(entries: Sequence[Captioned], config: ClipConfig, faults: Faults) 
         try:
             clip = read_clip(str(entry.file), config.frames, config.image_size)
         except DataError as error:
-            faults.add(str(entry.file), ValueError(error.message.removeprefix(f"{entry.file}: ")))
+            faults.add(str(entry.file)[:LONGEST_NAME], ValueError(error.message.removeprefix(f"{entry.file}: ")))
         else:
             yield entry, clip
 

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -118,15 +117,15 @@ def _chosen(durations: Sequence[float], most: int) -> list[int]:
 
 
 def _open(path: str) -> _Source:
-    where = Path(path)
-    if where.is_dir():
+    # Unlike those of `Path`, these answer of names that no file can have.
+    if os.path.isdir(path):
         return _Folder(path)
-    if not where.exists():
+    if not os.path.exists(path):
         raise DataError(f"{path}: no such file or folder")
-    if not where.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"{path}: a clip cannot come from a pipe", hint="it is read twice: write it to a file first")
     try:
-        with where.open("rb") as file:
+        with open(path, "rb") as file:
             begin = file.read(512)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None

@@ -131,6 +131,8 @@ def test_what_is_no_clip_is_refused(content: bytes, message: str, tmp_path: Path
 def test_neither_a_file_nor_a_folder_of_frames(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_clip(str(tmp_path / "none.gif"), 8, 8)
+    with pytest.raises(DataError, match="no such file"):
+        read_clip(str(tmp_path / ("a sentence " * 100)), 8, 8)
     with pytest.raises(DataError, match="no frame can be read"):
         read_clip(str(tmp_path), 8, 8)
     os.mkfifo(tmp_path / "pipe")
