@@ -67,13 +67,13 @@ def _tell_changes(before: Settings, settings: Settings, note: Callable[[str], No
             note(f"going on with {word} {shown(new)} (was {shown(old) if old is not None else budget})")
 
 
-def stored_data(place: Path | None) -> dict[str, Any]:
-    """What the run in a directory, or of a settings file, says of its text; nothing if that cannot be told."""
+def stored_part(place: Path | None, part: str) -> dict[str, Any]:
+    """A part of the settings of the run in a directory, or of a settings file; empty if that cannot be told."""
     if place is None:
         return {}
     try:
         data = json.loads((place / "training.json" if place.is_dir() else place).read_bytes())
-        return dict(data["settings"]["text"])
+        return dict(data["settings"][part])
     except (OSError, ValueError, TypeError, KeyError):
         return {}
 

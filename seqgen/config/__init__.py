@@ -47,6 +47,17 @@ from seqgen.config.forecasting import (
     SeriesConfig,
     TransformConfig,
 )
+from seqgen.config.image_translation import (
+    Condition,
+    Direction,
+    ImageNorm,
+    PairConfig,
+    PairedGameConfig,
+    PairedSettings,
+    Patch,
+    Pix2PixConfig,
+    Pix2PixNetworks,
+)
 from seqgen.config.images import (
     MAX_CLASSES,
     AdversarialConfig,

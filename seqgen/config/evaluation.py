@@ -120,5 +120,13 @@ class GanEvaluation(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImagePairsEvaluation(Config):
+    """Of a network that makes images of images, by pairs."""
+
+    features: str = same_setting(SetsEvaluation, "features", "")
+    weights: Path | None = same_setting(SetsEvaluation, "weights", None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class NoChoices(Config):
     """Of a kind that has no options."""

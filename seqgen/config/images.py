@@ -138,6 +138,11 @@ class AdversarialConfig(Config):
         """See `Config`."""
         return {} if self.loss == "wasserstein-gp" else {"gradient_penalty": f"with --loss {self.loss}"}
 
+    @property
+    def discriminator_pace(self) -> float:
+        """The share of the learning rate with which the discriminator moves; with 0 it has no turn."""
+        return self.lr_ratio
+
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig(Config):

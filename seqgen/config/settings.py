@@ -34,6 +34,8 @@ class Settings(Config, ABC):
 
     command: ClassVar[str]
     """That which they belong to."""
+    always: ClassVar[tuple[str, ...]] = ()
+    """Words that tell the command that these settings are meant, where it has several."""
     unused: ClassVar[Mapping[str, str]] = {}
     """Fields that the command has no option for, and why."""
     train: TrainConfig
@@ -52,7 +54,7 @@ class Settings(Config, ABC):
         """The command that gives these settings, defaults left out, and what nothing reads."""
         # A name that begins with a dash would be read as an option.
         paths = (f"./{path}" if path.startswith("-") and path != "-" else path for path in self.paths)
-        words = ["seqgen", self.command, *paths]
+        words = ["seqgen", self.command, *paths, *self.always]
         options = self.options()
         for name, (_, value) in differences(type(self)(), self).items():
             if name in options and name not in self.idle and value is not None:
@@ -224,9 +226,11 @@ class TransformerPairsSettings(_OfPairs):
     )
 
 
-class _OfImages(Settings):
+class OfImages(Settings):
+    """Settings of networks that are trained on images."""
+
     images: ImageConfig
-    network: GanConfig | FeatureConfig
+    network: Any
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -240,36 +244,49 @@ class _OfImages(Settings):
         return MODELS / f"{name}-{self.network.short_name}"
 
 
+# How a GAN is trained: Adam as Radford et al. 2016 use it, averaged weights, no clipping.
+GAN_TRAINING: Mapping[str, Any] = {
+    "minutes": 15.0,
+    "batch_size": 64,
+    "lr": 1e-3,
+    "warmup_steps": 0,
+    "weight_decay": 0.0,
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "clip": 0.0,
+    "ema": 0.999,
+}
+# Fields that no GAN reads.
+NO_GAN: Mapping[str, str] = {
+    **NO_RECURRENCE,
+    "grad_accumulation": "on a GAN, whose batch norm sees a batch as a whole",
+}
+
+
+def refuse_parts(train: TrainConfig) -> None:
+    """Refuse to compute a step of a GAN in parts.
+
+    Raises:
+        ConfigError: that is asked for.
+    """
+    if train.grad_accumulation != 1:
+        raise ConfigError("grad-accumulation is not for a GAN, whose batch norm sees a batch as a whole")
+
+
 @checked
 @dataclass(frozen=True, kw_only=True)
-class GanSettings(_OfImages):
+class GanSettings(OfImages):
     """All that decides a `gan-train` run, as `training.json` keeps it. The defaults are the preset `quick`."""
 
     command: ClassVar[str] = "gan-train"
-    unused: ClassVar[Mapping[str, str]] = {
-        **NO_RECURRENCE,
-        "grad_accumulation": "on a GAN, whose batch norm sees a batch as a whole",
-    }
+    unused: ClassVar[Mapping[str, str]] = NO_GAN
     images: ImageConfig = field(default_factory=ImageConfig)
     network: GanConfig = field(default_factory=GanConfig)
     game: AdversarialConfig = field(default_factory=AdversarialConfig)
-    train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(
-            minutes=15.0,
-            batch_size=64,
-            lr=1e-3,
-            warmup_steps=0,
-            weight_decay=0.0,
-            beta1=0.5,
-            beta2=0.999,
-            clip=0.0,
-            ema=0.999,
-        )
-    )
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(**GAN_TRAINING))
 
     def __post_init__(self) -> None:
-        if self.train.grad_accumulation != 1:
-            raise ConfigError("grad-accumulation is not for a GAN, whose batch norm sees a batch as a whole")
+        refuse_parts(self.train)
 
     @property
     def idle(self) -> Mapping[str, str]:
@@ -282,7 +299,7 @@ class GanSettings(_OfImages):
 
 @checked
 @dataclass(frozen=True, kw_only=True)
-class FeatureSettings(_OfImages):
+class FeatureSettings(OfImages):
     """All that decides a `train-features` run, as `training.json` keeps it."""
 
     command: ClassVar[str] = "train-features"

@@ -76,7 +76,7 @@ class ImageArray:
                 if len(content) < num_bytes:
                     raise DataError(f"{self.path} is truncated: {count:,} images in its header, {i:,} in the file")
                 label = None if self._labels is None else str(self._labels[i])
-                yield Picture(np.frombuffer(content, np.uint8).reshape(self._form), label)
+                yield Picture(np.frombuffer(content, np.uint8).reshape(self._form), label, str(i))
             if file.read(1):
                 raise DataError(f"{self.path} is damaged: more follows after the {count:,} images of its header")
 

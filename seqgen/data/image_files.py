@@ -14,6 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -30,10 +31,17 @@ NAMED_FAULTS = 3
 
 
 class Picture(NamedTuple):
-    """Pixels `(height, width, channels)` and the name of their class, None without one."""
+    """One image.
+
+    Args:
+        pixels (NDArray[np.uint8]): `(height, width, channels)`.
+        label (str | None): the name of its class, None without one.
+        name (str): what it is called below its path, without a suffix; of an array its number.
+    """
 
     pixels: NDArray[np.uint8]
     label: str | None
+    name: str
 
 
 @dataclass
@@ -119,7 +127,8 @@ class ImageFiles:
                 faults.add(file.name, error)
                 continue
             below = file.folders[self._depth :]
-            yield Picture(pixels, class_name(below[0]) if below else None)
+            name = "/".join((*below, PurePosixPath(file.name).stem))
+            yield Picture(pixels, class_name(below[0]) if below else None, name)
 
 
 def _shared(places: set[tuple[str, ...]]) -> int:

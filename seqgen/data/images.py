@@ -36,7 +36,7 @@ from seqgen.errors import DataError, UsageError
 from seqgen.names import on_one_line
 
 NAMED = 3
-INDEX, PIXELS, LABELS = "images.json", "pixels.bin", "labels.bin"
+INDEX, PIXELS, LABELS, NAMES = "images.json", "pixels.bin", "labels.bin", "names.json"
 WANTED = "give a folder, zip or tar of image files, an idx file or an npz file"
 
 
@@ -79,7 +79,12 @@ class ImageSet:
 
 
 def build_images(
-    config: ImageConfig, directory: Path, warn: Callable[[str], None], *, any_size: bool = False
+    config: ImageConfig,
+    directory: Path,
+    warn: Callable[[str], None],
+    *,
+    any_size: bool = False,
+    named: bool = False,
 ) -> ImageSet:
     """Decode the images of a run into `directory`, or reopen what an earlier session decoded there.
 
@@ -88,6 +93,7 @@ def build_images(
         directory (Path): created if needed; holds pixels, labels and an index.
         warn (Callable[[str], None]): told what was done to images that are not alike, and what was passed over.
         any_size (bool): for images that are compared only: small ones are taken as they are, large ones made smaller.
+        named (bool): keep the name of each image, in the file `NAMES`.
 
     Raises:
         DataError: a path cannot be read, holds no image that can be used, or images of a size that cannot.
@@ -101,16 +107,19 @@ def build_images(
     directory.mkdir(parents=True)
     faults = Faults()
     pictures = itertools.chain.from_iterable(source.read(form[:2], faults) for source in sources)
-    given, names = _write(directory / PIXELS, pictures, form, config.fit)
+    names = list[str]() if named else None
+    given, labelled = _write(directory / PIXELS, pictures, form, config.fit, names)
     if not given:
         raise DataError(f"{', '.join(config.paths)}: no images{f'; {faults}' if faults.count else ''}", hint=WANTED)
     if faults.count:
         warn(str(faults))
-    labels, classes = _number(given, names, warn)
+    labels, classes = _number(given, labelled, warn)
     empty = [on_one_line(folder) for source in sources for folder in source.empty]
     if classes and empty:
         warn(f"no images in {_some(empty)}: {'it is no class' if len(empty) == 1 else 'they are no classes'}")
     (directory / LABELS).write_bytes(b"" if labels is None else labels.tobytes())
+    if names is not None:
+        modeldir.write_file(directory / NAMES, modeldir.json_bytes(names))
     shape = (len(given), form.channels, form.height, form.width)
     modeldir.write_file(directory / INDEX, modeldir.json_bytes({"shape": shape, "classes": classes, "empty": empty}))
     return _reopen(directory)
@@ -236,14 +245,21 @@ def _smaller(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(scale * size[0])), max(1, round(scale * size[1]))
 
 
-def _write(path: Path, pictures: Iterable[Picture], form: Form, fit: Fit) -> tuple[array[int], list[str | None]]:
-    """Append every image to one file; returns the label of each as a position in the list of their names."""
-    labels, names = array("q"), dict[str | None, int]()
+def _write(
+    path: Path, pictures: Iterable[Picture], form: Form, fit: Fit, names: list[str] | None
+) -> tuple[array[int], list[str | None]]:
+    """Append every image to one file; returns the label of each as a position in the list of all labels.
+
+    The name of each is appended to `names`, where these are wanted.
+    """
+    labels, known = array("q"), dict[str | None, int]()
     with path.open("wb") as file:
         for picture in pictures:
             file.write(fitted(picture.pixels, form, fit).transpose(2, 0, 1).tobytes())
-            labels.append(names.setdefault(picture.label, len(names)))
-    return labels, list(names)
+            labels.append(known.setdefault(picture.label, len(known)))
+            if names is not None:
+                names.append(picture.name)
+    return labels, list(known)
 
 
 def _number(

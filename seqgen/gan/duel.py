@@ -39,9 +39,10 @@ class Duel:
 
     def meet(self, real: Tensor, fake: Tensor, discriminate: Discriminate) -> None:
         """The images of a step, `(batch, channels, height, width)` each, and what tells them apart."""
-        self._real, self._fake, self._tell_apart = real, fake, discriminate
+        # By another name, so that what is watched is the discriminator's gradient alone, whatever else the fakes pay.
+        self._real, self._fake, self._tell_apart = real, fake.view_as(fake), discriminate
         if fake.requires_grad:
-            fake.register_hook(self._watch_gradient)  # type: ignore[no-untyped-call]
+            self._fake.register_hook(self._watch_gradient)  # type: ignore[no-untyped-call]
 
     def _discriminate(self, images: Tensor) -> Tensor:
         return self._tell_apart(images).float()

@@ -25,19 +25,27 @@ whose slope is held by penalties: pass an accuracy of not-a-number.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
+
+import torch
+from torch import Tensor
 
 State = Literal[
     "healthy",
     "memorising",
     "collapsing",
+    "inverts colours",
     "discriminator overpowers",
+    "ignores its input",
     "collapsed",
     "generator vanishing",
     "diverged",
 ]
+
+S = TypeVar("S")
 
 # From the best to the worst.
 STATES: tuple[State, ...] = get_args(State)
@@ -61,6 +69,9 @@ SPAN, SHARE = 100.0, 0.5
 # Samples of the first steps are grey or blurred, all alike and near to much that is real: they have not collapsed yet.
 YOUNG = 200
 
+# Stands for not-a-number in a checkpoint.
+UNKNOWN = -1e9
+
 ADVICE: dict[State, str] = {
     "healthy": "",
     "discriminator overpowers": "a lower --lr-ratio, a smaller --discriminator-size, --augment all, or --r1 0.1",
@@ -69,6 +80,8 @@ ADVICE: dict[State, str] = {
     "collapsed": "--r1 0.1, a lower --lr, another --preset, a larger --latent-size; or --on-collapse rollback",
     "diverged": "a lower --lr, or --r1 0.1 --r2 0.1",
     "memorising": "more images, --augment all, or fewer steps",
+    "ignores its input": "--l1 100, --see-input, or a lower --lr-ratio",
+    "inverts colours": "--l1 100, or another --seed",
 }
 
 
@@ -110,6 +123,23 @@ class Diagnosis:
 
     def __str__(self) -> str:
         return f"{self.state}: {self.found}; try {self.advice}" if self.found else self.state
+
+
+def worst(found: Iterable[Diagnosis]) -> Diagnosis:
+    """That of several diagnoses which counts."""
+    return max(found, key=lambda diagnosis: STATES.index(diagnosis.state))
+
+
+def packed(history: Sequence[Any], kind: type[Any]) -> Tensor:
+    """Signals as numbers `(evaluations, signals)`, for a checkpoint, which holds finite ones only."""
+    numbers = [dataclasses.astuple(signals) for signals in history]
+    rows = torch.tensor(numbers, dtype=torch.float64).reshape(-1, len(dataclasses.fields(kind)))
+    return torch.nan_to_num(rows, nan=UNKNOWN)
+
+
+def unpacked(rows: Tensor, kind: type[S]) -> list[S]:
+    """What `packed` was given."""
+    return [kind(*(math.nan if value == UNKNOWN else value for value in row)) for row in rows.tolist()]
 
 
 def diagnose(history: Sequence[Signals]) -> Diagnosis:

@@ -88,7 +88,7 @@ class RealHalves:
         if not 2 <= count <= len(array) // 2:
             raise ValueError(f"{len(array)} images have no two halves of {count}")
         self.count = count
-        self._seed = seed
+        self._seed, self._images = seed, len(array)
         self._references, floors = [], []
         for split in range(splits):
             order = self._order(split, len(array))
@@ -115,6 +115,26 @@ class RealHalves:
             return float(np.mean([frechet_distance(*reference, *known) for reference in self._references]))
         drawn = (array[self._order(split, len(array))[: self.count]] for split in range(len(self._references)))
         pairs = zip(self._references, drawn, strict=True)
+        return float(np.mean([frechet_distance(*reference, *moments(some)) for reference, some in pairs]))
+
+    def across(self, fake: Features) -> float:
+        """The Fréchet distance of fakes that are counterparts of all real images, in their order.
+
+        Each split compares references with the counterparts of the others: beside its own counterparts a reference
+        would be nearer than any other real image is.
+
+        Args:
+            fake (Features): `(n, size)`.
+
+        Raises:
+            ValueError: there are more or fewer than real images.
+        """
+        array = as_float64(fake)
+        if len(array) != self._images:
+            raise ValueError(f"{len(array)} fakes are not the counterparts of {self._images} real images")
+        orders = (self._order(split, len(array)) for split in range(len(self._references)))
+        others = (array[order[self.count : 2 * self.count]] for order in orders)
+        pairs = zip(self._references, others, strict=True)
         return float(np.mean([frechet_distance(*reference, *moments(some)) for reference, some in pairs]))
 
     def _order(self, split: int, images: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

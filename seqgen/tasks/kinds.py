@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from seqgen.tasks import captioning, classification, features, forecasting, gan, language, translation
+from seqgen.tasks import (
+    captioning,
+    classification,
+    features,
+    forecasting,
+    gan,
+    image_translation,
+    language,
+    translation,
+)
 from seqgen.tasks.kind import Kind
 
 KINDS: tuple[Kind, ...] = (
@@ -12,6 +21,7 @@ KINDS: tuple[Kind, ...] = (
     forecasting.KIND,
     captioning.KIND,
     gan.KIND,
+    image_translation.KIND,
     features.KIND,
 )
 

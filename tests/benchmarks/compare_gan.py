@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from measuring import Row, Settings, Side, compare, interleaved
 from plain_dcgan import PlainGame
 from plain_torch import use_threads
+from torch import Tensor
 
 from seqgen.config import AdversarialConfig, GanConfig, GanNetworks, ImageFormat, NumberFormat, TrainConfig
 from seqgen.data.images import ImageSet
+from seqgen.gan.health import Diagnosis
 from seqgen.tasks.gan.family import ByLabel
 from seqgen.tasks.gan.imagine import Imagination
-from seqgen.tasks.gan.judge import Judge
 from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.gan.task import GanTask
 from seqgen.train.checkpoint import CheckpointStore
@@ -53,14 +53,22 @@ class _Ends(Listener):
         self.times.append(self.clock())
 
 
-class _Unjudged(GanTask):
-    """The task without its evaluations, which the peer has not."""
+class Unwatched:
+    """No evaluations: the peer has none."""
 
-    def evaluate(self, stop: Callable[[], bool]) -> dict[str, Any]:
-        return {"train_frechet": 0.0}
+    criterion = None
 
-    def sample(self, seed: int) -> None:
-        return None
+    def evaluate(self, stop: Callable[[], bool]) -> tuple[dict[str, float], Diagnosis]:
+        return {}, Diagnosis("healthy")
+
+    def sample(self, seed: int) -> str:
+        return ""
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        pass
 
 
 def gan(settings: Settings) -> list[Row]:
@@ -97,8 +105,8 @@ def _ours(form: ImageFormat, images: ImageSet, steps: int, precision: NumberForm
         steps=steps, batch_size=BATCH, lr=2e-4, beta1=0.5, beta2=0.999, weight_decay=0.0, clip=0.0, precision=precision
     )
     model = GanModel.new(GanNetworks(images=form, gan=CONFIG), seed=0)
-    game, judge = AdversarialConfig(), Judge(images, "pixels", 0, CPU)
-    task = _Unjudged(ByLabel(model, images, game), len(images), judge, game, batch_size=BATCH, seed=0)
+    game, examples = AdversarialConfig(), np.arange(len(images))
+    task = GanTask(ByLabel(model, images, game), Unwatched(), examples, game, batch_size=BATCH, seed=0)
     ends, stop = _Ends(clock), StopRequest(lambda message: None)
     with (
         tempfile.TemporaryDirectory() as run,

@@ -1,32 +1,47 @@
-"""`seqgen gan-train`: a generator and a discriminator from images."""
+"""`seqgen gan-train`: a generator and a discriminator from images, or from pairs of images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from seqgen.cli import options
+from seqgen.cli.settings import stored_part
 from seqgen.cli.training import Command
 from seqgen.cli.training_options import training_options
-from seqgen.config import MODEL, GanSettings
+from seqgen.config import MODEL, GanSettings, PairedSettings
 from seqgen.errors import UsageError
 from seqgen.gan.presets import PRESETS, Preset
 
 if TYPE_CHECKING:
     from seqgen.train.recipe import Recipe
 
-DEFAULTS = GanSettings()
+Of = Literal["images", "pairs"]
+Arch = Literal["dcgan", "cgan", "pix2pix"]
+
+IMAGES, PAIRS = GanSettings(), PairedSettings()
 
 
-@training_options({"": DEFAULTS}, without=("processes",))
+@training_options({"images": IMAGES, "pairs": PAIRS}, without=("processes",))
 def gan_train(
     ctx: typer.Context,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="DATA", help="A folder, zip or tar of images, an idx(.gz) file, or an npz file."),
+        typer.Argument(
+            metavar="DATA",
+            help="A folder, zip or tar of images, an idx(.gz) file, or an npz file. For pix2pix: pairs side by side, "
+            "A and B as two paths, or images with --condition.",
+        ),
     ] = None,
+    arch: Annotated[
+        Arch,
+        typer.Option(
+            help="dcgan: from noise; cgan: both networks know the label; pix2pix: images from images.",
+            rich_help_panel=MODEL,
+        ),
+    ] = "dcgan",
     preset: Annotated[
         Preset, typer.Option(help="Networks, loss and schedule at once; options win.", rich_help_panel=MODEL)
     ] = "quick",
@@ -38,29 +53,55 @@ def gan_train(
     Each evaluation says whether the run is healthy, and if not what to try. Ctrl-C saves and stops; --resume goes on
     bit for bit.
 
-    Presets: quick (minutes on a CPU), classic (the DCGAN paper), spectral (spectral norm, hinge loss), r3 (no norm,
-    relativistic pairs, R1 and R2: slow steps).
+    With --arch pix2pix it learns to make an image of another one. Pairs of both lie side by side, A | B, in each file;
+    or A and B are two paths, paired by the names of files or the order in arrays; or the first one is derived from the
+    second: its edges, a sketch, grey, or a low resolution. A tenth of the pairs is held out and judged.
+
+    Presets of dcgan and cgan: quick (minutes on a CPU), classic (the DCGAN paper), spectral (spectral norm, hinge
+    loss), r3 (no norm, relativistic pairs, R1 and R2: slow steps).
 
     ```sh
     seqgen gan-train train-images-idx3-ubyte.gz --arch cgan --minutes 15 --out digits
     seqgen gan-train photos/ --image-size 32 --augment all
     seqgen gan-train photos.zip --image-size 32x48 --preset classic --loss minimax
+    seqgen gan-train photos/ --arch pix2pix --condition edges --image-size 64
+    seqgen gan-train maps/ photos/ --arch pix2pix --flip --patch 70
     ```
     """
+    of, typed = _data(arch, **chosen), options.given(ctx)
+    others = {"images": PAIRS, "pairs": IMAGES}[of].options().keys() - COMMANDS[of].defaults.options().keys()
+    known = f"with --arch {arch}" if "arch" in typed else {"images": "without --arch pix2pix", "pairs": "on pairs"}[of]
+    options.refuse_idle(ctx, dict.fromkeys(others - {"arch"}, known))
+    if of == "pairs":
+        options.refuse_idle(ctx, {"preset": "with --arch pix2pix, which has no presets"})
     for other in ("config", "resume"):
         if chosen[other]:
             options.refuse_idle(ctx, {"preset": f"with --{other}, which has all settings"})
-    COMMAND.run(ctx, {**PRESETS[preset], **options.given(ctx)})
+    COMMANDS[of].run(ctx, {**(PRESETS[preset] if of == "images" else {}), **typed})
 
 
-def _recipe(settings: GanSettings, warn: Callable[[str], None]) -> Recipe[Any]:
+def _data(arch: Arch, *, resume: bool, **chosen: Any) -> Of:
+    """Whether images are learned from, or pairs of them: as is said, or as a run that goes on has it."""
+    if arch == "pix2pix":
+        return "pairs"
+    stored = stored_part(chosen["out" if resume else "config"], "network")
+    return "pairs" if stored.get("arch") == "pix2pix" else "images"
+
+
+def _image_recipe(settings: GanSettings, warn: Callable[[str], None]) -> Recipe[Any]:
     from seqgen.tasks.gan.recipe import GanRecipe
 
     return GanRecipe(settings, warn)
 
 
-COMMAND = Command(
-    DEFAULTS,
-    missing=UsageError("no images to train on", hint="seqgen gan-train FOLDER, or a zip, tar, idx or npz file"),
-    recipe=_recipe,
-)
+def _pair_recipe(settings: PairedSettings, warn: Callable[[str], None]) -> Recipe[Any]:
+    from seqgen.tasks.image_translation.recipe import PairedRecipe
+
+    return PairedRecipe(settings, warn)
+
+
+MISSING = UsageError("no images to train on", hint="seqgen gan-train FOLDER, or a zip, tar, idx or npz file")
+COMMANDS: Mapping[Of, Command[Any]] = {
+    "images": Command(IMAGES, MISSING, _image_recipe),
+    "pairs": Command(PAIRS, MISSING, _pair_recipe),
+}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seqgen.cli import options
-from seqgen.cli.settings import stored_data
+from seqgen.cli.settings import stored_part
 from seqgen.cli.training import Command
 from seqgen.cli.training_options import training_options
 from seqgen.config import DATA, TransformerPairsSettings, TransformerTextSettings
@@ -71,7 +71,7 @@ def _content(paths: list[str] | None, *, source_key: str, target_key: str, resum
 
     keys = Keys(source_key, target_key)
     if not paths:
-        return "pairs" if "max_tokens" in stored_data(chosen["out" if resume else "config"]) else "text"
+        return "pairs" if "max_tokens" in stored_part(chosen["out" if resume else "config"], "text") else "text"
     return "pairs" if len(paths) > 1 or any(keys.given) or content_of(paths[0], keys) == "table" else "text"
 
 

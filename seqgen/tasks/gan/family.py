@@ -1,11 +1,12 @@
-"""A family of GANs: which networks play, which duels they fight, and what is drawn and judged of them.
+"""A family of GANs: which networks play, which duels they fight, and what else a generator pays for.
 
-The task (`seqgen.tasks.gan.task`) trains any family. A new one brings its networks and a class like `ByLabel`.
+The task (`seqgen.tasks.gan.task`) trains any family, and whoever watches it says how it is doing. A new family brings
+its networks, a class like `ByLabel`, and if it does not make images from noise a watch of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from seqgen.config import AdversarialConfig
 from seqgen.data.epochs import Indices
 from seqgen.data.images import ImageSet
 from seqgen.gan.duel import Duel
+from seqgen.gan.health import Diagnosis
 from seqgen.gan.statistics import measure_statistics
 from seqgen.seeds import derive
 from seqgen.tasks.gan.imagine import to_bytes
@@ -44,8 +46,32 @@ class Family(Protocol):
             learns (bool): whether a generator has a turn in this step.
         """
 
-    def extra_loss(self, player: str) -> Tensor | None:
-        """What a generator's loss has beside its duels, a scalar; None for nothing."""
+    def generator_loss(self, player: str) -> Tensor:
+        """What a generator pays, a scalar: its duels, and whatever else it has to see to."""
+
+
+class Watch(Protocol):
+    """How a family is doing: what the task asks at each evaluation."""
+
+    @property
+    def criterion(self) -> str | None:
+        """See `seqgen.train.task.Task`."""
+
+    def evaluate(self, stop: Callable[[], bool]) -> tuple[dict[str, float], Diagnosis] | None:
+        """The measures by the names of the log, and what they say; None when `stop` became true on the way."""
+
+    def sample(self, seed: int) -> str:
+        """What was said last, and some images drawn with letters."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What was watched so far."""
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore what `state` gave."""
+
+
+class Sampled(Family, Protocol):
+    """A family whose images come from noise, so that as many as wanted can be made."""
 
     def settle(self, seed: int, batches: int) -> None:
         """Measure what averaged weights lack, such as the statistics of batch norm, over so many batches."""
@@ -82,12 +108,12 @@ class ByLabel:
             fake = self._model.generator(latents, labels).float()
         self.duels["discriminator"].meet(real, fake, lambda images: self._model.discriminator(images, labels))
 
-    def extra_loss(self, player: str) -> Tensor | None:
+    def generator_loss(self, player: str) -> Tensor:
         """See `Family`."""
-        return None
+        return self.duels["discriminator"].generator_loss()
 
     def settle(self, seed: int, batches: int) -> None:
-        """See `Family`: batch norm's statistics of the averaged weights, which no step has measured."""
+        """See `Sampled`: batch norm's statistics of the averaged weights, which no step has measured."""
         generator = torch.Generator().manual_seed(derive(seed, "statistics"))
         measure_statistics(self._model.generator, (self._inputs(STATISTICS_IMAGES, generator) for _ in range(batches)))
 
@@ -102,7 +128,7 @@ class ByLabel:
 
     @torch.no_grad()
     def samples(self, count: int, seed: int) -> tuple[NDArray[np.uint8], Indices | None]:
-        """See `Family`."""
+        """See `Sampled`."""
         generator = torch.Generator().manual_seed(derive(seed, "judged"))
         made, asked = [], []
         for first in range(0, count, STATISTICS_IMAGES):
@@ -114,5 +140,5 @@ class ByLabel:
 
     @torch.no_grad()
     def drawn(self, count: int, seed: int) -> NDArray[np.uint8]:
-        """See `Family`."""
+        """See `Sampled`."""
         return to_bytes(self._model.generator(*self._inputs(count, torch.Generator().manual_seed(seed))))

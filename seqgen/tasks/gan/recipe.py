@@ -19,6 +19,7 @@ from seqgen.tasks.gan.judge import FEWEST, NO_MODEL, REFERENCES, Judge
 from seqgen.tasks.gan.kind import MEASURED_ON, MEASURES
 from seqgen.tasks.gan.model import Adversaries, GanModel
 from seqgen.tasks.gan.task import GanTask
+from seqgen.tasks.gan.watch import SampleWatch
 from seqgen.train.recipe import Made
 
 # With fewer real images a distance says next to nothing, however short the run.
@@ -88,14 +89,15 @@ class GanTrainee:
         if len(range(2)[share(2)]) < 2:
             raise UsageError("batch norm sees a batch as a whole, so a GAN is trained by one process")
         settings, train = self.settings, self.settings.train
+        family = ByLabel(self.model, self.images, settings.game)
+        judge = self._judge(max(LEAST_REFERENCES, round(REFERENCES * train.validation_share)))
         return GanTask(
-            ByLabel(self.model, self.images, settings.game),
-            len(self.images),
-            self._judge(max(LEAST_REFERENCES, round(REFERENCES * train.validation_share))),
+            family,
+            SampleWatch(family, judge, seed=train.seed, validation_share=train.validation_share),
+            np.arange(len(self.images)),
             settings.game,
             batch_size=train.batch_size,
             seed=train.seed,
-            validation_share=train.validation_share,
         )
 
     def _judge(self, references: int = REFERENCES) -> Judge:

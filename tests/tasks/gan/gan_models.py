@@ -15,6 +15,7 @@ from seqgen.tasks.gan.family import ByLabel
 from seqgen.tasks.gan.judge import Judge
 from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.gan.task import GanTask
+from seqgen.tasks.gan.watch import SampleWatch
 
 CPU = torch.device("cpu")
 CLASSES = ("lying", "standing")
@@ -48,7 +49,13 @@ def task_of(
     judge = Judge(images, "pixels", seed, CPU)
     config = AdversarialConfig(**game)
     family = ByLabel(model or model_of(images), images, config)
-    return GanTask(family, len(images), judge, config, batch_size=batch_size, seed=seed)
+    watch = SampleWatch(family, judge, seed=seed)
+    return GanTask(family, watch, np.arange(len(images)), config, batch_size=batch_size, seed=seed)
+
+
+def watch_of(task: GanTask) -> SampleWatch:
+    assert isinstance(task._watch, SampleWatch)
+    return task._watch
 
 
 def write_model(directory: Path, model: GanModel) -> Path:

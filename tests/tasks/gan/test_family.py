@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 import torch
 from gan_models import CPU, bars, model_of
@@ -13,9 +14,11 @@ from seqgen.config import AdversarialConfig
 from seqgen.data.epochs import Indices
 from seqgen.data.images import ImageSet
 from seqgen.gan.duel import Duel
+from seqgen.gan.health import Signals
 from seqgen.tasks.gan.family import ByLabel
 from seqgen.tasks.gan.judge import Judge
 from seqgen.tasks.gan.task import GanTask
+from seqgen.tasks.gan.watch import SampleWatch
 
 WEIGHT = 3.0
 
@@ -42,8 +45,9 @@ class TwoCritics(ByLabel):
         self.duels["first"].meet(real, self.fake, lambda images: self._model.discriminator(images, labels))
         self.duels["second"].meet(real, self.fake, lambda images: self.second(images, labels))
 
-    def extra_loss(self, player: str) -> Tensor | None:
-        return WEIGHT * self.fake.mean()
+    def generator_loss(self, player: str) -> Tensor:
+        fought = [duel.generator_loss() for duel in self.duels.values()]
+        return fought[0] + fought[1] + WEIGHT * self.fake.mean()
 
 
 @pytest.fixture
@@ -53,7 +57,13 @@ def family() -> TwoCritics:
 
 def task_of(family: TwoCritics) -> GanTask:
     images = family._images
-    return GanTask(family, len(images), Judge(images, "pixels", 0, CPU), AdversarialConfig(), batch_size=8, seed=0)
+    watch = SampleWatch(family, Judge(images, "pixels", 0, CPU), seed=0)
+    return GanTask(family, watch, np.arange(len(images)), AdversarialConfig(), batch_size=8, seed=0)
+
+
+def histories(task: GanTask) -> dict[str, list[Signals]]:
+    assert isinstance(task._watch, SampleWatch)
+    return task._watch._history
 
 
 def test_the_generator_learns_from_both_and_from_what_its_family_adds(family: TwoCritics) -> None:
@@ -79,7 +89,7 @@ def test_each_duel_has_names_of_its_own(family: TwoCritics) -> None:
     assert task.state().keys() == {"last", *(f"{n}_{k}" for n in ("first", "second") for k in ("watched", "signals"))}
     again = task_of(family)
     again.load_state(task.state())
-    assert again._history == task._history
+    assert histories(again) == histories(task)
 
 
 def test_the_worst_verdict_counts(family: TwoCritics, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,4 +101,4 @@ def test_the_worst_verdict_counts(family: TwoCritics, monkeypatch: pytest.Monkey
     measures = task.evaluate(lambda: False)
     assert measures is not None
     assert measures["health"] == "generator vanishing"
-    assert [history[-1].steps for history in task._history.values()] == [1000.0, 1000.0]
+    assert [history[-1].steps for history in histories(task).values()] == [1000.0, 1000.0]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gan_models import watch_of
 
 from seqgen.config import AdversarialConfig, GanConfig, GanSettings, ImageConfig, TrainConfig
 from seqgen.tasks.gan.recipe import GanRecipe
@@ -29,7 +30,7 @@ def test_short_runs_compare_with_fewer_images_and_the_finished_model_with_all(
     recipe.make(tmp_path / "data")
     trainee = recipe.build(recipe.open(tmp_path / "data"))
     task = trainee.task(slice)
-    assert len(task._judge.indices) == compared
-    assert task._statistics_batches == batches
+    assert len(watch_of(task)._judge.indices) == compared
+    assert watch_of(task)._statistics_batches == batches
     assert trainee.judge(lambda message: None, lambda: False)
     assert len(trainee._judge().indices) == 700

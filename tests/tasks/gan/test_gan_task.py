@@ -6,7 +6,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from gan_models import bars, model_of, task_of
+from gan_models import bars, model_of, task_of, watch_of
 from torch import Tensor
 
 from seqgen.config import Augment, GanBody, GanLoss
@@ -184,12 +184,12 @@ def test_a_critic_has_no_accuracy(images: ImageSet, loss: GanLoss) -> None:
     task = task_of(images, loss=loss)
     steps(task, 1)
     assert "discriminator_accuracy" not in evaluated(task)
-    assert math.isnan(task._history["discriminator"][-1].accuracy)
+    assert math.isnan(watch_of(task)._history["discriminator"][-1].accuracy)
 
 
 @pytest.mark.parametrize("on_collapse", ["stop", "rollback"])
 def test_a_hopeless_run_can_be_ended(on_collapse: str, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqgen.tasks.gan.task.diagnose", lambda history: Diagnosis("collapsed", "all alike"))
+    monkeypatch.setattr("seqgen.tasks.gan.watch.diagnose", lambda history: Diagnosis("collapsed", "all alike"))
     task = task_of(images, on_collapse=on_collapse)
     steps(task, 1)
     with pytest.raises(CollapsedError, match="the GAN collapsed: all alike") as caught:
@@ -209,4 +209,4 @@ def test_its_state_is_all_that_it_carries(images: ImageSet) -> None:
     assert all(torch.isfinite(value).all() for value in task.state().values())
     one, same = evaluated(task), evaluated(other)
     assert one == same
-    assert len(other._history["discriminator"]) == 2
+    assert len(watch_of(other)._history["discriminator"]) == 2
