@@ -21,6 +21,7 @@ from seqgen.cli.commands import (
     forecast,
     gan_sample,
     gan_train,
+    gan_translate,
     inspect,
     models,
     plot,
@@ -77,6 +78,7 @@ app.command("train-features", rich_help_panel="Train")(train_features.train_feat
 app.command("gan-train", rich_help_panel="Train")(gan_train.gan_train)
 app.command("sample", rich_help_panel="Use", cls=options.OnceCommand)(sample.sample)
 app.command("gan-sample", rich_help_panel="Use", cls=options.OnceCommand)(gan_sample.gan_sample)
+app.command("gan-translate", rich_help_panel="Use", cls=options.OnceCommand)(gan_translate.gan_translate)
 app.command("translate", rich_help_panel="Use", cls=options.OnceCommand)(translate.translate)
 app.command("classify", rich_help_panel="Use", cls=options.OnceCommand)(classify.classify)
 app.command("forecast", rich_help_panel="Use", cls=options.OnceCommand)(forecast.forecast)

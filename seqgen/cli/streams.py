@@ -103,6 +103,20 @@ def read_lines() -> Iterator[str]:
     return (line.removesuffix("\n").removesuffix("\r") for line in text.read_lines(text.read_text("-")))
 
 
+def read_bytes() -> bytes:
+    """All of standard input.
+
+    Raises:
+        DataError: it is closed, or cannot be read.
+    """
+    from seqgen.errors import DataError
+
+    try:
+        return sys.stdin.buffer.read()
+    except (AttributeError, OSError) as error:
+        raise DataError(f"standard input cannot be read: {error}") from None
+
+
 def read_prompt() -> str:
     """What was piped in, whole; nothing when stdin is a terminal, closed, or a device.
 

@@ -152,6 +152,6 @@ class PairedSettings(OfImages):
         if not self.pairs.valid:
             idle |= dict.fromkeys(("patience", "features"), "with --valid 0")
         if not self.game.adversarial:
-            unheard = ("loss", "r1", "r2", "gradient_penalty", "lr_ratio", "discriminator_steps", "see_input")
+            unheard = ("loss", "r1", "r2", "gradient_penalty", "lr_ratio", "discriminator_steps")
             idle |= dict.fromkeys(unheard, "with --adversarial 0")
         return idle

@@ -66,7 +66,7 @@ def derived(pixels: Pixels, condition: Condition) -> Pixels:
 
 
 def _each(pixels: Pixels, operator: Callable[[Tensor], Tensor]) -> Pixels:
-    made = [operator(torch.from_numpy(np.ascontiguousarray(image))[None].double()) for image in pixels]
+    made = [operator(torch.tensor(image, dtype=torch.float64)[None]) for image in pixels]
     whole: Pixels = torch.cat(made).round().clamp(0, 255).to(torch.uint8).numpy()
     return whole
 

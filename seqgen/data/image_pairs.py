@@ -63,17 +63,23 @@ def build_pairs(images: ImageConfig, pairs: PairConfig, directory: Path, warn: C
     Raises:
         DataError: a path cannot be read, or there are no pairs.
     """
-    if not (directory / INDEX).is_file():
+    whole = (directory / INDEX).is_file()
+    if not whole:
         shutil.rmtree(directory, ignore_errors=True)
+    warn = _unheard if whole else warn  # it was said when they were made
     if pairs.condition != "none":
         found = _derived(images, pairs, directory, warn)
     elif len(images.paths) == 1:
         found = _halves(images, directory, warn)
     else:
         found = _matched(images, directory, warn)
-    if not (directory / INDEX).is_file():
+    if not whole:
         modeldir.write_file(directory / INDEX, modeldir.json_bytes({"pairs": len(found)}))
     return found if pairs.direction == "a2b" or pairs.condition != "none" else PairSet(found.targets, found.sources)
+
+
+def _unheard(message: str) -> None:
+    """Nobody listens."""
 
 
 # One path: targets, or pairs side by side ---------------------------------------------------------------------

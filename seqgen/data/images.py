@@ -179,7 +179,7 @@ def _open_source(path: str, label_path: str) -> ImageSource:
         )
     if not Path(path).exists():
         raise DataError(f"{path}: no such file or folder")
-    kind = _kind(path)
+    kind = kind_of(path)
     if kind == "idx":
         return open_idx(path, label_path)
     if label_path:
@@ -191,7 +191,7 @@ def _open_source(path: str, label_path: str) -> ImageSource:
     return ImageFiles(path, partial(_LISTED[kind], path))
 
 
-_Kind = Literal["idx", "npz", "folder", "zip", "tar", "file"]
+Kind = Literal["idx", "npz", "folder", "zip", "tar", "file"]
 _LISTED: Mapping[str, Callable[[str], Iterator[ImageFile]]] = {
     "folder": in_folder,
     "zip": in_zip,
@@ -200,7 +200,7 @@ _LISTED: Mapping[str, Callable[[str], Iterator[ImageFile]]] = {
 }
 
 
-def _kind(path: str) -> _Kind:
+def kind_of(path: str) -> Kind:
     """What a path holds, by content alone: names may say anything."""
     if Path(path).is_dir():
         return "folder"

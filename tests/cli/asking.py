@@ -34,7 +34,7 @@ COMMANDS: dict[str, list[Command[Any]]] = {
     "train-captioner": [train_captioner.COMMAND],
     "train-forecaster": [train_forecaster.COMMAND],
     "train-features": [train_features.COMMAND],
-    "gan-train": [gan_train.COMMAND],
+    "gan-train": list(gan_train.COMMANDS.values()),
 }
 
 

@@ -30,7 +30,8 @@ from seqgen.cli.training import Command
 from seqgen.config import Option, Settings, to_json
 from seqgen.errors import CollapsedError, UsageError
 from seqgen.gan.health import Diagnosis
-from seqgen.tasks.gan import task as gan_task
+from seqgen.tasks.gan import watch as gan_watch
+from seqgen.tasks.image_translation import watch as translation_watch
 from seqgen.tasks.language import task as language_model_task
 from seqgen.train import machine
 from seqgen.train.checkpoint import CheckpointStore
@@ -47,6 +48,10 @@ CLIPS = (
 )
 FEATURES = "--base-size 2 --feature-size 4 --hidden-size 4 --batch-size 8"
 GAN = f"gan-train a-images-idx3-ubyte --features pixels --nz 4 --ngf 4 --ndf 4 --batch-size 8 {LOOP}"
+PIX2PIX = (
+    "gan-train a-images-idx3-ubyte --arch pix2pix --ngf 4 --ndf 4 --halvings 2 --patch 16 --batch-size 8"
+    f" --valid 0.2 {LOOP}"
+)
 # One kind of network each; the first of a command stands for it where an option concerns no network.
 KINDS = {
     "lstm": LM,
@@ -72,6 +77,9 @@ KINDS = {
     "cgan": f"{GAN} --arch cgan",
     **{preset: f"{GAN} --preset {preset} --batch-size 8 --nz 4" for preset in ("classic", "spectral", "r3")},
     **{loss: f"{GAN} --loss {loss}" for loss in ("minimax", "least-squares", "hinge", "wasserstein-gp")},
+    "pix2pix": f"{PIX2PIX} --condition sketch",
+    "pix2pix, halves": PIX2PIX.replace("--patch 16", "--patch 1"),
+    "pix2pix, alone": f"{PIX2PIX} --condition grey --adversarial 0",
 }
 # What each option is set to, and in brackets what else is typed with and without it, or after = other data.
 VALUES: Mapping[str, str] = {
@@ -168,6 +176,16 @@ VALUES: Mapping[str, str] = {
     "augment": "--augment translation",
     "features": "--features digits",
     "on_collapse": "--on-collapse stop",
+    "direction": "--direction b2a",
+    "condition": "--condition lowres",
+    "flip": "--flip",
+    "halvings": "--halvings 1",
+    "skips": "--no-skips",
+    "patch": "--patch whole",
+    "see_input": "--no-see-input",
+    "noise": "--noise 0.1",
+    "l1": "--l1 3",
+    "adversarial": "--adversarial 0.5",
     "decay_recurrent": "--decay-recurrent [--weight-decay 1]",
     "watch_gradients": "--watch-gradients 2",
     "steps": "--steps 4",
@@ -238,6 +256,8 @@ SPECIAL = {
     ("train-features", "paths"): "b-images-idx3-ubyte",
     ("train-features", "valid"): "--valid 0.3",
     ("gan-train", "paths"): "b-images-idx3-ubyte",
+    ("gan-train", "valid"): "--valid 0.4",
+    ("gan-train", "norm"): "--norm instance",
     ("cgan", "arch"): "--arch dcgan",
     ("spectral", "body"): "--body residual",
     ("r3", "loss"): "--loss hinge",
@@ -271,14 +291,16 @@ def cases() -> Iterator[Any]:
     seen: set[str] = set()
     for kind in KINDS:
         command = command_of(kind)
-        first = command not in seen or kind == "transformer pairs"
+        first = command not in seen or kind in ("transformer pairs", "pix2pix", "pix2pix, halves")
         seen.add(command)
-        defaults = COMMANDS[command][0].defaults
-        parts = [defaults.network, *([defaults.game] if command == "gan-train" else [])]
+        known = [other.defaults for other in COMMANDS[command]]
+        parts = [part for d in known for part in (d.network, *([d.game] if command == "gan-train" else []))]
         network = {field.name for part in parts for field in dataclasses.fields(part)}
         for name in parameters(command):
             if kind == "transformer" and name in ("source_key", "target_key"):
                 continue  # whoever names a column says that the file is a table of pairs
+            if kind.startswith("pix2pix") and name == "arch":
+                continue  # another one has none of the options that are typed with it
             if name not in HOW and (first or name in network | {"decay_recurrent", "watch_gradients"}):
                 yield pytest.param(kind, name, marks=() if kind == "lstm" else pytest.mark.slow)
 
@@ -398,7 +420,8 @@ def test_an_option_changes_what_a_run_does_or_is_refused(
     kind: str, name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "on_collapse":  # no run of five steps is hopeless by itself
-        monkeypatch.setattr(gan_task, "diagnose", lambda history: Diagnosis("collapsed", "all alike"))
+        for watch, name_there in ((gan_watch, "diagnose"), (translation_watch, "diagnose_translation")):
+            monkeypatch.setattr(watch, name_there, lambda history: Diagnosis("collapsed", "all alike"))
     without, words = words_for(kind, name)
     command, before = settled(without, monkeypatch)
     key = (kind, *without, name if name == "on_collapse" else "")

@@ -22,6 +22,7 @@ import pytest
 import torch
 from asking import GROUP, parameters
 from drawn_clips import drawn_clips
+from PIL import Image
 from running import Call, digit_pairs, snapshot
 
 from seqgen import modeldir
@@ -39,6 +40,8 @@ from seqgen.config import (
     ImageFormat,
     LabelledTextConfig,
     ParallelConfig,
+    Pix2PixConfig,
+    Pix2PixNetworks,
     RecurrentConfig,
     Seq2SeqConfig,
     SeriesConfig,
@@ -57,6 +60,8 @@ from seqgen.tasks.classification.model import ClassifierModel
 from seqgen.tasks.features import model as features
 from seqgen.tasks.forecasting.recipe import ForecasterRecipe
 from seqgen.tasks.gan.model import GanModel
+from seqgen.tasks.image_translation.model import TranslatorModel
+from seqgen.tasks.image_translation.translate import ImageTranslator
 from seqgen.tasks.language import model as language_model
 from seqgen.tasks.language.model import LanguageConfig
 from seqgen.tasks.translation import model as translation
@@ -86,6 +91,8 @@ LINES = [
     "evaluate a.npz b.npz",
     "evaluate a.npz -m features",
     *(f"gan-sample -m {kind} --n 16 --seed 1" for kind in ("dcgan", "cgan")),
+    *(f"gan-translate a.png -m {kind}" for kind in ("sketched", "paired")),
+    "evaluate a.npz -m sketched",
     *(f"inspect -m {kind}" for kind in ("lstm", "window", "transformer", "general", "pairs", "letters", "clipped")),
     "plot lstm",
     "models",
@@ -100,6 +107,7 @@ COMMANDS = (
     "score",
     "evaluate",
     "gan-sample",
+    "gan-translate",
     "inspect",
     "plot",
     "models",
@@ -189,6 +197,12 @@ VALUES: Mapping[str, str] = {
     "paths": "=other",
     "runs": "=other",
     "card": "lstm",
+    "derive": "--derive",
+    "pair": "--pair",
+    "image_size": "--image-size 9",
+    "fit": "--fit pad [--image-size 8x4]",
+    "noise": "--no-noise",
+    "tile": "--tile 4",
 }
 # The same for one command, where it takes something else.
 SPECIAL: Mapping[tuple[str, str], str] = {
@@ -211,6 +225,7 @@ SPECIAL: Mapping[tuple[str, str], str] = {
     ("caption", "top_p"): "--top-p 0.05 [--sample --seed 1]",
     ("caption", "seed"): "--seed 2 [--sample --seed 1]",
     ("caption", "prefix"): "--prefix square",
+    ("gan-translate", "compare"): "--compare",
     ("evaluate", "length_penalty"): "--length-penalty 9",
     ("evaluate", "max_nodes"): "--max-nodes 2 [--search-errors --json --max-nodes 200]",
     ("evaluate", "max_seconds"): "--max-seconds 1e-9 [--search-errors --json --max-nodes 200]",
@@ -235,6 +250,8 @@ REFUSED = (
     "--target is a translation, but",
     "--weights belongs to inception",
     "the model knows no classes, so --class",
+    "--derive: this model learned from given pairs",
+    "--pair: this model learned from the sketch",
     "no coverage can be penalised without attention",
 )
 
@@ -290,6 +307,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         np.savez(
             root / f"{name}.npz", images=draw.integers(0, 256, (12, 8, 8)).astype(np.uint8), labels=np.arange(12) % 2
         )
+    for name in ("a", "other"):
+        Image.fromarray(draw.integers(0, 256, (12, 16)).astype(np.uint8)).save(root / f"{name}.png")
     corpus = build_parallel(ParallelConfig(paths=(str(root / "train.tsv"),), vocab_size=286), True, root / "d", print)
     tokenizer = CharTokenizer("".join(sorted(set((root / "text.txt").read_text() + (root / "other.txt").read_text()))))
     for seed, place in enumerate((root, root / "others")):
@@ -305,6 +324,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             sizes = GanConfig(arch="cgan" if kind == "cgan" else "dcgan", latent_size=4, generator_size=4)
             gan = GanModel.new(GanNetworks(images=images, gan=sizes), seed)
             publish(place / kind, gan.files(), gan.networks, sure=5.0)
+        for kind in ("sketched", "paired"):
+            translator = TranslatorModel.new(
+                Pix2PixNetworks(
+                    source_channels=1,
+                    images=ImageFormat(channels=1, height=8, width=8),
+                    direction="a2b",
+                    condition="sketch" if kind == "sketched" else "none",
+                    pix2pix=Pix2PixConfig(generator_size=4, discriminator_size=4, halvings=2, patch="1"),
+                ),
+                seed,
+            )
+            publish(place / kind, translator.files(), translator.networks, sure=5.0)
         net = features.new_network(FeatureConfig(base_size=2, feature_size=4, hidden_size=4), form, seed)
         publish(place / "features", features.model_files(net), net)
     draw_labels(root)
@@ -423,6 +454,7 @@ def seen(words: list[str], folder: Path, call: Call, monkeypatch: pytest.MonkeyP
     device, threads, init = machine.choose_device, machine.set_threads, Terminal.__init__
     prepared, forced = translating.Translator.__post_init__, scoring.force_decode
     label, told_of = Labeller.__init__, CaptionWriter.__post_init__
+    prepare_images = ImageTranslator.__init__
 
     def choose(name: str) -> torch.device:
         told.append(name)
@@ -449,6 +481,10 @@ def seen(words: list[str], folder: Path, call: Call, monkeypatch: pytest.MonkeyP
         told.append((writer.batch_size, writer.search))
         told_of(writer)
 
+    def translating_images(translator: ImageTranslator, model: Any, **more: Any) -> None:
+        told.append(more)  # that tiles are used is tested where the pictures are larger than what they see
+        prepare_images(translator, model, **more)
+
     def force(model: Any, pairs: Any, size: int) -> Any:
         told.append(size)
         return forced(model, pairs, size)
@@ -459,6 +495,7 @@ def seen(words: list[str], folder: Path, call: Call, monkeypatch: pytest.MonkeyP
         patch.setattr(Terminal, "__init__", begin)
         patch.setattr(translating.Translator, "__post_init__", prepare)
         patch.setattr(scoring, "force_decode", force)
+        patch.setattr(ImageTranslator, "__init__", translating_images)
         patch.setattr(Labeller, "__init__", labelling)
         patch.setattr(CaptionWriter, "__post_init__", write)
         ended = call(*words)

@@ -13,7 +13,8 @@ import torch
 from drawn_clips import drawn_clips
 from tiny_runs import Run, write_text
 
-from seqgen.cli.commands import gan_train, train_captioner, train_classifier, train_forecaster, train_seq2seq
+from seqgen.cli.commands import train_captioner, train_classifier, train_forecaster, train_seq2seq
+from seqgen.cli.commands.gan_train import COMMANDS as GAN
 from seqgen.cli.commands.train_transformer import COMMANDS as TRANSFORMER
 from seqgen.cli.training import Command
 from seqgen.config import (
@@ -29,7 +30,11 @@ from seqgen.config import (
     GanSettings,
     ImageConfig,
     LabelledTextConfig,
+    PairConfig,
+    PairedGameConfig,
+    PairedSettings,
     ParallelConfig,
+    Pix2PixConfig,
     Seq2SeqConfig,
     SeriesConfig,
     Settings,
@@ -49,6 +54,8 @@ from seqgen.tasks.forecasting.forecast import forecast
 from seqgen.tasks.forecasting.model import ForecasterModel
 from seqgen.tasks.gan.imagine import Imagination
 from seqgen.tasks.gan.model import GanModel
+from seqgen.tasks.image_translation.model import TranslatorModel
+from seqgen.tasks.image_translation.translate import ImageTranslator
 from seqgen.tasks.language.model import LanguageModel
 from seqgen.tasks.translation.model import TranslationModel
 from seqgen.tasks.translation.translate import Translator
@@ -166,6 +173,23 @@ def images(directory: Path) -> Any:
     return np.concatenate(list(maker.images(range(5)))).tolist()
 
 
+def translator(root: Path, ema: float, pairs: dict[str, Any], **network: Any) -> Settings:
+    sizes: dict[str, Any] = {"generator_size": 4, "discriminator_size": 4, "halvings": 2, "patch": "16"}
+    return PairedSettings(
+        images=ImageConfig(paths=(str(root / "images.npz"),)),
+        pairs=PairConfig(**pairs),
+        network=Pix2PixConfig(**sizes | network),
+        game=PairedGameConfig(l1=10.0),
+        train=train(batch_size=8, grad_accumulation=1, lr=1e-3, beta1=0.5, warmup_steps=0, ema=ema),
+    )
+
+
+def translated_images(directory: Path) -> Any:
+    model = TranslatorModel.load(str(directory), CPU)
+    sources = np.random.Generator(np.random.PCG64(1)).integers(0, 256, (3, model.source_channels, 9, 8))
+    return [ImageTranslator(model, seed=1).translate(source.astype(np.uint8)).tolist() for source in sources]
+
+
 def captioner(root: Path, **chosen: Any) -> Settings:
     sizes = {"embed_size": 8, "hidden_size": 8, "attention_size": 4, "cnn_size": 8}
     return CaptionerSettings(
@@ -222,16 +246,24 @@ KINDS = {
     ),
     "finite": Kind(train_forecaster.COMMAND, lambda root: forecaster(root, "finite", 0.9), forecasts),
     "infinite": Kind(train_forecaster.COMMAND, lambda root: forecaster(root, "infinite", 0.0), forecasts),
-    "cgan": Kind(gan_train.COMMAND, lambda root: gan(root, 0.9, {"arch": "cgan"}, {"augment": "all"}), images),
+    "cgan": Kind(GAN["images"], lambda root: gan(root, 0.9, {"arch": "cgan"}, {"augment": "all"}), images),
     "spectral": Kind(
-        gan_train.COMMAND,
+        GAN["images"],
         lambda root: gan(root, 0.0, {"body": "spectral"}, {"loss": "hinge", "discriminator_steps": 2}),
         images,
     ),
     "residual": Kind(
-        gan_train.COMMAND,
+        GAN["images"],
         lambda root: gan(root, 0.9, {"body": "residual"}, {"loss": "relativistic", "r1": 1.0, "r2": 1.0}),
         images,
+    ),
+    "pix2pix": Kind(
+        GAN["pairs"], lambda root: translator(root, 0.9, {"condition": "sketch", "flip": True}), translated_images
+    ),
+    "pix2pix-plain": Kind(
+        GAN["pairs"],
+        lambda root: translator(root, 0.0, {"condition": "lowres"}, patch="whole", norm="instance", skips=False),
+        translated_images,
     ),
     "captioner": Kind(train_captioner.COMMAND, captioner, captions),
     "captioner-mean": Kind(

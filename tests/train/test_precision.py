@@ -176,7 +176,7 @@ RUNS: dict[str, tuple[Command[Any], dict[str, Any]]] = {
     "train-seq2seq": (train_seq2seq.COMMAND, {"hidden_size": 8, "embed_size": 4, "vocab_size": 310}),
     "train-features": (train_features.COMMAND, {"base_size": 4, "feature_size": 6, "hidden_size": 8}),
     "gan-train": (
-        gan_train.COMMAND,
+        gan_train.COMMANDS["images"],
         {"latent_size": 4, "generator_size": 4, "discriminator_size": 4, "body": "spectral", "features": "pixels"},
     ),
 }

@@ -56,7 +56,7 @@ class GanTask:
         """A discriminator moves at its own pace; a generator waits for its last step of several."""
         if player in self._family.duels:
             return self._config.discriminator_pace
-        steps = self._config.discriminator_steps
+        steps = self._config.discriminator_steps if self._config.discriminator_pace else 1
         return 1.0 if step % steps == steps - 1 else 0.0
 
     def loss(self, player: str, part: int, parts: int) -> Tensor:

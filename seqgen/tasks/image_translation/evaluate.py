@@ -44,7 +44,7 @@ def evaluate_pairs(request: Request) -> Evaluated:
         targets = with_channels(torch.tensor(pairs.targets), model.images.channels).numpy()
     if len(targets) < 2:
         raise DataError(f"{', '.join(request.paths)}: one pair is too few to judge by")
-    named = options.features not in ("", "texture")
+    named = options.features not in ("", "texture") or options.weights is not None
     extractor = open_features(options.features, options.weights, request.device) if named else TextureFeatures()
     made = []
     with request.progress("translating", len(sources)) as advance:

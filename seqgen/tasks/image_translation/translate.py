@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqgen.data.conditions import derived
-from seqgen.errors import UsageError
+from seqgen.errors import DataError, UsageError
 from seqgen.gan.unet import UNet
 from seqgen.seeds import derive
 from seqgen.tasks.gan.imagine import to_bytes
@@ -46,30 +45,17 @@ class ImageTranslator:
         if tile and (tile < self._generator.multiple or tile % self._generator.multiple):
             raise UsageError(f"--tile {tile}: this model takes a multiple of {self._generator.multiple} pixels")
 
-    def derive(self, pixels: Pixels) -> Pixels:
-        """The input `(channels, height, width)` that belongs to an image of the kind that is made.
-
-        Raises:
-            UsageError: the model's inputs are not derived from images.
-        """
-        if self._model.condition == "none":
-            raise UsageError(
-                "this model learned from given pairs, so there is nothing to derive an input by",
-                hint="leave --derive out: images are its input as they are",
-            )
-        return np.asarray(derived(pixels[None], self._model.condition)[0])
-
     @torch.inference_mode()
     def translate(self, pixels: Pixels) -> Pixels:
         """An image `(channels, height, width)` of an input `(source_channels, height, width)`, any size.
 
         Raises:
-            UsageError: it is too small.
+            DataError: it is too small.
         """
         height, width = pixels.shape[1:]
         if min(height, width) < (least := self._generator.least_side):
-            raise UsageError(f"an image of {width}x{height} pixels: this model takes {least} pixels a side at least")
-        source = scaled(torch.from_numpy(pixels[None]).to(self._model.device))
+            raise DataError(f"an image of {width}x{height} pixels: this model takes {least} pixels a side at least")
+        source = scaled(torch.tensor(pixels[None]).to(self._model.device))
         self._generator.noisy = self._seed is not None
         self._generator.eval()
         if not self._tile or max(height, width) <= self._tile:
