@@ -49,7 +49,11 @@ from seqgen.config.forecasting import (
 )
 from seqgen.config.image_translation import (
     Condition,
+    CycleGameConfig,
+    CycleGanConfig,
+    CycleGanNetworks,
     Direction,
+    DomainsConfig,
     ImageNorm,
     PairConfig,
     PairedGameConfig,
@@ -57,6 +61,7 @@ from seqgen.config.image_translation import (
     Patch,
     Pix2PixConfig,
     Pix2PixNetworks,
+    UnpairedSettings,
 )
 from seqgen.config.images import (
     MAX_CLASSES,

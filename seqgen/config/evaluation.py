@@ -120,11 +120,13 @@ class GanEvaluation(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagePairsEvaluation(Config):
-    """Of a network that makes images of images, by pairs."""
+class ImageTranslationEvaluation(Config):
+    """Of a network that makes images of images, by pairs or by the images of two domains."""
 
     features: str = same_setting(SetsEvaluation, "features", "")
     weights: Path | None = same_setting(SetsEvaluation, "weights", None)
+    features_a: str = setting("", IMAGES, "Of a CycleGAN: the same for its images of A.", metavar="NETWORK")
+    aligned: bool = setting(False, IMAGES, "Of a CycleGAN: image i of B is what image i of A should become.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from seqgen.config.fields import DATA, MODEL, TRAINING, Config, same_setting, setting
-from seqgen.config.images import AdversarialConfig, ImageConfig, ImageFormat
+from seqgen.config.images import AdversarialConfig, GanLoss, ImageConfig, ImageFormat
 from seqgen.config.settings import GAN_TRAINING, NO_GAN, OfImages, checked, refuse_parts
 from seqgen.config.training import TrainConfig
 from seqgen.errors import ConfigError
@@ -17,9 +17,24 @@ Condition = Literal["none", "edges", "sketch", "grey", "lowres"]
 Patch = Literal["1", "16", "34", "70", "whole"]
 ImageNorm = Literal["batch", "instance"]
 
-MAX_HALVINGS = 8
+# The shortest side of an image that a CycleGAN's generator takes.
+LEAST_TRANSLATED = 8
+
+MAX_HALVINGS, MAX_BLOCKS, MAX_HISTORY = 8, 64, 10_000
 # The shortest side of an image that a discriminator of patches can judge.
 LEAST_JUDGED: Mapping[Patch, int] = {"1": 1, "16": 6, "34": 12, "70": 24, "whole": 1}
+
+
+def refuse_small(patch: Patch, side: int) -> None:
+    """Refuse images that are smaller than what a discriminator judges.
+
+    Raises:
+        ConfigError: their shorter side is.
+    """
+    if side < (least := LEAST_JUDGED[patch]):
+        raise ConfigError(
+            f"patch is {patch}, which needs {least} pixels a side, not {side}", hint="try --patch 16, or 1"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +104,7 @@ class Pix2PixNetworks(Config):
         side, config = min(self.images.height, self.images.width), self.pix2pix
         if side <= 2**config.halvings // 2:
             raise ConfigError(f"halvings is {config.halvings}, too many for a side of {side} pixels")
-        if side < (least := LEAST_JUDGED[config.patch]):
-            raise ConfigError(
-                f"patch is {config.patch}, which needs {least} pixels a side, not {side}", hint="try --patch 16, or 1"
-            )
+        refuse_small(config.patch, side)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,3 +167,101 @@ class PairedSettings(OfImages):
             unheard = ("loss", "r1", "r2", "gradient_penalty", "lr_ratio", "discriminator_steps")
             idle |= dict.fromkeys(unheard, "with --adversarial 0")
         return idle
+
+
+# Without pairs ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainsConfig(Config):
+    """How the images of two domains are learned from, which are not paired: the first path is A, the second B.
+
+    `valid` is the share of the images of each that is held out and judged, drawn at random.
+    """
+
+    valid: float = same_setting(PairConfig, "valid", 0.1)
+    flip: bool = setting(False, DATA, "Mirror images at random.")
+    shift: float = setting(0.0, DATA, "Move images at random by up to this share of a side.", low=0, high=0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGanConfig(Config):
+    """Two generators, from A to B and back, and a discriminator for each domain (Zhu et al. 2017).
+
+    A generator halves the image twice, changes it by `blocks` residual blocks, and doubles it twice.
+    """
+
+    arch: Literal["cyclegan"] = "cyclegan"
+    generator_size: int = same_setting(Pix2PixConfig, "generator_size", 24)
+    discriminator_size: int = same_setting(Pix2PixConfig, "discriminator_size", 24)
+    blocks: int = setting(4, MODEL, "Residual blocks of a generator.", low=0, high=MAX_BLOCKS)
+    patch: Patch = same_setting(Pix2PixConfig, "patch", "34")
+
+    @property
+    def short_name(self) -> str:
+        """What a model is called by."""
+        return self.arch
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGanNetworks(Config):
+    """What the `config.json` of a CycleGAN keeps: enough to build its four networks."""
+
+    images_a: ImageFormat
+    images_b: ImageFormat
+    cyclegan: CycleGanConfig
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sizes = [(images.height, images.width) for images in (self.images_a, self.images_b)]
+        if sizes[0] != sizes[1]:
+            raise ConfigError("the images of both domains are of one size")
+        refuse_small(self.cyclegan.patch, min(sizes[0]))
+        if min(sizes[0]) < LEAST_TRANSLATED:
+            raise ConfigError(f"a side of {min(sizes[0])} pixels: a CycleGAN needs {LEAST_TRANSLATED}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleGameConfig(AdversarialConfig):
+    """The game of a CycleGAN: an image that goes there and back pays for its distance from itself.
+
+    `cycle` weighs that distance, `identity` that of an image from what a generator makes of it that leads to its own
+    domain, as a share of `cycle`. Discriminators learn from the last `history` fakes as well.
+    """
+
+    loss: GanLoss = same_setting(AdversarialConfig, "loss", "least-squares")
+    cycle: float = setting(
+        10.0, TRAINING, "Weight of the distance of images that went there and back.", low=0, high=1e6
+    )
+    identity: float = setting(0.0, TRAINING, "Weight of staying as it is in its own domain.", low=0, high=1e6)
+    history: int = setting(50, TRAINING, "Older fakes that discriminators are shown, too.", low=0, high=MAX_HISTORY)
+    features: str = same_setting(PairedGameConfig, "features", "texture")
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class UnpairedSettings(OfImages):
+    """All that decides a `gan-train --arch cyclegan` run, as `training.json` keeps it."""
+
+    command: ClassVar[str] = "gan-train"
+    always: ClassVar[tuple[str, ...]] = ("--arch", "cyclegan")
+    unused: ClassVar[Mapping[str, str]] = {**NO_GAN, "labels": "on two domains, of which labels are found by name"}
+    images: ImageConfig = field(default_factory=ImageConfig)
+    domains: DomainsConfig = field(default_factory=DomainsConfig)
+    network: CycleGanConfig = field(default_factory=CycleGanConfig)
+    game: CycleGameConfig = field(default_factory=CycleGameConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(**{**GAN_TRAINING, "batch_size": 8, "lr": 4e-4}))
+
+    def __post_init__(self) -> None:
+        refuse_parts(self.train)
+        if self.images.paths and len(self.images.paths) != 2:
+            raise ConfigError(
+                f"a CycleGAN learns from two domains, not from {len(self.images.paths)}",
+                hint="seqgen gan-train --arch cyclegan A B",
+            )
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """See `Config`."""
+        unjudged = dict.fromkeys(("patience", "features"), "with --valid 0")
+        return {**super().idle, **({} if self.domains.valid else unjudged)}

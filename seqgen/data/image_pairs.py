@@ -18,7 +18,8 @@ from seqgen import modeldir
 from seqgen.config import ImageConfig, PairConfig
 from seqgen.config.images import MIN_IMAGE
 from seqgen.data.conditions import derived
-from seqgen.data.images import NAMES, ImageSet, build_images
+from seqgen.data.image_domains import SIDES, build_domains
+from seqgen.data.images import NAMES, build_images
 from seqgen.errors import DataError
 from seqgen.names import on_one_line
 from seqgen.wording import counted
@@ -117,13 +118,8 @@ def _halves(images: ImageConfig, directory: Path, warn: Callable[[str], None]) -
 
 def _matched(images: ImageConfig, directory: Path, warn: Callable[[str], None]) -> PairSet:
     """The images of two paths that have one name."""
-    sides: list[ImageSet] = []
-    for path, name in zip(images.paths, ("a", "b"), strict=True):
-        one = dataclasses.replace(images, paths=(path,))
-        if sides:
-            one = dataclasses.replace(one, image_size="x".join(map(str, sides[0].pixels.shape[2:])))
-        sides.append(build_images(one, directory / name, warn, named=True))
-    names = [_names(directory / side / NAMES, path) for side, path in zip(("a", "b"), images.paths, strict=True)]
+    found = build_domains(images, directory, warn, named=True)
+    names = [_names(directory / side / NAMES, path) for side, path in zip(SIDES, images.paths, strict=True)]
     both = [name for name in names[0] if name in names[1]]
     if not both:
         some = [next(iter(known)) for known in names]
@@ -136,8 +132,8 @@ def _matched(images: ImageConfig, directory: Path, warn: Callable[[str], None]) 
         shown = ", ".join(map(on_one_line, alone[:NAMED])) + (", ..." if len(alone) > NAMED else "")
         warn(f"{counted(len(alone), 'image')} without a partner of the same name left out: {shown}")
     rows = [np.array([known[name] for name in both]) for known in names]
-    files = (directory / "a" / "matched.bin", directory / "b" / "matched.bin")
-    return PairSet(*(_in_order(side.pixels, which, file) for side, which, file in zip(sides, rows, files, strict=True)))
+    sides = zip((found.a, found.b), rows, SIDES, strict=True)
+    return PairSet(*(_in_order(side.pixels, which, directory / name / "matched.bin") for side, which, name in sides))
 
 
 def _names(path: Path, of: str) -> dict[str, int]:

@@ -32,15 +32,23 @@ class Duel:
 
     def __init__(self, config: AdversarialConfig) -> None:
         self._config = config
-        self._real = self._fake = torch.empty(0)
+        self._real = self._fake = self._shown = torch.empty(0)
         self._tell_apart: Discriminate = torch.detach
         self._sums = torch.zeros(1, len(WATCHED) + 1)
         self.accuracy = 0.0
 
-    def meet(self, real: Tensor, fake: Tensor, discriminate: Discriminate) -> None:
-        """The images of a step, `(batch, channels, height, width)` each, and what tells them apart."""
+    def meet(self, real: Tensor, fake: Tensor, discriminate: Discriminate, *, shown: Tensor | None = None) -> None:
+        """The images of a step, and what tells them apart.
+
+        Args:
+            real (Tensor): `(batch, channels, height, width)`.
+            fake (Tensor): what the generator made, likewise.
+            discriminate (Discriminate): what tells them apart.
+            shown (Tensor | None): the fakes that the discriminator learns from, if it is not these.
+        """
         # By another name, so that what is watched is the discriminator's gradient alone, whatever else the fakes pay.
         self._real, self._fake, self._tell_apart = real, fake.view_as(fake), discriminate
+        self._shown = fake if shown is None else shown
         if fake.requires_grad:
             self._fake.register_hook(self._watch_gradient)  # type: ignore[no-untyped-call]
 
@@ -51,7 +59,7 @@ class Duel:
         """The discriminator's loss over the batch, a scalar, penalties included."""
         config = self._config
         real = augment(self._real, config.augment).detach().requires_grad_(config.r1 > 0)
-        fake = augment(self._fake.detach(), config.augment).requires_grad_(config.r2 > 0)
+        fake = augment(self._shown.detach(), config.augment).requires_grad_(config.r2 > 0)
         on_real, on_fake = self._discriminate(real), self._discriminate(fake)
         loss = discriminator_loss(config.loss, on_real, on_fake)
         if config.r1 > 0:

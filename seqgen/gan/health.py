@@ -38,6 +38,7 @@ State = Literal[
     "memorising",
     "collapsing",
     "inverts colours",
+    "hides its input",
     "discriminator overpowers",
     "ignores its input",
     "collapsed",
@@ -80,8 +81,9 @@ ADVICE: dict[State, str] = {
     "collapsed": "--r1 0.1, a lower --lr, another --preset, a larger --latent-size; or --on-collapse rollback",
     "diverged": "a lower --lr, or --r1 0.1 --r2 0.1",
     "memorising": "more images, --augment all, or fewer steps",
-    "ignores its input": "--l1 100, --see-input, or a lower --lr-ratio",
-    "inverts colours": "--l1 100, or another --seed",
+    "ignores its input": "--l1 100 and --see-input with pairs; without them a larger --cycle, or a lower --lr-ratio",
+    "inverts colours": "--l1 100 with pairs; without them --identity 0.5, or another --seed",
+    "hides its input": "a smaller --cycle, or --identity 0.5",
 }
 
 

@@ -7,6 +7,7 @@ Its losses tell as little as those of other GANs. These signals are measured wit
     likeness      correlation of what is made with what it should be like: its target, or its input without one
     distance      mean distance from the target, or of an image that went there and back from itself
     frechet       distance of what is made from targets; floor: of other targets from targets
+    hidden        how much farther an image comes back from itself if a little noise is added before the way back
 
 and from the duel accuracy, sign, image_gradient and steps, as of any GAN.
 """
@@ -20,6 +21,8 @@ from seqgen.gan.health import ROSE_BY, YOUNG, Diagnosis
 
 # Where a state begins: between what healthy runs show and runs that were made to fail (tests/tasks/image_translation).
 INSENSITIVE, INVERTED = 0.15, -0.2
+# An image that comes back this near to itself, and so many times as far with a little noise, was hidden on the way.
+RETURNS, HIDES = 0.05, 4.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class TranslationSignals:
     distance: float
     frechet: float
     floor: float
+    hidden: float
 
 
 def diagnose_translation(history: Sequence[TranslationSignals]) -> Diagnosis:
@@ -56,4 +60,7 @@ def diagnose_translation(history: Sequence[TranslationSignals]) -> Diagnosis:
         )
     if now.likeness < INVERTED:
         return Diagnosis("inverts colours", f"light and dark are exchanged (correlation {now.likeness:.2f})")
+    if now.distance < RETURNS and now.hidden > HIDES:
+        found = f"with a little noise on the way images come back {now.hidden:.1f} times as far off"
+        return Diagnosis("hides its input", found)
     return Diagnosis("healthy")

@@ -35,7 +35,8 @@ class UNet(nn.Module):
     Attributes:
         least_side (int): the shortest side that an image may have.
         multiple (int): places that so many pixels lie between are treated alike.
-        reach (int): a pixel depends on others that are so far away at most; but a norm of one image sees all of it.
+        reach (int): a pixel depends on others that are so far away at most, unless a norm of one image sees all of it.
+        local (bool): whether that holds.
         noisy (bool): whether there is noise in evaluation mode, too.
     """
 
@@ -43,7 +44,7 @@ class UNet(nn.Module):
         super().__init__()
         self.multiple = 2**config.halvings
         self.least_side, self.reach = least_side(self.multiple), 4 * self.multiple
-        self._skips, self.noisy = config.skips, False
+        self._skips, self.noisy, self.local = config.skips, False, config.norm == "batch"
         sizes = widths(config.generator_size, config.halvings)
         # No bias before a norm, which would take it away again. The ends, and the middle, have no norm.
         self.down = nn.ModuleList()

@@ -186,8 +186,11 @@ def translator(root: Path, ema: float, pairs: dict[str, Any], **network: Any) ->
 
 def translated_images(directory: Path) -> Any:
     model = TranslatorModel.load(str(directory), CPU)
-    sources = np.random.Generator(np.random.PCG64(1)).integers(0, 256, (3, model.source_channels, 9, 8))
-    return [ImageTranslator(model, seed=1).translate(source.astype(np.uint8)).tolist() for source in sources]
+    made = []
+    for way in model.ways.values():
+        source = np.random.Generator(np.random.PCG64(1)).integers(0, 256, (way.source_channels, 9, 8))
+        made.append(ImageTranslator(way, seed=1).translate(source.astype(np.uint8)).tolist())
+    return made
 
 
 def captioner(root: Path, **chosen: Any) -> Settings:

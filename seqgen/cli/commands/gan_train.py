@@ -11,20 +11,22 @@ from seqgen.cli import options
 from seqgen.cli.settings import stored_part
 from seqgen.cli.training import Command
 from seqgen.cli.training_options import training_options
-from seqgen.config import MODEL, GanSettings, PairedSettings
+from seqgen.config import MODEL, GanSettings, PairedSettings, UnpairedSettings
 from seqgen.errors import UsageError
 from seqgen.gan.presets import PRESETS, Preset
 
 if TYPE_CHECKING:
     from seqgen.train.recipe import Recipe
 
-Of = Literal["images", "pairs"]
-Arch = Literal["dcgan", "cgan", "pix2pix"]
+Of = Literal["images", "pairs", "domains"]
+Arch = Literal["dcgan", "cgan", "pix2pix", "cyclegan"]
 
-IMAGES, PAIRS = GanSettings(), PairedSettings()
+IMAGES, PAIRS, DOMAINS = GanSettings(), PairedSettings(), UnpairedSettings()
+# What has settings of its own.
+OF: Mapping[str, Of] = {"pix2pix": "pairs", "cyclegan": "domains"}
 
 
-@training_options({"images": IMAGES, "pairs": PAIRS}, without=("processes",))
+@training_options({"images": IMAGES, "pairs": PAIRS, "domains": DOMAINS})
 def gan_train(
     ctx: typer.Context,
     paths: Annotated[
@@ -32,13 +34,14 @@ def gan_train(
         typer.Argument(
             metavar="DATA",
             help="A folder, zip or tar of images, an idx(.gz) file, or an npz file. For pix2pix: pairs side by side, "
-            "A and B as two paths, or images with --condition.",
+            "A and B as two paths, or images with --condition. For cyclegan: A and B.",
         ),
     ] = None,
     arch: Annotated[
         Arch,
         typer.Option(
-            help="dcgan: from noise; cgan: both networks know the label; pix2pix: images from images.",
+            help="dcgan: from noise; cgan: both networks know the label; pix2pix: images from images, by pairs; "
+            "cyclegan: the same without pairs.",
             rich_help_panel=MODEL,
         ),
     ] = "dcgan",
@@ -57,6 +60,8 @@ def gan_train(
     or A and B are two paths, paired by the names of files or the order in arrays; or the first one is derived from the
     second: its edges, a sketch, grey, or a low resolution. A tenth of the pairs is held out and judged.
 
+    With --arch cyclegan it learns to make images of B from those of A, and back, from two sets that are not paired.
+
     Presets of dcgan and cgan: quick (minutes on a CPU), classic (the DCGAN paper), spectral (spectral norm, hinge
     loss), r3 (no norm, relativistic pairs, R1 and R2: slow steps).
 
@@ -66,14 +71,14 @@ def gan_train(
     seqgen gan-train photos.zip --image-size 32x48 --preset classic --loss minimax
     seqgen gan-train photos/ --arch pix2pix --condition edges --image-size 64
     seqgen gan-train maps/ photos/ --arch pix2pix --flip --patch 70
+    seqgen gan-train horses/ zebras/ --arch cyclegan --image-size 64 --identity 0.5
     ```
     """
     of, typed = _data(arch, **chosen), options.given(ctx)
-    others = {"images": PAIRS, "pairs": IMAGES}[of].options().keys() - COMMANDS[of].defaults.options().keys()
-    known = f"with --arch {arch}" if "arch" in typed else {"images": "without --arch pix2pix", "pairs": "on pairs"}[of]
-    options.refuse_idle(ctx, dict.fromkeys(others - {"arch"}, known))
-    if of == "pairs":
-        options.refuse_idle(ctx, {"preset": "with --arch pix2pix, which has no presets"})
+    known = {name for command in COMMANDS.values() for name in command.defaults.options()} - {"arch"}
+    options.refuse_idle(ctx, dict.fromkeys(known - COMMANDS[of].defaults.options().keys(), f"with --arch {arch}"))
+    if of != "images":
+        options.refuse_idle(ctx, {"preset": f"with --arch {arch}, which has no presets"})
     for other in ("config", "resume"):
         if chosen[other]:
             options.refuse_idle(ctx, {"preset": f"with --{other}, which has all settings"})
@@ -81,11 +86,9 @@ def gan_train(
 
 
 def _data(arch: Arch, *, resume: bool, **chosen: Any) -> Of:
-    """Whether images are learned from, or pairs of them: as is said, or as a run that goes on has it."""
-    if arch == "pix2pix":
-        return "pairs"
+    """Of what an architecture learns: as is said, or as a run that goes on has it."""
     stored = stored_part(chosen["out" if resume else "config"], "network")
-    return "pairs" if stored.get("arch") == "pix2pix" else "images"
+    return OF.get(arch) or OF.get(stored.get("arch", ""), "images")
 
 
 def _image_recipe(settings: GanSettings, warn: Callable[[str], None]) -> Recipe[Any]:
@@ -100,8 +103,15 @@ def _pair_recipe(settings: PairedSettings, warn: Callable[[str], None]) -> Recip
     return PairedRecipe(settings, warn)
 
 
+def _domain_recipe(settings: UnpairedSettings, warn: Callable[[str], None]) -> Recipe[Any]:
+    from seqgen.tasks.image_translation.unpaired_recipe import UnpairedRecipe
+
+    return UnpairedRecipe(settings, warn)
+
+
 MISSING = UsageError("no images to train on", hint="seqgen gan-train FOLDER, or a zip, tar, idx or npz file")
 COMMANDS: Mapping[Of, Command[Any]] = {
     "images": Command(IMAGES, MISSING, _image_recipe),
     "pairs": Command(PAIRS, MISSING, _pair_recipe),
+    "domains": Command(DOMAINS, MISSING, _domain_recipe),
 }

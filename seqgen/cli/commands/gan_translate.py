@@ -14,7 +14,7 @@ import typer
 from seqgen.cli import options, pictures, streams
 from seqgen.cli.answering import note_shipped, ready
 from seqgen.cli.terminal import Terminal, colourful, draw
-from seqgen.config import Fit, ImageConfig, in_words
+from seqgen.config import Direction, Fit, ImageConfig, in_words
 from seqgen.errors import DataError, OutputError, UsageError
 from seqgen.wording import counted
 
@@ -39,6 +39,7 @@ def gan_translate(
         typer.Argument(metavar="IMAGE", help="Image files, folders, archives, npz files; - is standard input."),
     ] = None,
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
+    direction: Annotated[Direction | None, typer.Option(help="Of a CycleGAN: a2b, if nothing is said.")] = None,
     derive: Annotated[
         bool, typer.Option("--derive", help="Derive the input from each image first, as in training: its edges, say.")
     ] = False,
@@ -97,8 +98,11 @@ def gan_translate(
     note_shipped(model, named="model" in options.given(ctx), terminal=terminal)
     loaded = TranslatorModel.load(model, used)
     terminal.detail(f"{loaded.directory}; {used}; {in_words(loaded.config)}")
-    inputs = Inputs(loaded, size, fit, derive, pair)
-    translator = ImageTranslator(loaded, seed=seed if noise else None, tile=tile)
+    way = loaded.way(direction)
+    inputs = Inputs(loaded, way, size, fit, derive, pair)
+    if tile and not way.generator.local:
+        terminal.warn("the norm of this model sees a whole picture: the tiles may not fit together")
+    translator = ImageTranslator(way, seed=seed if noise else None, tile=tile)
     made = _translated(paths, inputs, translator, terminal, alone=form == "picture")
     match form:
         case "picture":
@@ -171,7 +175,7 @@ def _translated(
             terminal.warn(f"{picture.name}: {error.message}")
             faults += 1
             continue
-        trained, sides = inputs.model.images, source.shape[1:]
+        trained, sides = inputs.way.images, source.shape[1:]
         scale = max(sides) / max(trained.height, trained.width)
         if not advised and not 1 / FAR <= scale <= FAR:
             size = f"{trained.height}x{trained.width}"

@@ -110,6 +110,11 @@ class FeatureModel:
         """The name and the beginning of the hash: figures compare only where both are the same."""
         return f"{self.name}@{self.sha256[:8]}"
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes that it tells apart; none when they are of no use here."""
+        return tuple(self.network.classes)
+
     # Extracting -------------------------------------------------------------------------------------------
 
     def features(self, pixels: Pixels) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqgen.errors import UsageError
+from seqgen.gan import history
 from seqgen.gan.folding import fold
 from seqgen.seeds import derive
 from seqgen.tasks.gan.model import GanModel
@@ -89,7 +90,7 @@ def _generator(seed: int, *path: str | int) -> torch.Generator:
 
 def to_bytes(images: Tensor) -> Pixels:
     """Images in [-1, 1] as bytes, rounded to the nearest."""
-    return images.float().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return history.to_bytes(images).numpy()
 
 
 def truncated(latents: Tensor, limit: float) -> Tensor:

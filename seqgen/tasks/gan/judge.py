@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -123,38 +122,20 @@ def spread(features: NDArray[np.float32]) -> float:
     return float(np.linalg.norm(features - np.roll(features, 1, axis=0), axis=1).mean())
 
 
-@dataclass(frozen=True)
-class _Network:
-    """A feature network and its classes."""
-
-    model: FeatureModel
-
-    @property
-    def identity(self) -> str:
-        return self.model.identity
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return tuple(self.model.network.classes)
-
-    def extract(self, pixels: NDArray[np.uint8]) -> Extracted:
-        return self.model.extract(pixels)
-
-
 def _extractor_for(
     name: str,
     pixels: NDArray[np.uint8],
     labels: NDArray[np.int64] | None,
     classes: tuple[str, ...],
     device: torch.device,
-) -> _Network | PixelFeatures:
+) -> FeatureModel | PixelFeatures:
     """The features to compare in."""
     if name == "pixels":
         return PixelFeatures(pixels)
     if name != "auto":
-        return _Network(FeatureModel.load(name, device))
+        return FeatureModel.load(name, device)
     try:
-        network = _Network(FeatureModel.load(DIGITS, device))
+        network = FeatureModel.load(DIGITS, device)
     except ModelError:  # nothing is shipped with this copy
         return PixelFeatures(pixels)
     if labels is None or network.classes != classes:

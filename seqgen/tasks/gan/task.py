@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seqgen.config import AdversarialConfig
 from seqgen.data.epochs import Indices, shuffled
-from seqgen.errors import CollapsedError
+from seqgen.errors import CollapsedError, UsageError
 from seqgen.tasks.gan.family import Family, Watch
 
 
@@ -28,6 +28,10 @@ class GanTask:
         config (AdversarialConfig): the game.
         batch_size (int): examples per step.
         seed (int): the run's.
+        share (Callable[[int], slice]): which of the examples of a batch are computed in this process.
+
+    Raises:
+        UsageError: there is none for this process.
     """
 
     def __init__(
@@ -39,17 +43,21 @@ class GanTask:
         *,
         batch_size: int,
         seed: int,
+        share: Callable[[int], slice] = slice,
     ) -> None:
         self.players, self.criterion = family.players, watch.criterion
         self._family, self._watch, self._config = family, watch, config
-        self._batch_size = batch_size
+        self._batch_size, self._rows = batch_size, share(batch_size)
+        self._weight = len(range(batch_size)[self._rows]) / batch_size
+        if not self._weight:
+            raise UsageError(f"a batch of {batch_size} has nothing for some process", hint="a larger --batch-size")
         self._epochs = shuffled(examples, batch_size, seed)
         self.steps_per_epoch = self._epochs.steps_per_epoch
 
     def prepare(self, step: int) -> int:
         """Read real images, and make as many."""
         learns = any(self.pace(player, step) > 0 for player in self.players.keys() - self._family.duels.keys())
-        self._family.play(self._epochs.batch(step), learns=learns)
+        self._family.play(self._epochs.batch(step)[self._rows], learns=learns)
         return self._batch_size
 
     def pace(self, player: str, step: int) -> float:
@@ -60,11 +68,11 @@ class GanTask:
         return 1.0 if step % steps == steps - 1 else 0.0
 
     def loss(self, player: str, part: int, parts: int) -> Tensor:
-        """The player's loss over the batch, penalties included."""
+        """The player's loss over the batch, penalties included: this process's share of it."""
         assert parts == 1, "batch norm sees the batch as a whole"
         if player in self._family.duels:
-            return self._family.duels[player].discriminator_loss()
-        return self._family.generator_loss(player)
+            return self._weight * self._family.duels[player].discriminator_loss()
+        return self._weight * self._family.generator_loss(player)
 
     def measures(self, losses: Mapping[str, float]) -> dict[str, float]:
         """The losses, and how often each discriminator was right that had a turn."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen.config import Fit
+from seqgen.config import Fit, Pix2PixNetworks
 from seqgen.data.conditions import derived
 from seqgen.data.image_fit import fitted
 from seqgen.data.image_pixels import Form
 from seqgen.errors import DataError, UsageError
-from seqgen.tasks.image_translation.model import TranslatorModel
+from seqgen.tasks.image_translation.model import TranslatorModel, Way
 
 Pixels = NDArray[np.uint8]
 
@@ -23,6 +23,7 @@ class Inputs:
 
     Args:
         model (TranslatorModel): whose.
+        way (Way): which of its directions.
         size (tuple[int, int] | None): height and width that each image is brought to first; None leaves it as it is.
         fit (Fit): what becomes of other proportions then.
         derive (bool): images are of the kind that the model makes: derive inputs from them as in its training.
@@ -33,6 +34,7 @@ class Inputs:
     """
 
     model: TranslatorModel
+    way: Way
     size: tuple[int, int] | None = None
     fit: Fit = "crop"
     derive: bool = False
@@ -45,6 +47,8 @@ class Inputs:
                 "--derive: this model learned from given pairs, so there is nothing to derive an input by",
                 hint="leave --derive out: an image is its input as it is",
             )
+        if self.pair and not isinstance(self.model.config, Pix2PixNetworks):
+            raise UsageError("--pair: this model learned from images that are not paired")
         if self.pair and condition != "none":
             raise UsageError(f"--pair: this model learned from the {condition} of images, not from pairs of files")
 
@@ -57,7 +61,7 @@ class Inputs:
         Raises:
             DataError: it is no pair side by side.
         """
-        sources, targets = self.model.source_channels, self.model.images.channels
+        sources, targets = self.way.source_channels, self.way.images.channels
         if self.derive:
             target = self._fitted(pixels, targets)
             return derived(target[None], self.model.condition)[0], target
@@ -67,7 +71,7 @@ class Inputs:
         if width % 2:
             raise DataError(f"an image of {width}x{height} pixels is no pair side by side: its width is odd")
         halves = pixels[:, : width // 2], pixels[:, width // 2 :]
-        source, target = halves if self.model.config.direction == "a2b" else halves[::-1]
+        source, target = halves if "a2b" in self.model.ways else halves[::-1]
         return self._fitted(source, sources), self._fitted(target, targets)
 
     def _fitted(self, pixels: Pixels, channels: int) -> Pixels:

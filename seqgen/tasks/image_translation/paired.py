@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqgen.config import PairConfig, PairedGameConfig
+from seqgen.config import PairConfig, PairedGameConfig, Pix2PixNetworks
 from seqgen.data.epochs import Indices
 from seqgen.data.image_pairs import PairSet
 from seqgen.data.image_shift import shifted
 from seqgen.gan.duel import Duel
 from seqgen.gan.statistics import measure_statistics
 from seqgen.seeds import derive
-from seqgen.tasks.image_translation.model import TranslatorModel
+from seqgen.tasks.image_translation.model import Pix2Pix, TranslatorModel
+from seqgen.tasks.image_translation.translate import scaled
 
 DUEL = "discriminator"
 STATISTICS_BATCH = 32
@@ -40,24 +41,30 @@ class Paired:
     def __init__(
         self, model: TranslatorModel, pairs: PairSet, config: PairConfig, game: PairedGameConfig, train: Indices
     ) -> None:
-        self._model, self._pairs, self._config, self._game, self._train = model, pairs, config, game, train
-        networks = model.networks
-        self.players: Mapping[str, nn.Module] = {DUEL: networks.discriminator, "generator": networks.generator}
+        assert isinstance(model.networks, Pix2Pix)
+        assert isinstance(model.config, Pix2PixNetworks)
+        self._pairs, self._config, self._game, self._train = pairs, config, game, train
+        self._networks, self._sees_input = model.networks, model.config.pix2pix.see_input
+        self._way = model.way()
+        self.players: Mapping[str, nn.Module] = {
+            DUEL: model.networks.discriminator,
+            "generator": model.networks.generator,
+        }
         self.duels = {DUEL: Duel(game)}
         self._fake = self._target = torch.empty(0)
 
     def play(self, indices: Indices, *, learns: bool) -> None:
         """See `Family`."""
-        source, target = (scaled(x).to(self._model.device) for x in self._moved(*self._pairs.read(indices)))
+        source, target = (scaled(x).to(self._way.device) for x in self._moved(*self._pairs.read(indices)))
         with torch.set_grad_enabled(learns):
-            fake = self._model.generator(source).float()
+            fake = self._networks.generator(source).float()
         self._fake, self._target = fake, target
         self.duels[DUEL].meet(target, fake, self._discriminate(source))
 
     def _discriminate(self, source: Tensor) -> Callable[[Tensor], Tensor]:
         """How images are judged that are of these inputs."""
-        discriminator = self._model.networks.discriminator
-        if not self._model.config.pix2pix.see_input:
+        discriminator = self._networks.discriminator
+        if not self._sees_input:
             return discriminator
         return lambda images: discriminator(torch.cat([source, images.to(source.dtype)], dim=1))
 
@@ -82,10 +89,5 @@ class Paired:
         draw = np.random.Generator(np.random.PCG64(derive(seed, "statistics")))
         count = min(STATISTICS_BATCH, len(self._train))
         drawn = (np.sort(draw.choice(self._train, count, replace=False)) for _ in range(batches))
-        inputs = ((scaled(self._pairs.read(some)[0]).to(self._model.device),) for some in drawn)
-        measure_statistics(self._model.generator, inputs)
-
-
-def scaled(pixels: Tensor) -> Tensor:
-    """Bytes as floats in [-1, 1]."""
-    return pixels.float().div_(127.5).sub_(1.0)
+        inputs = ((scaled(self._pairs.read(some)[0]).to(self._way.device),) for some in drawn)
+        measure_statistics(self._networks.generator, inputs)

@@ -17,7 +17,7 @@ from seqgen.tasks.features.task import split
 from seqgen.tasks.gan.task import GanTask
 from seqgen.tasks.image_translation.judge import PairJudge, extractor_for
 from seqgen.tasks.image_translation.kind import MEASURES
-from seqgen.tasks.image_translation.model import Pix2Pix, TranslatorModel
+from seqgen.tasks.image_translation.model import CycleGan, Pix2Pix, TranslatorModel
 from seqgen.tasks.image_translation.paired import Paired
 from seqgen.tasks.image_translation.translate import made_of
 from seqgen.tasks.image_translation.watch import TranslationWatch
@@ -94,8 +94,13 @@ class PairedTrainee:
     model: TranslatorModel
 
     @property
-    def network(self) -> Pix2Pix:
+    def network(self) -> Pix2Pix | CycleGan:
         """Generator and discriminator."""
+        return self.model.networks
+
+    @property
+    def _networks(self) -> Pix2Pix:
+        assert isinstance(self.model.networks, Pix2Pix)
         return self.model.networks
 
     def task(self, share: Callable[[int], slice]) -> GanTask:
@@ -125,12 +130,13 @@ class PairedTrainee:
 
     def described(self) -> tuple[str, str]:
         """Images and parameters; sizes."""
-        images, networks = self.model.images, self.model.networks
+        way, networks = self.model.way(), self._networks
+        images = way.images
         sizes = [sum(p.numel() for p in part.parameters()) for part in (networks.generator, networks.discriminator)]
         learned, held_out = self._split()
         return (
             f"{len(learned):,} pairs to learn from, {len(held_out):,} held out, {images.height}x{images.width}, "
-            f"{_channels(self.model.source_channels)} to {_channels(images.channels)}; "
+            f"{channels_in_words(way.source_channels)} to {channels_in_words(images.channels)}; "
             f"generator {sizes[0]:,} parameters, discriminator {sizes[1]:,}",
             f"{in_words(self.settings.network)}; {in_words(self.settings.game)}",
         )
@@ -143,8 +149,8 @@ class PairedTrainee:
         if not len(held_out):
             return {}
         targets, seed = self.pairs.targets[held_out], self.settings.train.seed
-        extractor = extractor_for(self.settings.game.features, targets, self.model.device)
-        made = made_of(self.model, self.pairs.sources[held_out], seed)
+        extractor = extractor_for(self.settings.game.features, targets, self.model.way().device)
+        made = made_of(self.model.way(), self.pairs.sources[held_out], seed)
         return PairJudge(targets, extractor, seed).judge(made).known() | {"pairs": len(held_out)}
 
     def summary(self, measures: Mapping[str, float]) -> str:
@@ -155,9 +161,9 @@ class PairedTrainee:
 
     def card(self, made: Made, measures: Mapping[str, float]) -> str:
         """The model card."""
-        settings, images = self.settings, self.model.images
+        settings, images = self.settings, self.model.way().images
         paths = ", ".join(f"`{path}`" for path in settings.paths)
-        parameters = sum(p.numel() for p in self.model.generator.parameters())
+        parameters = sum(p.numel() for p in self._networks.generator.parameters())
         condition = settings.pairs.condition
         told = "of other images" if condition == "none" else f"of the {condition} of images"
         return model_card(
@@ -176,7 +182,8 @@ class PairedTrainee:
         )
 
 
-def _channels(count: int) -> str:
+def channels_in_words(count: int) -> str:
+    """Grey or colour."""
     return {1: "grey"}.get(count, "colour")
 
 

@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqgen.errors import DataError, UsageError
-from seqgen.gan.unet import UNet
 from seqgen.seeds import derive
 from seqgen.tasks.gan.imagine import to_bytes
-from seqgen.tasks.image_translation.model import TranslatorModel
-from seqgen.tasks.image_translation.paired import scaled
+from seqgen.tasks.image_translation.model import Way
 
 Pixels = NDArray[np.uint8]
 # Images that are made together where only their figures count.
@@ -31,7 +29,7 @@ class ImageTranslator:
     """Makes an image of an image.
 
     Args:
-        model (TranslatorModel): in evaluation mode.
+        way (Way): from what to what.
         seed (int | None): of the noise; None for none.
         tile (int): the sides of a tile in pixels; 0: each picture as a whole.
 
@@ -39,9 +37,9 @@ class ImageTranslator:
         UsageError: the tiles are too small.
     """
 
-    def __init__(self, model: TranslatorModel, *, seed: int | None = 0, tile: int = 0) -> None:
-        self._model, self._seed, self._tile = model, seed, tile
-        self._generator: UNet = model.generator
+    def __init__(self, way: Way, *, seed: int | None = 0, tile: int = 0) -> None:
+        self._way, self._seed, self._tile = way, seed, tile
+        self._generator = way.generator
         if tile and (tile < self._generator.multiple or tile % self._generator.multiple):
             raise UsageError(f"--tile {tile}: this model takes a multiple of {self._generator.multiple} pixels")
 
@@ -55,12 +53,12 @@ class ImageTranslator:
         height, width = pixels.shape[1:]
         if min(height, width) < (least := self._generator.least_side):
             raise DataError(f"an image of {width}x{height} pixels: this model takes {least} pixels a side at least")
-        source = scaled(torch.tensor(pixels[None]).to(self._model.device))
+        source = scaled(torch.tensor(pixels[None]).to(self._way.device))
         self._generator.noisy = self._seed is not None
         self._generator.eval()
         if not self._tile or max(height, width) <= self._tile:
             return np.asarray(to_bytes(self._made(source))[0])
-        whole = np.empty((self._model.images.channels, height, width), np.uint8)
+        whole = np.empty((self._way.images.channels, height, width), np.uint8)
         for place in self._tiles(height, width):
             tile = to_bytes(self._made(source[:, :, place.rows, place.columns]))[0]
             rows, columns = place.inner
@@ -100,21 +98,26 @@ class _Place(NamedTuple):
     inner: tuple[slice, slice]
 
 
+def scaled(pixels: Tensor) -> Tensor:
+    """Bytes as floats in [-1, 1]."""
+    return pixels.float().div_(127.5).sub_(1.0)
+
+
 @torch.inference_mode()
-def made_of(model: TranslatorModel, sources: Pixels, seed: int | None) -> Pixels:
+def made_of(way: Way, sources: Pixels, seed: int | None) -> Pixels:
     """Images `(n, channels, height, width)` of many inputs of one size, some at a time: to be judged.
 
     Args:
-        model (TranslatorModel): left in evaluation mode.
+        way (Way): its network is left in evaluation mode.
         sources (Pixels): `(n, source_channels, height, width)`.
         seed (int | None): of the noise; None for none.
     """
-    generator, made = model.generator, []
+    generator, made = way.generator, []
     generator.noisy = seed is not None
     generator.eval()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed or 0, "noise"))
         for first in range(0, len(sources), TOGETHER):
             some = torch.from_numpy(sources[first : first + TOGETHER])
-            made.append(to_bytes(generator(scaled(some.to(model.device)))))
+            made.append(to_bytes(generator(scaled(some.to(way.device)))))
     return np.concatenate(made)

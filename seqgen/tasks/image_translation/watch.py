@@ -51,7 +51,7 @@ class TranslationWatch:
         seed: int,
         validation_share: float = 1.0,
     ) -> None:
-        self._family, self._model, self._game, self._seed = family, model, game, seed
+        self._family, self._way, self._game, self._seed = family, model.way(), game, seed
         self._statistics_batches = max(LEAST_STATISTICS_BATCHES, round(STATISTICS_BATCHES * validation_share))
         judged = held_out[: max(LEAST_JUDGED, round(MOST_JUDGED * validation_share))]
         self._sources, self._targets = pairs.sources[judged], pairs.targets[judged]
@@ -62,7 +62,7 @@ class TranslationWatch:
 
     @cached_property
     def _judge(self) -> PairJudge:
-        extractor = extractor_for(self._game.features, self._targets, self._model.device)
+        extractor = extractor_for(self._game.features, self._targets, self._way.device)
         return PairJudge(self._targets, extractor, self._seed)
 
     def evaluate(self, stop: Callable[[], bool]) -> tuple[dict[str, float], Diagnosis] | None:
@@ -78,9 +78,9 @@ class TranslationWatch:
             named = {}
         if self.criterion is None:
             return named, self._diagnosis
-        made = made_of(self._model, self._sources, self._seed)
+        made = made_of(self._way, self._sources, self._seed)
         quality = self._judge.judge(made)
-        other = made_of(self._model, self._sources[:TRIED], self._seed + 1)
+        other = made_of(self._way, self._sources[:TRIED], self._seed + 1)
         targets_apart = max(apart(self._targets), 1e-12)
         signals = TranslationSignals(
             **watched,
@@ -90,6 +90,7 @@ class TranslationWatch:
             distance=quality.l1,
             frechet=math.nan if quality.frechet is None else quality.frechet,
             floor=math.nan if quality.floor is None else quality.floor,
+            hidden=math.nan,
         )
         self._history.append(signals)
         self._diagnosis = diagnose_translation(self._history)
@@ -101,7 +102,7 @@ class TranslationWatch:
         """See `Watch`: inputs, what is made of them, and their targets."""
         if self.criterion is None:
             return str(self._diagnosis)
-        rows = [self._sources[:SHOWN], made_of(self._model, self._sources[:SHOWN], self._seed), self._targets[:SHOWN]]
+        rows = [self._sources[:SHOWN], made_of(self._way, self._sources[:SHOWN], self._seed), self._targets[:SHOWN]]
         return "\n".join([str(self._diagnosis), *(sketch(row) for row in rows)])
 
     def state(self) -> dict[str, Tensor]:

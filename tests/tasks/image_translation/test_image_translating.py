@@ -29,7 +29,7 @@ def lively(**config: Any) -> TranslatorModel:
 @pytest.mark.parametrize("seed", [None, 3])
 @pytest.mark.parametrize("size", [(16, 16), (15, 40), (3, 3)])
 def test_an_image_of_any_size_keeps_it(size: tuple[int, int], seed: int | None) -> None:
-    translator = ImageTranslator(lively(), seed=seed)
+    translator = ImageTranslator(lively().way(), seed=seed)
     picture = noisy_picture(*size)
     made = translator.translate(picture)
     assert made.shape == (3, *size)
@@ -40,12 +40,12 @@ def test_an_image_of_any_size_keeps_it(size: tuple[int, int], seed: int | None) 
 
 def test_an_image_that_is_too_small_is_refused() -> None:
     with pytest.raises(DataError, match="3 pixels a side at least"):
-        ImageTranslator(lively()).translate(noisy_picture(2, 30))
+        ImageTranslator(lively().way()).translate(noisy_picture(2, 30))
 
 
 def test_another_seed_is_other_noise_and_none_is_none() -> None:
     model, picture = lively(noise=0.5), noisy_picture(16, 16)
-    made = [ImageTranslator(model, seed=seed).translate(picture) for seed in (0, 0, 1, None)]
+    made = [ImageTranslator(model.way(), seed=seed).translate(picture) for seed in (0, 0, 1, None)]
     assert np.array_equal(made[0], made[1])
     assert not np.array_equal(made[0], made[2])
     assert not np.array_equal(made[0], made[3])
@@ -54,20 +54,20 @@ def test_another_seed_is_other_noise_and_none_is_none() -> None:
 @pytest.mark.parametrize("tile", [4, 32, 48])
 def test_tiles_make_the_same_picture(tile: int) -> None:
     model, picture = lively(), noisy_picture(70, 131)
-    whole = ImageTranslator(model, seed=None).translate(picture)
-    tiled = ImageTranslator(model, seed=None, tile=tile).translate(picture)
+    whole = ImageTranslator(model.way(), seed=None).translate(picture)
+    tiled = ImageTranslator(model.way(), seed=None, tile=tile).translate(picture)
     assert np.abs(whole.astype(int) - tiled).max() <= 1
 
 
 def test_a_tile_of_an_odd_size_is_refused() -> None:
     with pytest.raises(UsageError, match="multiple of 4"):
-        ImageTranslator(lively(), tile=6)
+        ImageTranslator(lively().way(), tile=6)
 
 
 def test_what_is_made_together_to_be_judged_is_what_is_made_alone() -> None:
     model, pairs = lively(), shapes(40)
-    alone = ImageTranslator(model, seed=None)
-    together = made_of(model, pairs.sources, None)
+    alone = ImageTranslator(model.way(), seed=None)
+    together = made_of(model.way(), pairs.sources, None)
     expected = np.stack([alone.translate(source) for source in pairs.sources])
     assert np.abs(together.astype(int) - expected).max() <= 1
 
@@ -75,39 +75,43 @@ def test_what_is_made_together_to_be_judged_is_what_is_made_alone() -> None:
 # Inputs -------------------------------------------------------------------------------------------------------
 
 
+def inputs_of(model: TranslatorModel, **more: Any) -> Inputs:
+    return Inputs(model, model.way(), **more)
+
+
 def rgb(height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
     return noisy_picture(height, width, channels).transpose(1, 2, 0)
 
 
 def test_an_image_is_its_own_input_in_the_channels_of_the_model() -> None:
-    source, target = Inputs(lively()).of(rgb(9, 12))
+    source, target = inputs_of(lively()).of(rgb(9, 12))
     assert source.shape == (1, 9, 12)
     assert target is None
-    source, _ = Inputs(lively(), size=(16, 16)).of(rgb(9, 12))
+    source, _ = inputs_of(lively(), size=(16, 16)).of(rgb(9, 12))
     assert source.shape == (1, 16, 16)
-    source, _ = Inputs(lively()).of(np.zeros((5, 5, 4), np.uint8))
+    source, _ = inputs_of(lively()).of(np.zeros((5, 5, 4), np.uint8))
     assert (source == 255).all()  # what is transparent lies on white
 
 
 def test_an_input_is_derived_as_it_was_in_training() -> None:
-    source, target = Inputs(lively(condition="edges"), derive=True).of(rgb(9, 12))
+    source, target = inputs_of(lively(condition="edges"), derive=True).of(rgb(9, 12))
     assert target is not None
     assert np.array_equal(target, rgb(9, 12).transpose(2, 0, 1))
     assert np.array_equal(source, derived(target[None], "edges")[0])
     with pytest.raises(UsageError, match="nothing to derive"):
-        Inputs(lively(), derive=True)
+        inputs_of(lively(), derive=True)
 
 
 def test_a_pair_is_halved_as_it_was_in_training() -> None:
     pair = rgb(9, 24, 1)
-    source, target = Inputs(lively(), pair=True).of(pair)
+    source, target = inputs_of(lively(), pair=True).of(pair)
     assert np.array_equal(source, pair[:, :12].transpose(2, 0, 1))
     assert target is not None
     assert np.array_equal(target, np.repeat(pair[:, 12:], 3, axis=2).transpose(2, 0, 1))
     with pytest.raises(DataError, match="its width is odd"):
-        Inputs(lively(), pair=True).of(rgb(9, 23))
+        inputs_of(lively(), pair=True).of(rgb(9, 23))
     with pytest.raises(UsageError, match="learned from the edges"):
-        Inputs(lively(condition="edges"), pair=True)
+        inputs_of(lively(condition="edges"), pair=True)
 
 
 # Model directories ----------------------------------------------------------------------------------------------
@@ -118,7 +122,7 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
     again = loaded(write_model(tmp_path / "m", model))
     assert again.config == model.config
     pairs = shapes(3)
-    assert np.array_equal(made_of(again, pairs.sources, 0), made_of(model, pairs.sources, 0))
+    assert np.array_equal(made_of(again.way(), pairs.sources, 0), made_of(model.way(), pairs.sources, 0))
 
 
 def test_another_kind_of_model_is_refused() -> None:

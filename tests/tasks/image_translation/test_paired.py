@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 from shapes import measured, model_of, shapes, task_of, train
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqgen.config import PairConfig, PairedGameConfig
 from seqgen.data.image_pairs import PairSet
 from seqgen.tasks.gan.task import GanTask
-from seqgen.tasks.image_translation.paired import Paired, scaled
+from seqgen.tasks.image_translation.model import Pix2Pix, TranslatorModel
+from seqgen.tasks.image_translation.paired import Paired
+from seqgen.tasks.image_translation.translate import scaled
 from seqgen.tasks.image_translation.watch import TranslationWatch
 
 
@@ -27,14 +29,19 @@ def watch_of(task: GanTask) -> TranslationWatch:
     return task._watch
 
 
+def networks_of(model: TranslatorModel) -> tuple[nn.Module, nn.Module]:
+    assert isinstance(model.networks, Pix2Pix)
+    return model.networks.discriminator, model.networks.generator
+
+
 def test_the_losses_are_those_of_the_paper(pairs: PairSet) -> None:
     """Equations 1, 3 and 4 of Isola et al. 2017, with the non-saturating generator, written out."""
     model = model_of(pairs, norm="instance", noise=0.0)
     task, indices = task_of(pairs, model, l1=7.0, adversarial=2.0), np.arange(40, 56)
     task._family.play(indices, learns=True)
     x, y = (scaled(side) for side in pairs.read(indices))
-    made = model.generator(x)
-    judge = model.networks.discriminator
+    judge, generator = networks_of(model)
+    made = generator(x)
     on_real, on_fake = judge(torch.cat([x, y], dim=1)).sigmoid(), judge(torch.cat([x, made], dim=1)).sigmoid()
     expected = -on_real.log().mean() - (1 - on_fake).log().mean()
     torch.testing.assert_close(task.loss("discriminator", 0, 1), expected, rtol=1e-4, atol=1e-5)
@@ -47,8 +54,8 @@ def test_a_discriminator_that_is_not_shown_the_input_judges_images_alone(pairs: 
     task, indices = task_of(pairs, model), np.arange(40, 56)
     task._family.play(indices, learns=True)
     x, y = (scaled(side) for side in pairs.read(indices))
-    judge = model.networks.discriminator
-    expected = -judge(y).sigmoid().log().mean() - (1 - judge(model.generator(x)).sigmoid()).log().mean()
+    judge, generator = networks_of(model)
+    expected = -judge(y).sigmoid().log().mean() - (1 - judge(generator(x)).sigmoid()).log().mean()
     torch.testing.assert_close(task.loss("discriminator", 0, 1), expected, rtol=1e-4, atol=1e-5)
 
 
