@@ -32,10 +32,12 @@ class ResidualTranslator(nn.Module):
         least_side (int): the shortest side that an image may have.
         multiple (int): places that so many pixels lie between are treated alike.
         reach (int): a pixel depends on others that are so far away at most, and through the norm on all a little.
-        noisy (bool): there is no noise in this network.
+        noisy (bool): without effect, for there is no noise in this network.
+        random (bool): whether there is any.
+        local (bool): whether nothing but what is in reach counts.
     """
 
-    local = False
+    local = random = False
 
     def __init__(self, source_channels: int, target_channels: int, config: CycleGanConfig) -> None:
         super().__init__()

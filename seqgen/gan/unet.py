@@ -38,6 +38,7 @@ class UNet(nn.Module):
         reach (int): a pixel depends on others that are so far away at most, unless a norm of one image sees all of it.
         local (bool): whether that holds.
         noisy (bool): whether there is noise in evaluation mode, too.
+        random (bool): whether there is any.
     """
 
     def __init__(self, source_channels: int, target_channels: int, config: Pix2PixConfig) -> None:
@@ -45,6 +46,7 @@ class UNet(nn.Module):
         self.multiple = 2**config.halvings
         self.least_side, self.reach = least_side(self.multiple), 4 * self.multiple
         self._skips, self.noisy, self.local = config.skips, False, config.norm == "batch"
+        self.random = config.noise > 0 and config.halvings > 1
         sizes = widths(config.generator_size, config.halvings)
         # No bias before a norm, which would take it away again. The ends, and the middle, have no norm.
         self.down = nn.ModuleList()

@@ -21,10 +21,12 @@ def write_pictures() -> None:
     for name, array in (("train-images-idx3-ubyte.gz", pixels), ("train-labels-idx1-ubyte.gz", labels)):
         header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
         Path(name).write_bytes(gzip.compress(header + array.tobytes()))
-    for folder in ("photos", "real", "fakes"):
+    for folder in ("photos", "real", "fakes", "maps", "horses", "zebras"):
         for i, image in enumerate(pixels[:16]):
             place = Path(folder, "ab"[i % 2])
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(place / f"{i}.png")
+    Image.fromarray(pixels[0]).save("drawing.png")
+    Image.fromarray(pixels[1]).convert("RGB").save("photo.png")
     for folder in ("fakes", "photos"):
         shutil.make_archive(folder, "zip", folder)

@@ -155,7 +155,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory, tiny: TinyModel, tiny_transl
         shutil.copytree(tiny.path, "models/shakespeare-lstm")
         shutil.copytree(tiny_translation.path, "models/multi30k-de-en")
         write_pictures()
+        for words in ("photos --condition edges --out models/edges-emoji", "maps photos --out models/maps-pix2pix"):
+            ended = seqgen("gan-train", "--arch", "pix2pix", *SHORT_GAN, *words.split(), cwd=Path.cwd())
+            assert ended.code == 0, ended.err
     return root
+
+
+SHORT_GAN = "--steps 2 --ngf 4 --ndf 4 --batch-size 8 --threads 1".split()
 
 
 # Export needs packages that may be missing, and a Transformer: test_export.py runs it.
@@ -173,7 +179,7 @@ def test_an_example_of_the_help_runs(line: str, stage: Path, folder: Path, call:
         "train-classifier": ["--steps", "2", "--hidden-size", "8", "--threads", "1"],
         "train-forecaster": ["--steps", "2", "--hidden-size", "8", "--threads", "1"],
         "train-features": ["--steps", "2", "--threads", "1"],
-        "gan-train": "--steps 2 --ngf 4 --ndf 4 --batch-size 8 --threads 1".split(),
+        "gan-train": SHORT_GAN,
         "train-transformer": [*SMALL_TRANSFORMER, "--steps", "2"],
     }
     shorter = next((words for name, words in kinds.items() if name in line), [])

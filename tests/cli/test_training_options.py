@@ -31,6 +31,7 @@ from seqgen.config import Option, Settings, to_json
 from seqgen.errors import CollapsedError, UsageError
 from seqgen.gan.health import Diagnosis
 from seqgen.tasks.gan import watch as gan_watch
+from seqgen.tasks.image_translation import unpaired_watch
 from seqgen.tasks.image_translation import watch as translation_watch
 from seqgen.tasks.language import task as language_model_task
 from seqgen.train import machine
@@ -51,6 +52,10 @@ GAN = f"gan-train a-images-idx3-ubyte --features pixels --nz 4 --ngf 4 --ndf 4 -
 PIX2PIX = (
     "gan-train a-images-idx3-ubyte --arch pix2pix --ngf 4 --ndf 4 --halvings 2 --patch 16 --batch-size 8"
     f" --valid 0.2 {LOOP}"
+)
+CYCLEGAN = (
+    "gan-train a-images-idx3-ubyte b-images-idx3-ubyte --arch cyclegan --ngf 4 --ndf 4 --blocks 1 --patch 16"
+    f" --batch-size 8 --valid 0.2 {LOOP}"
 )
 # One kind of network each; the first of a command stands for it where an option concerns no network.
 KINDS = {
@@ -80,6 +85,7 @@ KINDS = {
     "pix2pix": f"{PIX2PIX} --condition sketch",
     "pix2pix, halves": PIX2PIX.replace("--patch 16", "--patch 1"),
     "pix2pix, alone": f"{PIX2PIX} --condition grey --adversarial 0",
+    "cyclegan": CYCLEGAN,
 }
 # What each option is set to, and in brackets what else is typed with and without it, or after = other data.
 VALUES: Mapping[str, str] = {
@@ -185,6 +191,10 @@ VALUES: Mapping[str, str] = {
     "see_input": "--no-see-input",
     "noise": "--noise 0.1",
     "l1": "--l1 3",
+    "blocks": "--blocks 2",
+    "cycle": "--cycle 3",
+    "identity": "--identity 0.5",
+    "history": "--history 3",
     "adversarial": "--adversarial 0.5",
     "decay_recurrent": "--decay-recurrent [--weight-decay 1]",
     "watch_gradients": "--watch-gradients 2",
@@ -258,6 +268,7 @@ SPECIAL = {
     ("gan-train", "paths"): "b-images-idx3-ubyte",
     ("gan-train", "valid"): "--valid 0.4",
     ("gan-train", "norm"): "--norm instance",
+    ("cyclegan", "image_size"): "--image-size 9x8",
     ("cgan", "arch"): "--arch dcgan",
     ("spectral", "body"): "--body residual",
     ("r3", "loss"): "--loss hinge",
@@ -291,7 +302,7 @@ def cases() -> Iterator[Any]:
     seen: set[str] = set()
     for kind in KINDS:
         command = command_of(kind)
-        first = command not in seen or kind in ("transformer pairs", "pix2pix", "pix2pix, halves")
+        first = command not in seen or kind in ("transformer pairs", "pix2pix", "pix2pix, halves", "cyclegan")
         seen.add(command)
         known = [other.defaults for other in COMMANDS[command]]
         parts = [part for d in known for part in (d.network, *([d.game] if command == "gan-train" else []))]
@@ -299,7 +310,7 @@ def cases() -> Iterator[Any]:
         for name in parameters(command):
             if kind == "transformer" and name in ("source_key", "target_key"):
                 continue  # whoever names a column says that the file is a table of pairs
-            if kind.startswith("pix2pix") and name == "arch":
+            if kind.startswith(("pix2pix", "cyclegan")) and name == "arch":
                 continue  # another one has none of the options that are typed with it
             if name not in HOW and (first or name in network | {"decay_recurrent", "watch_gradients"}):
                 yield pytest.param(kind, name, marks=() if kind == "lstm" else pytest.mark.slow)
@@ -420,7 +431,8 @@ def test_an_option_changes_what_a_run_does_or_is_refused(
     kind: str, name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "on_collapse":  # no run of five steps is hopeless by itself
-        for watch, name_there in ((gan_watch, "diagnose"), (translation_watch, "diagnose_translation")):
+        watches = ((gan_watch, "diagnose"), *((w, "diagnose_translation") for w in (translation_watch, unpaired_watch)))
+        for watch, name_there in watches:
             monkeypatch.setattr(watch, name_there, lambda history: Diagnosis("collapsed", "all alike"))
     without, words = words_for(kind, name)
     command, before = settled(without, monkeypatch)

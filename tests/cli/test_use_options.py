@@ -32,6 +32,8 @@ from seqgen.config import (
     CaptionerConfig,
     ClassifierConfig,
     ClipConfig,
+    CycleGanConfig,
+    CycleGanNetworks,
     FeatureConfig,
     ForecasterConfig,
     ForecasterSettings,
@@ -91,8 +93,9 @@ LINES = [
     "evaluate a.npz b.npz",
     "evaluate a.npz -m features",
     *(f"gan-sample -m {kind} --n 16 --seed 1" for kind in ("dcgan", "cgan")),
-    *(f"gan-translate a.png -m {kind}" for kind in ("sketched", "paired")),
+    *(f"gan-translate a.png -m {kind}" for kind in ("sketched", "paired", "cycle")),
     "evaluate a.npz -m sketched",
+    "evaluate a.npz b.npz -m cycle",
     *(f"inspect -m {kind}" for kind in ("lstm", "window", "transformer", "general", "pairs", "letters", "clipped")),
     "plot lstm",
     "models",
@@ -200,9 +203,12 @@ VALUES: Mapping[str, str] = {
     "derive": "--derive",
     "pair": "--pair",
     "image_size": "--image-size 9",
-    "fit": "--fit pad [--image-size 8x4]",
+    "fit": "--fit pad [--image-size 8x9]",
     "noise": "--no-noise",
     "tile": "--tile 4",
+    "direction": "--direction b2a",
+    "features_a": "--features-a features",
+    "aligned": "--aligned",
 }
 # The same for one command, where it takes something else.
 SPECIAL: Mapping[tuple[str, str], str] = {
@@ -252,6 +258,9 @@ REFUSED = (
     "the model knows no classes, so --class",
     "--derive: this model learned from given pairs",
     "--pair: this model learned from the sketch",
+    "--pair: this model learned from images that are not paired",
+    "--direction b2a: this model goes",
+    "a pix2pix model, whose images are pairs",
     "no coverage can be penalised without attention",
 )
 
@@ -336,6 +345,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 seed,
             )
             publish(place / kind, translator.files(), translator.networks, sure=5.0)
+        cycle = TranslatorModel.new(
+            CycleGanNetworks(
+                images_a=ImageFormat(channels=1, height=8, width=8),
+                images_b=ImageFormat(channels=1, height=8, width=8),
+                cyclegan=CycleGanConfig(generator_size=4, discriminator_size=4, blocks=1, patch="1"),
+            ),
+            seed,
+        )
+        publish(place / "cycle", cycle.files(), cycle.networks, sure=5.0)
         net = features.new_network(FeatureConfig(base_size=2, feature_size=4, hidden_size=4), form, seed)
         publish(place / "features", features.model_files(net), net)
     draw_labels(root)

@@ -24,6 +24,9 @@ from seqgen.config import (
     ClassifierConfig,
     ClassifierSettings,
     ClipConfig,
+    CycleGameConfig,
+    CycleGanConfig,
+    DomainsConfig,
     ForecasterConfig,
     ForecasterSettings,
     GanConfig,
@@ -45,6 +48,7 @@ from seqgen.config import (
     TransformerSeq2SeqConfig,
     TransformerTextSettings,
     TranslationSettings,
+    UnpairedSettings,
 )
 from seqgen.tasks.captioning.caption import CaptionWriter
 from seqgen.tasks.captioning.model import CaptionerModel
@@ -184,6 +188,16 @@ def translator(root: Path, ema: float, pairs: dict[str, Any], **network: Any) ->
     )
 
 
+def two_ways(root: Path, ema: float, **game: Any) -> Settings:
+    return UnpairedSettings(
+        images=ImageConfig(paths=(str(root / "images.npz"), str(root / "images.npz"))),
+        domains=DomainsConfig(flip=True),
+        network=CycleGanConfig(generator_size=4, discriminator_size=4, blocks=1, patch="16"),
+        game=CycleGameConfig(**game),
+        train=train(batch_size=8, grad_accumulation=1, lr=1e-3, beta1=0.5, warmup_steps=0, ema=ema),
+    )
+
+
 def translated_images(directory: Path) -> Any:
     model = TranslatorModel.load(str(directory), CPU)
     made = []
@@ -267,6 +281,10 @@ KINDS = {
         GAN["pairs"],
         lambda root: translator(root, 0.0, {"condition": "lowres"}, patch="whole", norm="instance", skips=False),
         translated_images,
+    ),
+    "cyclegan": Kind(GAN["domains"], lambda root: two_ways(root, 0.9, history=10), translated_images),
+    "cyclegan-plain": Kind(
+        GAN["domains"], lambda root: two_ways(root, 0.0, history=0, identity=0.5), translated_images
     ),
     "captioner": Kind(train_captioner.COMMAND, captioner, captions),
     "captioner-mean": Kind(

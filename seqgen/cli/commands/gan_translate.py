@@ -77,7 +77,7 @@ def gan_translate(
     ```sh
     seqgen gan-translate drawing.png > emoji.png
     cat photo.png | seqgen gan-translate --derive --image-size 64 --compare - -o strip.png
-    seqgen gan-translate -m maps photos/ *.jpg -o translated/
+    seqgen gan-translate -m maps-pix2pix maps/ --compare -o translated/
     ```
     """
     terminal, paths = Terminal(quiet=quiet, verbose=verbose), _inputs(paths)
@@ -99,6 +99,8 @@ def gan_translate(
     loaded = TranslatorModel.load(model, used)
     terminal.detail(f"{loaded.directory}; {used}; {in_words(loaded.config)}")
     way = loaded.way(direction)
+    idle = options.idle_unless(way.generator.random, ("seed", "noise"), "on a model without noise")
+    options.refuse_idle(ctx, idle)
     inputs = Inputs(loaded, way, size, fit, derive, pair)
     if tile and not way.generator.local:
         terminal.warn("the norm of this model sees a whole picture: the tiles may not fit together")
