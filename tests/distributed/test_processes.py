@@ -168,6 +168,26 @@ def test_three_processes_share_two_images(tmp_path: Path) -> None:
     assert [line["step"] for line in losses(tmp_path / "f") if "loss" in line] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
+def test_processes_of_a_cyclegan_resume_bit_for_bit_each_with_its_own_history(tmp_path: Path) -> None:
+    """Three examples for two processes: uneven shares, and histories of uneven length that swap before the pause."""
+    pixels = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (30, 8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", images=pixels)
+    np.savez(tmp_path / "b.npz", images=255 - pixels)
+    words = (
+        "gan-train a.npz b.npz --arch cyclegan --ngf 4 --ndf 4 --blocks 1 --patch 1 --batch-size 3 --history 5".split()
+    )
+    loop = "--eval-every 4 --save-every 4 --log-every 1 --threads 1 --precision fp32 --schedule constant -q".split()
+    for name, steps in (("whole", "12"), ("parts", "8")):
+        code, said = ended(tmp_path, *words, *loop, "--steps", steps, "--out", name, "--processes", "2")
+        assert (code, said) == (0, "")
+    resumed = "gan-train --resume --out parts --steps 12 --processes 2 -q".split()
+    assert ended(tmp_path, *resumed) == (0, "")
+    whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+
+
 # One ending ---------------------------------------------------------------------------------------------------
 
 
