@@ -19,7 +19,7 @@ S = TypeVar("S", bound=Settings)
 
 # What a resumed run may change: how long and how fast it goes on, and on which machine; not what it is.
 _LOOP, _WATCH = ({f.name for f in dataclasses.fields(part)} for part in (TrainConfig, WatchConfig))
-FREE_ON_RESUME = _LOOP - {"seed", "batch_size", "ema"} | _WATCH | {"on_collapse"}
+FREE_ON_RESUME = _LOOP - {"seed", "batch_size", "ema"} | _WATCH | {"on_collapse", "level"}
 
 
 def settle(

@@ -79,6 +79,9 @@ from seqgen.config.images import (
     ImageConfig,
     ImageFormat,
     LabelledConfig,
+    LapGanConfig,
+    LapGanGameConfig,
+    LapGanNetworks,
     OnCollapse,
 )
 from seqgen.config.networks import (
@@ -103,6 +106,7 @@ from seqgen.config.settings import (
     FeatureSettings,
     GanSettings,
     LanguageModelSettings,
+    LapGanSettings,
     Settings,
     TransformerPairsSettings,
     TransformerTextSettings,

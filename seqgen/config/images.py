@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from seqgen.config.fields import DATA, MODEL, TRAINING, Config, setting
+from seqgen.config.fields import DATA, MODEL, TRAINING, Config, same_setting, setting
 from seqgen.errors import ConfigError
 from seqgen.names import fault, shown
 
@@ -114,6 +114,40 @@ class GanNetworks(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LapGanConfig(Config):
+    """A chain of generators, each with a discriminator (Denton et al. 2015): `levels` sizes, each half of the next.
+
+    The coarsest level is a `dcgan`; each finer one makes the difference image that the doubled smaller image lacks, by
+    three convolutions of `generator_size` channels. Labels are told to all of them, if there are some.
+    """
+
+    arch: Literal["lapgan"] = "lapgan"
+    levels: int = setting(3, MODEL, "Sizes, each half of the next.", low=1, high=8)
+    latent_size: int = same_setting(GanConfig, "latent_size", 64)
+    generator_size: int = same_setting(GanConfig, "generator_size", 48)
+    discriminator_size: int = same_setting(GanConfig, "discriminator_size", 32)
+
+    @property
+    def short_name(self) -> str:
+        """What a model is called by."""
+        return self.arch
+
+
+@dataclass(frozen=True, kw_only=True)
+class LapGanNetworks(Config):
+    """What the `config.json` of a LapGAN keeps: enough to build all networks."""
+
+    images: ImageFormat
+    lapgan: LapGanConfig
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.images.height, self.images.width) < MIN_IMAGE * 2 ** (self.lapgan.levels - 1):
+            size = f"{self.images.height}x{self.images.width}"
+            raise ConfigError(f"levels is {self.lapgan.levels}, too many for images of {size}", hint="fewer --levels")
+
+
+@dataclass(frozen=True, kw_only=True)
 class AdversarialConfig(Config):
     """The game that the two networks play.
 
@@ -142,6 +176,13 @@ class AdversarialConfig(Config):
     def discriminator_pace(self) -> float:
         """The share of the learning rate with which the discriminator moves; with 0 it has no turn."""
         return self.lr_ratio
+
+
+@dataclass(frozen=True, kw_only=True)
+class LapGanGameConfig(AdversarialConfig):
+    """The game of a LapGAN: at each level the same, one level a step, each in turn, or one level only."""
+
+    level: int = setting(0, TRAINING, "Train this level only, 1 is the coarsest; 0: each in turn.", low=0, high=8)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from seqgen.config.fields import Config, Option, to_json
-from seqgen.config.images import AdversarialConfig, FeatureConfig, GanConfig, ImageConfig, LabelledConfig
+from seqgen.config.images import (
+    AdversarialConfig,
+    FeatureConfig,
+    GanConfig,
+    ImageConfig,
+    LabelledConfig,
+    LapGanConfig,
+    LapGanGameConfig,
+)
 from seqgen.config.networks import RecurrentConfig, Seq2SeqConfig, TransformerConfig, TransformerSeq2SeqConfig
 from seqgen.config.text import ParallelConfig, RecurrentTextConfig, RunningTextConfig, TextConfig
 from seqgen.config.training import BUDGETS, LEAST_DISTANCE, TrainConfig, WatchConfig
@@ -295,6 +303,25 @@ class GanSettings(OfImages):
         if self.network.arch == "dcgan" and self.game.features == "pixels":
             idle["labels"] = "with --arch dcgan and --features pixels"
         return idle
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class LapGanSettings(OfImages):
+    """All that decides a `gan-train --arch lapgan` run, as `training.json` keeps it."""
+
+    command: ClassVar[str] = "gan-train"
+    always: ClassVar[tuple[str, ...]] = ("--arch", "lapgan")
+    unused: ClassVar[Mapping[str, str]] = NO_GAN
+    images: ImageConfig = field(default_factory=ImageConfig)
+    network: LapGanConfig = field(default_factory=LapGanConfig)
+    game: LapGanGameConfig = field(default_factory=LapGanGameConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(**GAN_TRAINING))
+
+    def __post_init__(self) -> None:
+        refuse_parts(self.train)
+        if self.game.level > self.network.levels:
+            raise ConfigError(f"level is {self.game.level}, but there are {self.network.levels}")
 
 
 @checked

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqgen.gan.dcgan import Generator
+from seqgen.gan.lapgan import Chain
 from seqgen.gan.r3 import ResidualGenerator
 from seqgen.nets.images.norm import BatchNorm
 
@@ -53,10 +54,15 @@ class Phases(nn.Module):
 
 
 @torch.no_grad()
-def fold(generator: Generator | ResidualGenerator) -> Generator | ResidualGenerator:
-    """A copy of a generator, in evaluation mode; of a DCGAN without its batch norms, and with a faster last layer."""
+def fold(generator: Generator | ResidualGenerator | Chain) -> Generator | ResidualGenerator | Chain:
+    """A copy of a generator, in evaluation mode; of a DCGAN without batch norms, and with a faster last layer."""
     folded = copy.deepcopy(generator).eval().requires_grad_(False)
     if isinstance(folded, ResidualGenerator):
+        return folded
+    if isinstance(folded, Chain):
+        coarsest = fold(folded.coarsest)
+        assert isinstance(coarsest, Generator)
+        folded.coarsest = coarsest
         return folded
     layers = [folded.project, *folded.grow[:-1]]
     for i, (layer, norm) in enumerate(zip(layers, folded.norms, strict=True)):

@@ -53,6 +53,9 @@ def gan_sample(
         tuple[int, int] | None,
         typer.Option(metavar="A B", help="The way from image A to image B of the seed, in --n images."),
     ] = None,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="Of a LapGAN: a row for each level, the coarsest first.")
+    ] = False,
     truncation: Annotated[
         float, typer.Option("--truncation", "--trunc", min=0.01, help="Largest latent value: less is more typical.")
     ] = math.inf,
@@ -81,7 +84,7 @@ def gan_sample(
     ```
     """
     from seqgen.seeds import fresh
-    from seqgen.tasks.gan.imagine import Imagination, class_indices
+    from seqgen.tasks.gan.imagine import Imagination, class_indices, grown
     from seqgen.tasks.gan.model import GanModel
     from seqgen.train import machine
 
@@ -91,7 +94,9 @@ def gan_sample(
         ctx,
         options.idle_unless(form == "files", ("overwrite",), "without --format files")
         | options.idle_unless(not animated, ("grid",), f"on an animation ({out})")
-        | options.idle_unless(form == "grid", ("grid",), f"with --format {form}"),
+        | options.idle_unless(form == "grid", ("grid", "stages"), f"with --format {form}")
+        | options.idle_unless(not interpolate, ("stages",), "with --interpolate")
+        | options.idle_unless(not stages, ("grid",), "with --stages, which has a row for each level"),
     )
     shape = _shape(grid, n)
     kind = _kind(form, out, moving=interpolate is not None)
@@ -103,7 +108,11 @@ def gan_sample(
         seed = fresh()
         terminal.note(f"seed {seed}")
     maker = Imagination(loaded, seed, truncation, machine.DTYPES[precision])
-    if interpolate:
+    if stages:
+        images = loaded.config.images
+        rows = [grown(level, images.height, images.width) for level in maker.stages(range(n), wanted)]
+        batches, labels, shape = iter(rows), None, (len(rows), n)
+    elif interpolate:
         batches, labels = maker.between(*interpolate, n, wanted), None
         shape = shape if grid else (1, n)
     else:

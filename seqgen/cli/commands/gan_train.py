@@ -11,22 +11,22 @@ from seqgen.cli import options
 from seqgen.cli.settings import stored_part
 from seqgen.cli.training import Command
 from seqgen.cli.training_options import training_options
-from seqgen.config import MODEL, GanSettings, PairedSettings, UnpairedSettings
+from seqgen.config import MODEL, GanSettings, LapGanSettings, PairedSettings, UnpairedSettings
 from seqgen.errors import UsageError
 from seqgen.gan.presets import PRESETS, Preset
 
 if TYPE_CHECKING:
     from seqgen.train.recipe import Recipe
 
-Of = Literal["images", "pairs", "domains"]
-Arch = Literal["dcgan", "cgan", "pix2pix", "cyclegan"]
+Of = Literal["images", "levels", "pairs", "domains"]
+Arch = Literal["dcgan", "cgan", "lapgan", "pix2pix", "cyclegan"]
 
-IMAGES, PAIRS, DOMAINS = GanSettings(), PairedSettings(), UnpairedSettings()
+IMAGES, LEVELS, PAIRS, DOMAINS = GanSettings(), LapGanSettings(), PairedSettings(), UnpairedSettings()
 # What has settings of its own.
-OF: Mapping[str, Of] = {"pix2pix": "pairs", "cyclegan": "domains"}
+OF: Mapping[str, Of] = {"lapgan": "levels", "pix2pix": "pairs", "cyclegan": "domains"}
 
 
-@training_options({"images": IMAGES, "pairs": PAIRS, "domains": DOMAINS})
+@training_options({"images": IMAGES, "levels": LEVELS, "pairs": PAIRS, "domains": DOMAINS})
 def gan_train(
     ctx: typer.Context,
     paths: Annotated[
@@ -40,8 +40,8 @@ def gan_train(
     arch: Annotated[
         Arch,
         typer.Option(
-            help="dcgan: from noise; cgan: both networks know the label; pix2pix: images from images, by pairs; "
-            "cyclegan: the same without pairs.",
+            help="dcgan: from noise; cgan: both networks know the label; lapgan: from noise, coarse to fine; "
+            "pix2pix: images from images, by pairs; cyclegan: the same without pairs.",
             rich_help_panel=MODEL,
         ),
     ] = "dcgan",
@@ -56,6 +56,9 @@ def gan_train(
     Each evaluation says whether the run is healthy, and if not what to try. Ctrl-C saves and stops; --resume goes on
     bit for bit.
 
+    With --arch lapgan a small image is made first, and each larger size of --levels adds what the one below it lacks.
+    The levels learn in turn, or one by itself (--level), and a run may go on with another one (--resume --level 2).
+
     With --arch pix2pix it learns to make an image of another one. Pairs of both lie side by side, A | B, in each file;
     or A and B are two paths, paired by the names of files or the order in arrays; or the first one is derived from the
     second: its edges, a sketch, grey, or a low resolution. A tenth of the pairs is held out and judged.
@@ -69,6 +72,7 @@ def gan_train(
     seqgen gan-train train-images-idx3-ubyte.gz --arch cgan --minutes 15 --out digits
     seqgen gan-train photos/ --image-size 32 --augment all
     seqgen gan-train photos.zip --image-size 32x48 --preset classic --loss minimax
+    seqgen gan-train photos/ --arch lapgan --image-size 32
     seqgen gan-train photos/ --arch pix2pix --condition edges --image-size 64
     seqgen gan-train maps/ photos/ --arch pix2pix --flip --patch 70
     seqgen gan-train horses/ zebras/ --arch cyclegan --image-size 64 --identity 0.5
@@ -91,7 +95,7 @@ def _data(arch: Arch, *, resume: bool, **chosen: Any) -> Of:
     return OF.get(arch) or OF.get(stored.get("arch", ""), "images")
 
 
-def _image_recipe(settings: GanSettings, warn: Callable[[str], None]) -> Recipe[Any]:
+def _image_recipe(settings: GanSettings | LapGanSettings, warn: Callable[[str], None]) -> Recipe[Any]:
     from seqgen.tasks.gan.recipe import GanRecipe
 
     return GanRecipe(settings, warn)
@@ -112,6 +116,7 @@ def _domain_recipe(settings: UnpairedSettings, warn: Callable[[str], None]) -> R
 MISSING = UsageError("no images to train on", hint="seqgen gan-train FOLDER, or a zip, tar, idx or npz file")
 COMMANDS: Mapping[Of, Command[Any]] = {
     "images": Command(IMAGES, MISSING, _image_recipe),
+    "levels": Command(LEVELS, MISSING, _image_recipe),
     "pairs": Command(PAIRS, MISSING, _pair_recipe),
     "domains": Command(DOMAINS, MISSING, _domain_recipe),
 }

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen.config import LapGanNetworks
 from seqgen.config.evaluation import GanEvaluation
+from seqgen.data.images import ImageSet
 from seqgen.errors import UsageError
 from seqgen.seeds import derive
 from seqgen.tasks.features.evaluate import SEED, alike, feature_model, open_images, reported, side_of, statistics_of
-from seqgen.tasks.features.image_scores import Side, compare, extracted_side, match_classes
+from seqgen.tasks.features.image_scores import Side, compare, extracted_side, match_classes, score_frechet
+from seqgen.tasks.features.model import FeatureModel
 from seqgen.tasks.gan.imagine import Imagination
+from seqgen.tasks.gan.levels import stages_of
 from seqgen.tasks.gan.model import GanModel
 from seqgen.tasks.kind import Evaluated, Request
 
@@ -40,7 +45,25 @@ def evaluate_samples(request: Request) -> Evaluated:
     fakes, asked = _imagine(gan, count, labels, request)
     with request.progress("looking", count) as advance:
         fake = extracted_side(model, fakes, asked, gan.classes, advance)
-    return reported(compare(model, side, fake, SEED), request, statistics_of(side, options))
+    found = reported(compare(model, side, fake, SEED), request, statistics_of(side, options))
+    if isinstance(gan.config, LapGanNetworks) and not isinstance(real, Path):
+        return _with_levels(found, gan, real, count, [] if asked is None else asked.tolist(), model)
+    return found
+
+
+def _with_levels(
+    found: Evaluated, gan: GanModel, real: ImageSet, count: int, asked: Sequence[int], model: FeatureModel
+) -> Evaluated:
+    """The same, and how far the images of each level are from real ones of that size."""
+    made = Imagination(gan, SEED).stages(range(count), asked)
+    levels, lines = [], []
+    for level, (fakes, reals) in enumerate(zip(made, stages_of(real.pixels, len(made)), strict=True), 1):
+        score = score_frechet(model, extracted_side(model, reals), extracted_side(model, fakes))
+        height, width = fakes.shape[2:]
+        levels.append({"height": height, "width": width, "frechet": score.frechet, "floor": score.floor})
+        floor = "" if score.floor is None else f"   floor {score.floor:.4f}"
+        lines.append(f"level {level}{'':11}{score.frechet:.4f}   {height}x{width}{floor}\n")
+    return Evaluated({**found.measures, "levels": levels}, found.text + "".join(lines), found.width, found.files)
 
 
 def _fakes_beside(real: Side) -> int:

@@ -22,7 +22,7 @@ from seqgen.gan.health import Diagnosis
 from seqgen.gan.statistics import measure_statistics
 from seqgen.seeds import derive
 from seqgen.tasks.gan.imagine import to_bytes
-from seqgen.tasks.gan.model import GanModel
+from seqgen.tasks.gan.model import Adversaries, GanModel
 
 STATISTICS_IMAGES = 256
 
@@ -38,11 +38,15 @@ class Family(Protocol):
     def duels(self) -> Mapping[str, Duel]:
         """Each by the discriminator that fights it."""
 
-    def play(self, indices: Indices, *, learns: bool) -> None:
+    def turn(self, player: str, step: int) -> bool:
+        """Whether a player has a turn in a step, as far as the family knows."""
+
+    def play(self, indices: Indices, *, step: int, learns: bool) -> None:
         """Read the real images `indices`, `(batch,)`, make fakes, and let the duels meet them.
 
         Args:
             indices (Indices): of the real images.
+            step (int): which step it is.
             learns (bool): whether a generator has a turn in this step.
         """
 
@@ -83,34 +87,17 @@ class Sampled(Family, Protocol):
         """Some images `(count, channels, height, width)` to be shown to a person."""
 
 
-class ByLabel:
-    """DCGAN, and cGAN where both networks are told the label: one generator, one discriminator, one duel.
+class FromNoise:
+    """What families share whose images come from noise: how samples are made, and batch norm's statistics.
 
     Args:
         model (GanModel): its networks on their device already.
         images (ImageSet): the real images.
-        config (AdversarialConfig): the game.
     """
 
-    def __init__(self, model: GanModel, images: ImageSet, config: AdversarialConfig) -> None:
+    def __init__(self, model: GanModel, images: ImageSet) -> None:
         self._model, self._images = model, images
-        self.players: Mapping[str, nn.Module] = {"discriminator": model.discriminator, "generator": model.generator}
-        self.duels = {"discriminator": Duel(config)}
         self._asked = None if images.labels is None else np.sort(images.labels)  # in whatever order they came
-
-    def play(self, indices: Indices, *, learns: bool) -> None:
-        """See `Family`."""
-        images, labels = self._images.read(indices)
-        device, told = self._model.device, labels is not None and bool(self._model.classes)
-        real, labels = images.to(device), labels.to(device) if told and labels is not None else None
-        latents = torch.randn(len(indices), self._model.generator.latent_size, device=device)
-        with torch.set_grad_enabled(learns):
-            fake = self._model.generator(latents, labels).float()
-        self.duels["discriminator"].meet(real, fake, lambda images: self._model.discriminator(images, labels))
-
-    def generator_loss(self, player: str) -> Tensor:
-        """See `Family`."""
-        return self.duels["discriminator"].generator_loss()
 
     def settle(self, seed: int, batches: int) -> None:
         """See `Sampled`: batch norm's statistics of the averaged weights, which no step has measured."""
@@ -142,3 +129,41 @@ class ByLabel:
     def drawn(self, count: int, seed: int) -> NDArray[np.uint8]:
         """See `Sampled`."""
         return to_bytes(self._model.generator(*self._inputs(count, torch.Generator().manual_seed(seed))))
+
+
+class ByLabel(FromNoise):
+    """DCGAN, and cGAN where both networks are told the label: one generator, one discriminator, one duel.
+
+    Args:
+        model (GanModel): its networks on their device already.
+        images (ImageSet): the real images.
+        config (AdversarialConfig): the game.
+    """
+
+    def __init__(self, model: GanModel, images: ImageSet, config: AdversarialConfig) -> None:
+        super().__init__(model, images)
+        assert isinstance(model.networks, Adversaries)
+        networks = self._networks = model.networks
+        self.players: Mapping[str, nn.Module] = {
+            "discriminator": networks.discriminator,
+            "generator": networks.generator,
+        }
+        self.duels = {"discriminator": Duel(config)}
+
+    def turn(self, player: str, step: int) -> bool:
+        """See `Family`: both, always."""
+        return True
+
+    def play(self, indices: Indices, *, step: int, learns: bool) -> None:
+        """See `Family`."""
+        images, labels = self._images.read(indices)
+        device, told = self._model.device, labels is not None and bool(self._model.classes)
+        real, labels = images.to(device), labels.to(device) if told and labels is not None else None
+        latents = torch.randn(len(indices), self._networks.generator.latent_size, device=device)
+        with torch.set_grad_enabled(learns):
+            fake = self._networks.generator(latents, labels).float()
+        self.duels["discriminator"].meet(real, fake, lambda images: self._networks.discriminator(images, labels))
+
+    def generator_loss(self, player: str) -> Tensor:
+        """See `Family`."""
+        return self.duels["discriminator"].generator_loss()

@@ -19,6 +19,7 @@ from torch import Tensor
 from seqgen.errors import UsageError
 from seqgen.gan import history
 from seqgen.gan.folding import fold
+from seqgen.gan.lapgan import Chain
 from seqgen.seeds import derive
 from seqgen.tasks.gan.model import GanModel
 
@@ -63,6 +64,23 @@ class Imagination:
             some = indices[first : first + TOGETHER]
             yield self._paint(self._model.generator.inputs(self.latents(some), self.labels(some, wanted)))
 
+    def stages(self, indices: Sequence[int], wanted: Sequence[int] = ()) -> list[Pixels]:
+        """The images of each level of a LapGAN, `(images, channels, height, width)` of its size, the coarsest first.
+
+        Raises:
+            UsageError: the model has no levels.
+        """
+        if not isinstance(self._painter, Chain):
+            raise UsageError("--stages: this model makes an image at once", hint="seqgen gan-train --arch lapgan")
+        made: list[list[Pixels]] = []
+        for first in range(0, len(indices), TOGETHER):
+            some = indices[first : first + TOGETHER]
+            inputs = self._model.generator.inputs(self.latents(some), self.labels(some, wanted))
+            with torch.inference_mode():
+                levels = self._painter.stages(self._filled(inputs))
+            made.append([to_bytes(images[: len(some)]) for images in levels])
+        return [np.concatenate(level) for level in zip(*made, strict=True)]
+
     def between(self, one: int, other: int, count: int, wanted: Sequence[int] = ()) -> Iterator[Pixels]:
         """Images on the way from one index to another, both included.
 
@@ -80,8 +98,10 @@ class Imagination:
 
     @torch.inference_mode()
     def _paint(self, inputs: Tensor) -> Pixels:
-        filled = torch.cat([inputs, inputs.new_zeros(TOGETHER - len(inputs), inputs.shape[1])])
-        return to_bytes(self._painter.paint(filled.to(self._number))[: len(inputs)])
+        return to_bytes(self._painter.paint(self._filled(inputs))[: len(inputs)])
+
+    def _filled(self, inputs: Tensor) -> Tensor:
+        return torch.cat([inputs, inputs.new_zeros(TOGETHER - len(inputs), inputs.shape[1])]).to(self._number)
 
 
 def _generator(seed: int, *path: str | int) -> torch.Generator:
@@ -137,3 +157,11 @@ def _indices(classes: Sequence[str], value: str) -> list[int]:
         known = ", ".join(classes[:20])
         raise UsageError(f"the model knows no class {unknown[0]!r}", hint=f"known: {known}, or all")
     return [classes.index(name) for name in names]
+
+
+def grown(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Images `(n, channels, ...)` made as large by repeating pixels: so that what is coarse looks coarse."""
+    times = (-(-side // small) for side, small in zip((height, width), pixels.shape[2:], strict=True))
+    for dim, time in zip((2, 3), times, strict=True):
+        pixels = np.repeat(pixels, time, axis=dim)
+    return pixels[:, :, :height, :width]

@@ -16,10 +16,22 @@ if TYPE_CHECKING:
 # What the measures are named by: nothing is held out, the real images are those that are trained on.
 MEASURED_ON = "train"
 
+MOST_LEVELS = 8
+
 MEASURES = (
     Measure("discriminator_loss", "D {:.3f}", smoothed=True),
     Measure("generator_loss", "G {:.3f}", smoothed=True),
     Measure("discriminator_accuracy", "D right {:.0%}", smoothed=True),
+    # Of the levels of a LapGAN, from 0, the coarsest, on.
+    *(
+        measure
+        for level in range(MOST_LEVELS)
+        for measure in (
+            Measure(f"discriminator_{level}_loss", f"D{level} {{:.3f}}", smoothed=True),
+            Measure(f"generator_{level}_loss", f"G{level} {{:.3f}}", smoothed=True),
+            Measure(f"discriminator_{level}_accuracy", f"D{level} right {{:.0%}}", smoothed=True),
+        )
+    ),
     *of_the_loop("images"),
     Measure("discriminator_grad_norm", "gradients D {:.2g}"),
     Measure("generator_grad_norm", "G {:.2g}"),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never, get_args
@@ -13,12 +14,18 @@ import torch
 from torch import nn
 
 from seqgen import modeldir
-from seqgen.config import GanArchitecture, GanConfig, GanNetworks, ImageFormat, to_json
+from seqgen.config import GanArchitecture, GanConfig, GanNetworks, ImageFormat, LapGanNetworks, to_json
 from seqgen.gan.dcgan import Discriminator, Generator
+from seqgen.gan.lapgan import Chain, LapGan
 from seqgen.gan.r3 import ResidualDiscriminator, ResidualGenerator
 from seqgen.seeds import derive
 from seqgen.tasks.gan.kind import KIND
 from seqgen.tasks.opening import Opening
+
+ARCHITECTURES: Mapping[str, type[GanNetworks | LapGanNetworks]] = {
+    **dict.fromkeys(get_args(GanArchitecture), GanNetworks),
+    "lapgan": LapGanNetworks,
+}
 
 
 class Adversaries(nn.Module):
@@ -42,22 +49,26 @@ class Adversaries(nn.Module):
             case _:
                 assert_never(config.body)
 
+    def initialise(self) -> None:
+        """Draw the weights of both."""
+        self.generator.initialise()
+        self.discriminator.initialise()
+
 
 @dataclass(frozen=True)
 class GanModel:
     """A generator, its discriminator, and the form of their images."""
 
-    networks: Adversaries
-    config: GanNetworks
+    networks: Adversaries | LapGan
+    config: GanNetworks | LapGanNetworks
     directory: Path | None = None
 
     @classmethod
-    def new(cls, config: GanNetworks, seed: int) -> GanModel:
+    def new(cls, config: GanNetworks | LapGanNetworks, seed: int) -> GanModel:
         """An untrained model, its weights a function of the seed."""
         torch.manual_seed(derive(seed, "weights"))
-        networks = Adversaries(config.images, config.gan)
-        networks.generator.initialise()
-        networks.discriminator.initialise()
+        networks = _networks(config)
+        networks.initialise()
         return cls(_laid_out(networks), config)
 
     @classmethod
@@ -68,26 +79,23 @@ class GanModel:
             ModelError: no such model, or it is damaged, or it does not make images.
         """
         opening = Opening(name, KIND)
-        config, networks = opening.network(
-            dict.fromkeys(get_args(GanArchitecture), GanNetworks), lambda config: Adversaries(config.images, config.gan)
-        )
+        config, networks = opening.network(ARCHITECTURES, _networks)
         opening.fill(networks, device)
         return cls(_laid_out(networks), config, opening.directory)
 
     def files(self) -> dict[str, bytes]:
         """What turns a weights file into a model directory."""
-        config = modeldir.ModelConfig(KIND.task, self.config.gan.arch, to_json(self.config))
+        config = modeldir.ModelConfig(KIND.task, self._architecture, to_json(self.config))
         return {modeldir.CONFIG: config.to_bytes()}
 
     @property
-    def generator(self) -> Generator | ResidualGenerator:
-        """The network that makes images."""
-        return self.networks.generator
+    def _architecture(self) -> str:
+        return self.config.gan.arch if isinstance(self.config, GanNetworks) else self.config.lapgan.arch
 
     @property
-    def discriminator(self) -> Discriminator | ResidualDiscriminator:
-        """The network that tells them from real ones."""
-        return self.networks.discriminator
+    def generator(self) -> Generator | ResidualGenerator | Chain:
+        """The network that makes images."""
+        return self.networks.generator
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -97,9 +105,19 @@ class GanModel:
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
-        return self.generator.project.weight.device
+        return next(self.networks.parameters()).device
 
 
-def _laid_out(networks: Adversaries) -> Adversaries:
+def _networks(config: GanNetworks | LapGanNetworks) -> Adversaries | LapGan:
+    match config:
+        case GanNetworks():
+            return Adversaries(config.images, config.gan)
+        case LapGanNetworks():
+            return LapGan(config.images, config.lapgan)
+        case _:
+            assert_never(config)
+
+
+def _laid_out(networks: Adversaries | LapGan) -> Adversaries | LapGan:
     """The same networks, kernels and hence images with their channels side by side: convolutions are faster then."""
     return networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

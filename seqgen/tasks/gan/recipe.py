@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from seqgen import modeldir
-from seqgen.config import GanNetworks, GanSettings, ImageFormat, in_words
+from seqgen.config import GanNetworks, GanSettings, ImageFormat, LapGanNetworks, LapGanSettings, in_words
 from seqgen.data.images import INDEX, ImageSet, build_images, image_sources
-from seqgen.errors import DataError, UsageError
+from seqgen.errors import ConfigError, DataError, UsageError
+from seqgen.gan.lapgan import LapGan, level_sizes
 from seqgen.seeds import derive
 from seqgen.tasks.card import model_card, table
-from seqgen.tasks.gan.family import ByLabel
+from seqgen.tasks.gan.family import ByLabel, Sampled
 from seqgen.tasks.gan.imagine import Imagination
 from seqgen.tasks.gan.judge import FEWEST, NO_MODEL, REFERENCES, Judge
 from seqgen.tasks.gan.kind import MEASURED_ON, MEASURES
+from seqgen.tasks.gan.levels import ByLevel
 from seqgen.tasks.gan.model import Adversaries, GanModel
 from seqgen.tasks.gan.task import GanTask
 from seqgen.tasks.gan.watch import SampleWatch
@@ -30,7 +32,7 @@ class GanRecipe:
     """See `seqgen.train.recipe.Recipe`.
 
     Args:
-        settings (GanSettings): what is wanted.
+        settings (GanSettings | LapGanSettings): what is wanted.
         warn (Callable[[str], None]): told about images that were passed over.
     """
 
@@ -39,7 +41,9 @@ class GanRecipe:
     measures = MEASURES
     used_by = "seqgen gan-sample"
 
-    def __init__(self, settings: GanSettings, warn: Callable[[str], None] = lambda message: None) -> None:
+    def __init__(
+        self, settings: GanSettings | LapGanSettings, warn: Callable[[str], None] = lambda message: None
+    ) -> None:
         self.settings, self._warn = settings, warn
 
     def sources(self) -> list[str]:
@@ -65,23 +69,35 @@ class GanRecipe:
     def build(self, data: ImageSet) -> GanTrainee:
         """Untrained networks, their weights a function of the seed."""
         settings, (_, channels, height, width) = self.settings, data.pixels.shape
-        classes = data.classes if settings.network.arch == "cgan" else ()
+        classes = () if settings.network.arch == "dcgan" else data.classes
         images = ImageFormat(channels=channels, height=height, width=width, classes=classes)
-        return GanTrainee(
-            settings, data, GanModel.new(GanNetworks(images=images, gan=settings.network), settings.train.seed)
-        )
+        return GanTrainee(settings, data, GanModel.new(_networks_for(settings, images), settings.train.seed))
+
+
+def _networks_for(settings: GanSettings | LapGanSettings, images: ImageFormat) -> GanNetworks | LapGanNetworks:
+    """The networks for these images.
+
+    Raises:
+        UsageError: they have more levels than the images can be halved.
+    """
+    if isinstance(settings, GanSettings):
+        return GanNetworks(images=images, gan=settings.network)
+    try:
+        return LapGanNetworks(images=images, lapgan=settings.network)
+    except ConfigError as error:
+        raise UsageError(error.message, hint=error.hint) from None
 
 
 class GanTrainee:
     """See `seqgen.train.recipe.Trainee`."""
 
-    def __init__(self, settings: GanSettings, images: ImageSet, model: GanModel) -> None:
+    def __init__(self, settings: GanSettings | LapGanSettings, images: ImageSet, model: GanModel) -> None:
         self.settings, self.images, self.model = settings, images, model
         self._judges: dict[int, Judge] = {}
 
     @property
-    def network(self) -> Adversaries:
-        """Generator and discriminator."""
+    def network(self) -> Adversaries | LapGan:
+        """Generators and discriminators."""
         return self.model.networks
 
     def task(self, share: Callable[[int], slice]) -> GanTask:
@@ -89,7 +105,11 @@ class GanTrainee:
         if len(range(2)[share(2)]) < 2:
             raise UsageError("batch norm sees a batch as a whole, so a GAN is trained by one process")
         settings, train = self.settings, self.settings.train
-        family = ByLabel(self.model, self.images, settings.game)
+        family: Sampled
+        if isinstance(settings, LapGanSettings):
+            family = ByLevel(self.model, self.images, settings.game)
+        else:
+            family = ByLabel(self.model, self.images, settings.game)
         judge = self._judge(max(LEAST_REFERENCES, round(REFERENCES * train.validation_share)))
         return GanTask(
             family,
@@ -116,12 +136,13 @@ class GanTrainee:
     def described(self) -> tuple[str, str]:
         """Images and parameters; sizes."""
         images, networks = self.model.config.images, self.model.networks
-        sizes = [sum(p.numel() for p in part.parameters()) for part in (networks.generator, networks.discriminator)]
+        made = sum(p.numel() for p in networks.generator.parameters())
+        judged = sum(p.numel() for p in networks.parameters()) - made
         classes = f" in {len(self.images.classes)} classes" if self.images.classes else ""
         channels = {1: "grey"}.get(images.channels, "colour")
         return (
             f"{len(self.images):,} {channels} images of {images.height}x{images.width}{classes}; "
-            f"generator {sizes[0]:,} parameters, discriminator {sizes[1]:,}",
+            f"generator {made:,} parameters, discriminator {judged:,}",
             f"{in_words(self.settings.network)}; {in_words(self.settings.game)}",
         )
 
@@ -152,6 +173,9 @@ class GanTrainee:
         settings, images = self.settings, self.model.config.images
         paths = ", ".join(f"`{path}`" for path in settings.paths)
         told = "a conditional GAN" if self.model.classes else "a DCGAN"
+        if isinstance(settings, LapGanSettings):
+            sizes = level_sizes(images, settings.network.levels)
+            told = f"a LapGAN over {', '.join(f'{height}x{width}' for height, width in sizes)} pixels"
         classes = f", of {len(images.classes)} classes" if images.classes else ""
         return model_card(
             made,

@@ -57,11 +57,13 @@ class GanTask:
     def prepare(self, step: int) -> int:
         """Read real images, and make as many."""
         learns = any(self.pace(player, step) > 0 for player in self.players.keys() - self._family.duels.keys())
-        self._family.play(self._epochs.batch(step)[self._rows], learns=learns)
+        self._family.play(self._epochs.batch(step)[self._rows], step=step, learns=learns)
         return self._batch_size
 
     def pace(self, player: str, step: int) -> float:
         """A discriminator moves at its own pace; a generator waits for its last step of several."""
+        if not self._family.turn(player, step):
+            return 0.0
         if player in self._family.duels:
             return self._config.discriminator_pace
         steps = self._config.discriminator_steps if self._config.discriminator_pace else 1

@@ -53,7 +53,7 @@ class Paired:
         self.duels = {DUEL: Duel(game)}
         self._fake = self._target = torch.empty(0)
 
-    def play(self, indices: Indices, *, learns: bool) -> None:
+    def play(self, indices: Indices, *, step: int, learns: bool) -> None:
         """See `Family`."""
         source, target = (scaled(x).to(self._way.device) for x in self._moved(*self._pairs.read(indices)))
         with torch.set_grad_enabled(learns):
@@ -76,6 +76,10 @@ class Paired:
         if self._config.flip:
             both = torch.where(torch.rand(len(both), 1, 1, 1) < 0.5, both, both.flip(3))
         return both[:, : source.shape[1]], both[:, source.shape[1] :]
+
+    def turn(self, player: str, step: int) -> bool:
+        """See `Family`: all, always."""
+        return True
 
     def generator_loss(self, player: str) -> Tensor:
         """See `Family`."""

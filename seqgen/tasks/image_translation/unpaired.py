@@ -58,7 +58,7 @@ class Unpaired:
         self._real: dict[Direction, Tensor] = {}
         self._fake: dict[Direction, Tensor] = {}
 
-    def play(self, indices: Indices, *, learns: bool) -> None:
+    def play(self, indices: Indices, *, step: int, learns: bool) -> None:
         """See `Family`: for the images of A as many of B, drawn at random."""
         networks, device = self._networks, self._ways["a2b"].device
         drawn = self._train_b[torch.randint(len(self._train_b), (len(indices),)).numpy()]
@@ -80,6 +80,10 @@ class Unpaired:
         if self._config.flip:
             pixels = torch.where(torch.rand(len(pixels), 1, 1, 1) < 0.5, pixels, pixels.flip(3))
         return scaled(pixels)
+
+    def turn(self, player: str, step: int) -> bool:
+        """See `Family`: all, always."""
+        return True
 
     def generator_loss(self, player: str) -> Tensor:
         """See `Family`: of both generators."""
