@@ -82,6 +82,7 @@ KINDS = {
     "cgan": f"{GAN} --arch cgan",
     **{preset: f"{GAN} --preset {preset} --batch-size 8 --nz 4" for preset in ("classic", "spectral", "r3")},
     **{loss: f"{GAN} --loss {loss}" for loss in ("minimax", "least-squares", "hinge", "wasserstein-gp")},
+    "lapgan": f"{GAN} --arch lapgan --levels 2",
     "pix2pix": f"{PIX2PIX} --condition sketch",
     "pix2pix, halves": PIX2PIX.replace("--patch 16", "--patch 1"),
     "pix2pix, alone": f"{PIX2PIX} --condition grey --adversarial 0",
@@ -192,6 +193,8 @@ VALUES: Mapping[str, str] = {
     "noise": "--noise 0.1",
     "l1": "--l1 3",
     "blocks": "--blocks 2",
+    "levels": "--levels 1",
+    "level": "--level 2",
     "cycle": "--cycle 3",
     "identity": "--identity 0.5",
     "history": "--history 3",
@@ -302,7 +305,7 @@ def cases() -> Iterator[Any]:
     seen: set[str] = set()
     for kind in KINDS:
         command = command_of(kind)
-        first = command not in seen or kind in ("transformer pairs", "pix2pix", "pix2pix, halves", "cyclegan")
+        first = command not in seen or kind in ("transformer pairs", "pix2pix", "pix2pix, halves", "cyclegan", "lapgan")
         seen.add(command)
         known = [other.defaults for other in COMMANDS[command]]
         parts = [part for d in known for part in (d.network, *([d.game] if command == "gan-train" else []))]
@@ -310,7 +313,7 @@ def cases() -> Iterator[Any]:
         for name in parameters(command):
             if kind == "transformer" and name in ("source_key", "target_key"):
                 continue  # whoever names a column says that the file is a table of pairs
-            if kind.startswith(("pix2pix", "cyclegan")) and name == "arch":
+            if kind.startswith(("pix2pix", "cyclegan", "lapgan")) and name == "arch":
                 continue  # another one has none of the options that are typed with it
             if name not in HOW and (first or name in network | {"decay_recurrent", "watch_gradients"}):
                 yield pytest.param(kind, name, marks=() if kind == "lstm" else pytest.mark.slow)

@@ -41,6 +41,8 @@ from seqgen.config import (
     GanNetworks,
     ImageFormat,
     LabelledTextConfig,
+    LapGanConfig,
+    LapGanNetworks,
     ParallelConfig,
     Pix2PixConfig,
     Pix2PixNetworks,
@@ -92,9 +94,10 @@ LINES = [
     "evaluate a.npz -m cgan --samples 8",
     "evaluate a.npz b.npz",
     "evaluate a.npz -m features",
-    *(f"gan-sample -m {kind} --n 16 --seed 1" for kind in ("dcgan", "cgan")),
+    *(f"gan-sample -m {kind} --n 16 --seed 1" for kind in ("dcgan", "cgan", "lapgan")),
     *(f"gan-translate a.png -m {kind}" for kind in ("sketched", "paired", "cycle")),
     "evaluate a.npz -m sketched",
+    "evaluate a.npz -m lapgan --samples 8",
     "evaluate a.npz b.npz -m cycle",
     *(f"inspect -m {kind}" for kind in ("lstm", "window", "transformer", "general", "pairs", "letters", "clipped")),
     "plot lstm",
@@ -207,6 +210,7 @@ VALUES: Mapping[str, str] = {
     "noise": "--no-noise",
     "tile": "--tile 4",
     "direction": "--direction b2a",
+    "stages": "--stages",
     "features_a": "--features-a features",
     "aligned": "--aligned",
 }
@@ -260,6 +264,7 @@ REFUSED = (
     "--pair: this model learned from the sketch",
     "--pair: this model learned from images that are not paired",
     "--direction b2a: this model goes",
+    "--stages: this model makes an image at once",
     "a pix2pix model, whose images are pairs",
     "no coverage can be penalised without attention",
 )
@@ -345,6 +350,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 seed,
             )
             publish(place / kind, translator.files(), translator.networks, sure=5.0)
+        lapgan = GanModel.new(
+            LapGanNetworks(images=form, lapgan=LapGanConfig(levels=2, latent_size=4, generator_size=4)), seed
+        )
+        publish(place / "lapgan", lapgan.files(), lapgan.networks, sure=5.0)
         cycle = TranslatorModel.new(
             CycleGanNetworks(
                 images_a=ImageFormat(channels=1, height=8, width=8),

@@ -20,7 +20,9 @@ BODIES: list[GanBody] = ["dcgan", "spectral", "residual"]
 def networks_of(height: int, width: int, channels: int, body: GanBody, classes: int = 3) -> Adversaries:
     images = ImageFormat(channels=channels, height=height, width=width, classes=tuple(map(str, range(classes))))
     gan = GanConfig(body=body, latent_size=5, generator_size=4, discriminator_size=4)
-    return GanModel.new(GanNetworks(images=images, gan=gan), seed=0).networks
+    networks = GanModel.new(GanNetworks(images=images, gan=gan), seed=0).networks
+    assert isinstance(networks, Adversaries)
+    return networks
 
 
 def latents(count: int) -> Tensor:

@@ -33,6 +33,9 @@ from seqgen.config import (
     GanSettings,
     ImageConfig,
     LabelledTextConfig,
+    LapGanConfig,
+    LapGanGameConfig,
+    LapGanSettings,
     PairConfig,
     PairedGameConfig,
     PairedSettings,
@@ -172,6 +175,15 @@ def gan(root: Path, ema: float, network: dict[str, Any], game: dict[str, Any]) -
     )
 
 
+def levels(root: Path, ema: float) -> Settings:
+    return LapGanSettings(
+        images=ImageConfig(paths=(str(root / "images.npz"),)),
+        network=LapGanConfig(levels=2, latent_size=4, generator_size=4, discriminator_size=4),
+        game=LapGanGameConfig(features="pixels"),
+        train=train(batch_size=8, grad_accumulation=1, lr=1e-3, beta1=0.5, warmup_steps=0, ema=ema),
+    )
+
+
 def images(directory: Path) -> Any:
     maker = Imagination(GanModel.load(str(directory), CPU), seed=1)
     return np.concatenate(list(maker.images(range(5)))).tolist()
@@ -274,6 +286,7 @@ KINDS = {
         lambda root: gan(root, 0.9, {"body": "residual"}, {"loss": "relativistic", "r1": 1.0, "r2": 1.0}),
         images,
     ),
+    "lapgan": Kind(GAN["levels"], lambda root: levels(root, 0.9), images),
     "pix2pix": Kind(
         GAN["pairs"], lambda root: translator(root, 0.9, {"condition": "sketch", "flip": True}), translated_images
     ),

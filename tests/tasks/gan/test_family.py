@@ -17,6 +17,7 @@ from seqgen.gan.duel import Duel
 from seqgen.gan.health import Signals
 from seqgen.tasks.gan.family import ByLabel
 from seqgen.tasks.gan.judge import Judge
+from seqgen.tasks.gan.model import Adversaries
 from seqgen.tasks.gan.task import GanTask
 from seqgen.tasks.gan.watch import SampleWatch
 
@@ -29,20 +30,22 @@ class TwoCritics(ByLabel):
     def __init__(self, images: ImageSet, config: AdversarialConfig) -> None:
         model = model_of(images)
         super().__init__(model, images, config)
-        self.second = model_of(images, seed=1).discriminator
+        other = model_of(images, seed=1).networks
+        assert isinstance(other, Adversaries)
+        self.second = other.discriminator
         self.players: Mapping[str, nn.Module] = {
-            "first": model.discriminator,
+            "first": self._networks.discriminator,
             "second": self.second,
             "generator": model.generator,
         }
         self.duels = {"first": Duel(config), "second": Duel(config)}
         self.fake = torch.empty(0)
 
-    def play(self, indices: Indices, *, learns: bool) -> None:
+    def play(self, indices: Indices, *, step: int, learns: bool) -> None:
         real, labels = self._images.read(indices)
         with torch.set_grad_enabled(learns):
-            self.fake = self._model.generator(torch.randn(len(indices), 6), labels).float()
-        self.duels["first"].meet(real, self.fake, lambda images: self._model.discriminator(images, labels))
+            self.fake = self._networks.generator(torch.randn(len(indices), 6), labels).float()
+        self.duels["first"].meet(real, self.fake, lambda images: self._networks.discriminator(images, labels))
         self.duels["second"].meet(real, self.fake, lambda images: self.second(images, labels))
 
     def generator_loss(self, player: str) -> Tensor:

@@ -38,7 +38,7 @@ def test_the_losses_are_those_of_the_paper(pairs: PairSet) -> None:
     """Equations 1, 3 and 4 of Isola et al. 2017, with the non-saturating generator, written out."""
     model = model_of(pairs, norm="instance", noise=0.0)
     task, indices = task_of(pairs, model, l1=7.0, adversarial=2.0), np.arange(40, 56)
-    task._family.play(indices, learns=True)
+    task._family.play(indices, step=0, learns=True)
     x, y = (scaled(side) for side in pairs.read(indices))
     judge, generator = networks_of(model)
     made = generator(x)
@@ -52,7 +52,7 @@ def test_the_losses_are_those_of_the_paper(pairs: PairSet) -> None:
 def test_a_discriminator_that_is_not_shown_the_input_judges_images_alone(pairs: PairSet) -> None:
     model = model_of(pairs, see_input=False, norm="instance", noise=0.0)
     task, indices = task_of(pairs, model), np.arange(40, 56)
-    task._family.play(indices, learns=True)
+    task._family.play(indices, step=0, learns=True)
     x, y = (scaled(side) for side in pairs.read(indices))
     judge, generator = networks_of(model)
     expected = -judge(y).sigmoid().log().mean() - (1 - judge(generator(x)).sigmoid()).log().mean()

@@ -69,7 +69,7 @@ def test_the_losses_are_those_of_the_paper() -> None:
     model = model_of(data)
     task = task_of(data, model, cycle=7.0, identity=0.3, history=0)
     torch.manual_seed(0)
-    task._family.play(np.arange(30, 38), learns=True)
+    task._family.play(np.arange(30, 38), step=0, learns=True)
     torch.manual_seed(0)
     drawn = np.arange(HELD, len(data.b))[torch.randint(len(data.b) - HELD, (8,)).numpy()]
     a, b = scaled(torch.tensor(data.a.pixels[30:38])), scaled(torch.tensor(data.b.pixels[drawn]))
@@ -105,7 +105,7 @@ def test_processes_share_a_batch_and_their_losses_add_up() -> None:
     model = model_of(data)
     whole = task_of(data, model, history=0)
     torch.manual_seed(0)
-    whole._family.play(np.arange(30, 38), learns=True)
+    whole._family.play(np.arange(30, 38), step=0, learns=True)
     family, config = whole._family, CycleGameConfig(history=0)
     assert isinstance(family, Unpaired)
     drawn = torch.randint(len(family._train_b), (8,), generator=torch.Generator().manual_seed(0)).numpy()
@@ -158,7 +158,7 @@ def test_each_process_takes_its_own_part_of_a_state() -> None:
     for seed in (0, 1):
         part = task_of(data, model_of(data), history=20)
         torch.manual_seed(seed)
-        part._family.play(np.arange(30, 33 + seed), learns=False)
+        part._family.play(np.arange(30, 33 + seed), step=0, learns=False)
         parts.append(part.state())
     joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     for rank in (0, 1):
