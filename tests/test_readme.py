@@ -26,6 +26,7 @@ SHIPPED = (
     "multi30k-de-en-lstm",
     "mnist-cgan",
     "digits-features",
+    "edges-emoji",
 )
 COMMANDS = "".join(block for block in BLOCKS if block not in INSTALLING)
 
@@ -75,6 +76,8 @@ def test_every_command_runs(tmp_path: Path) -> None:
     )
     drawn_clips(tmp_path)
     save_clip(tmp_path / "clip.gif", frames_of("red", "up"))
+    Image.new("L", (64, 64), 255).save(tmp_path / "drawing.png")
+    Image.new("RGB", (80, 60), (200, 30, 30)).save(tmp_path / "photo.png")
     (tmp_path / "photos").mkdir()
     for i in range(8):
         Image.new("RGB", (60, 40), (20 * i, 200, 0)).save(tmp_path / "photos" / f"{i}.jpg")
@@ -84,9 +87,9 @@ def test_every_command_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr.decode()
     assert (tmp_path / "models" / "data-lstm" / "MANIFEST.json").is_file()
     assert len((tmp_path / "out.en").read_text().splitlines()) == 80
-    assert all(
-        (tmp_path / name).stat().st_size for name in ("grid.png", "digits.png", "photos.png", "way.gif", "some.npz")
-    )
+    pictures = "grid digits photos stages emoji strip".split()
+    made = (*(f"{name}.png" for name in pictures), "way.gif", "some.npz", "photos.npz")
+    assert all((tmp_path / name).stat().st_size for name in made)
     assert (tmp_path / "tagged.conll").read_text().startswith("A\tDET\n")
     assert (tmp_path / "confusion.png").is_file()
     assert len((tmp_path / "forecast.csv").read_text().splitlines()) == 4

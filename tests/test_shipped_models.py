@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import torch
 from drawn_clips import frames_of, save_clip
+from PIL import Image, ImageDraw
 
 from seqgen import modeldir
 from seqgen.cli.commands.models import _describe
-from seqgen.config import ClipConfig, ImageConfig, SamplingConfig, SearchConfig, SeriesConfig, TextConfig
+from seqgen.config import ClipConfig, ImageConfig, PairConfig, SamplingConfig, SearchConfig, SeriesConfig, TextConfig
 from seqgen.data.captioned_corpus import captioned_part
 from seqgen.data.captions import read_captions
 from seqgen.data.corpus import build_corpus
+from seqgen.data.image_order import digests_of
+from seqgen.data.image_pairs import build_pairs
 from seqgen.data.images import build_images
 from seqgen.data.series import read_series
 from seqgen.metrics.text import text_scores
@@ -28,12 +31,17 @@ from seqgen.tasks.classification.classify import Labeller
 from seqgen.tasks.classification.model import ClassifierModel
 from seqgen.tasks.features.model import FeatureModel
 from seqgen.tasks.features.task import evaluate as evaluate_features
+from seqgen.tasks.features.task import split
+from seqgen.tasks.features.texture import TextureFeatures
 from seqgen.tasks.forecasting.choice import cut
 from seqgen.tasks.forecasting.forecast import forecast
 from seqgen.tasks.forecasting.judge import judge, summary
 from seqgen.tasks.forecasting.model import ForecasterModel
 from seqgen.tasks.gan.imagine import Imagination
 from seqgen.tasks.gan.model import GanModel
+from seqgen.tasks.image_translation.judge import PairJudge
+from seqgen.tasks.image_translation.model import TranslatorModel
+from seqgen.tasks.image_translation.translate import ImageTranslator, made_of
 from seqgen.tasks.language.judge import evaluate
 from seqgen.tasks.language.model import LanguageModel
 from seqgen.tasks.language.write import Writer
@@ -56,6 +64,7 @@ NAMES = (
     "surnames",
     "sunspots",
     "drawn-clips",
+    "edges-emoji",
 )
 
 needs_shakespeare = pytest.mark.skipif(not SHAKESPEARE.is_file(), reason="tiny Shakespeare is not here")
@@ -294,6 +303,32 @@ def test_it_is_as_right_as_its_card_says(tmp_path: Path) -> None:
     assert measures["accuracy"] >= 0.99
     card = (shipped("digits-features") / "README.md").read_text(encoding="utf-8")
     assert f"accuracy {measures['accuracy']:.4f}, {measures['loss']:.4f} nats" in card
+
+
+# edges-emoji --------------------------------------------------------------------------------------------------
+
+
+def test_a_circle_becomes_something_round_and_coloured() -> None:
+    model = TranslatorModel.load("edges-emoji", torch.device("cpu"))
+    assert (shipped("edges-emoji") / modeldir.WEIGHTS).stat().st_size < 4 * 2**20
+    drawing = Image.new("L", (64, 64), 255)
+    ImageDraw.Draw(drawing).ellipse((8, 8, 56, 56), outline=0)
+    made = ImageTranslator(model.way()).translate(np.asarray(drawing)[None]).astype(int)
+    inside, outside = made[:, 20:44, 20:44], made[:, :6, :6]
+    assert outside.mean() > 235  # white, as the ground of all emoji is
+    assert inside.mean() < 215
+    assert np.ptp(inside.mean(axis=(1, 2))) > 25
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA / "emoji64").is_dir(), reason="the emoji are not here")
+def test_edges_become_emoji_as_well_as_the_card_says(tmp_path: Path) -> None:
+    paths = tuple(str(DATA / "emoji64" / f"{name}.npz") for name in ("twemoji64", "notoemoji64"))
+    pairs = build_pairs(ImageConfig(paths=paths), PairConfig(condition="edges"), tmp_path, pytest.fail)
+    _, held_out = split(digests_of(pairs.targets), 0.1, 0)
+    made = made_of(TranslatorModel.load("edges-emoji", torch.device("cpu")).way(), pairs.sources[held_out], 0)
+    found = PairJudge(pairs.targets[held_out], TextureFeatures(), 0).judge(made)
+    assert found.l1 == pytest.approx(card_figure("edges-emoji"), abs=0.002)
 
 
 # mnist-cgan ---------------------------------------------------------------------------------------------------

@@ -272,6 +272,7 @@ SPECIAL = {
     ("gan-train", "valid"): "--valid 0.4",
     ("gan-train", "norm"): "--norm instance",
     ("cyclegan", "image_size"): "--image-size 9x8",
+    ("lapgan", "image_size"): "--image-size 8x9",
     ("cgan", "arch"): "--arch dcgan",
     ("spectral", "body"): "--body residual",
     ("r3", "loss"): "--loss hinge",

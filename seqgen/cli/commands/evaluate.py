@@ -27,7 +27,8 @@ def evaluate(
         typer.Argument(
             metavar="DATA",
             help="What the model is judged on: text, SOURCE TARGET, labelled texts, a table of series, a list of "
-            "captions, real images; without a model, two sets of images: folders, zip, tar, idx(.gz), npz.",
+            "captions, real images, pairs of images, A and B; without a model, two sets of images: folders, zip, tar, "
+            "idx(.gz), npz.",
         ),
     ],
     model: Annotated[str, options.model(DEFAULT)] = DEFAULT,
@@ -67,7 +68,14 @@ def evaluate(
     frechet, floor, floor_images, frechet_extrapolated, features, feature_size, real_images, fake_images, kernel,
     precision, recall, neighbour_images, different_bins, bins, bin_divergence, right (share as asked), classes (a
     list: name, real, fake, missing, asked, right, frechet, recall). A set may be an npz of --save-statistics or of
-    pytorch-fid: it has no floor. A model of train-features: accuracy, loss, images.
+    pytorch-fid: it has no floor. A LapGAN has a list of levels, too (height, width, frechet, floor). A model of
+    train-features: accuracy, loss, images.
+
+    A pix2pix model is judged by pairs like those of its training: l1, psnr, ssim, frechet and floor (half of the
+    outputs beside the targets of the other half, by the texture of 8x8 pixels without --features), features, pairs. A
+    CycleGAN by the images of A and of B, both ways (a2b, b2a): cycle (distance of what came back), frechet, floor, kept
+    (classes, by a network of --features that knows them), features, images, and with --aligned truth, identity,
+    histogram.
 
     ```sh
     seqgen evaluate data.txt --tail 0.1 --dynamic 0.03
