@@ -70,11 +70,7 @@ def gan_train(
 
     ```sh
     seqgen gan-train train-images-idx3-ubyte.gz --arch cgan --minutes 15 --out digits
-    seqgen gan-train photos/ --image-size 32 --augment all
-    seqgen gan-train photos.zip --image-size 32x48 --preset classic --loss minimax
-    seqgen gan-train photos/ --arch lapgan --image-size 32
-    seqgen gan-train photos/ --arch pix2pix --condition edges --image-size 64
-    seqgen gan-train maps/ photos/ --arch pix2pix --flip --patch 70
+    seqgen gan-train photos/ --arch pix2pix --condition edges --image-size 64 --flip
     seqgen gan-train horses/ zebras/ --arch cyclegan --image-size 64 --identity 0.5
     ```
     """

@@ -76,8 +76,8 @@ def gan_translate(
 
     ```sh
     seqgen gan-translate drawing.png > emoji.png
-    cat photo.png | seqgen gan-translate --derive --image-size 64 --compare - -o strip.png
-    seqgen gan-translate -m maps-pix2pix maps/ --compare -o translated/
+    cat photo.png | seqgen gan-translate --derive --image-size 64 --compare - --out strip.png
+    seqgen gan-translate -m maps-pix2pix maps/ --compare --out translated/
     ```
     """
     terminal, paths = Terminal(quiet=quiet, verbose=verbose), _inputs(paths)
