@@ -70,11 +70,8 @@ def _of_fields(variants: Mapping[str, Settings]) -> Iterator[inspect.Parameter]:
     for name in dict.fromkeys(name for found in known.values() for name in found):
         labels = [label for label in variants if name in known[label]]
         option, default = known[labels[0]][name], values[labels[0]][name]
-        help = (
-            option.help
-            if len(labels) == len(variants)
-            else f"{', '.join(labels).capitalize()}: {_lowered(option.help)}"
-        )
+        of = "" if len(labels) == len(variants) else f"{', '.join(labels)}: "
+        help = f"{of}{_lowered(option.help)}" if of else option.help
         others = {label: values[label][name] for label in labels[1:] if values[label][name] != default}
         shown = "; ".join([_plain(default), *(f"{label}: {_plain(value)}" for label, value in others.items())])
         yield parameter_of(option, kinds[labels[0]][name], default, help=help, shown=shown if others else True)

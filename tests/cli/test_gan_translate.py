@@ -80,6 +80,12 @@ def test_a_run_goes_on_without_being_told_what_it_is(edges: TinyModel, tmp_path:
     assert "going on with steps 8" in done.err
 
 
+def test_settings_of_one_kind_are_not_those_of_another(edges: TinyModel, call: Call) -> None:
+    for words in (["--config", f"{edges.name}/training.json"], ["--resume", "--out", edges.name]):
+        ended = call("gan-train", *words, "--arch", "cgan")
+        assert (ended.code, ended.error) == (2, "--arch cgan: the settings that are there are of another one")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -26,7 +26,7 @@ IMAGES, LEVELS, PAIRS, DOMAINS = GanSettings(), LapGanSettings(), PairedSettings
 OF: Mapping[str, Of] = {"lapgan": "levels", "pix2pix": "pairs", "cyclegan": "domains"}
 
 
-@training_options({"images": IMAGES, "levels": LEVELS, "pairs": PAIRS, "domains": DOMAINS})
+@training_options({"dcgan, cgan": IMAGES, "lapgan": LEVELS, "pix2pix": PAIRS, "cyclegan": DOMAINS})
 def gan_train(
     ctx: typer.Context,
     paths: Annotated[
@@ -75,6 +75,8 @@ def gan_train(
     ```
     """
     of, typed = _data(arch, **chosen), options.given(ctx)
+    if "arch" in typed and OF.get(arch, "images") != of:
+        raise UsageError(f"--arch {arch}: the settings that are there are of another one", hint="leave --arch out")
     known = {name for command in COMMANDS.values() for name in command.defaults.options()} - {"arch"}
     options.refuse_idle(ctx, dict.fromkeys(known - COMMANDS[of].defaults.options().keys(), f"with --arch {arch}"))
     if of != "images":
