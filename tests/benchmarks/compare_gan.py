@@ -43,7 +43,7 @@ PRECISIONS: tuple[NumberFormat, ...] = ("fp32", "bf16")
 Clock = Callable[[], float]
 
 
-class _Ends(Listener):
+class Ends(Listener):
     """When each step ended."""
 
     def __init__(self, clock: Clock) -> None:
@@ -82,14 +82,15 @@ def gan(settings: Settings) -> list[Row]:
     return rows
 
 
-def _clock(settings: Settings) -> Clock:
+def clock_of(settings: Settings) -> Clock:
+    """On one thread the processor's time."""
     return time.process_time if settings.threads == 1 else time.perf_counter
 
 
 def _training(settings: Settings, form: ImageFormat, steps: int) -> list[Row]:
     draw = np.random.Generator(np.random.PCG64(0))
     shape = (IMAGES, form.channels, form.height, form.width)
-    images, clock = ImageSet(draw.integers(0, 256, size=shape, dtype=np.uint8), None, ()), _clock(settings)
+    images, clock = ImageSet(draw.integers(0, 256, size=shape, dtype=np.uint8), None, ()), clock_of(settings)
     sides: dict[str, Side] = {
         precision: lambda precision=precision: _ours(form, images, steps, precision, clock)  # type: ignore[misc]
         for precision in PRECISIONS
@@ -107,7 +108,7 @@ def _ours(form: ImageFormat, images: ImageSet, steps: int, precision: NumberForm
     model = GanModel.new(GanNetworks(images=form, gan=CONFIG), seed=0)
     game, examples = AdversarialConfig(), np.arange(len(images))
     task = GanTask(ByLabel(model, images, game), Unwatched(), examples, game, batch_size=BATCH, seed=0)
-    ends, stop = _Ends(clock), StopRequest(lambda message: None)
+    ends, stop = Ends(clock), StopRequest(lambda message: None)
     with (
         tempfile.TemporaryDirectory() as run,
         closing(MetricsLog(Path(run) / "metrics.jsonl", every=10, size=0)) as log,
@@ -137,7 +138,7 @@ def _images_per_second(ends: list[float]) -> float:
 
 def _sampling(settings: Settings, form: ImageFormat, count: int) -> list[Row]:
     """Bytes of images from a generator in evaluation mode, ours with each image's own random numbers."""
-    model, clock = GanModel.new(GanNetworks(images=form, gan=CONFIG), seed=0), _clock(settings)
+    model, clock = GanModel.new(GanNetworks(images=form, gan=CONFIG), seed=0), clock_of(settings)
     model.networks.eval()
     generator = PlainGame(form, CONFIG).generator.eval()
 

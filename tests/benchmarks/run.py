@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from compare_classification import classification
 from compare_gan import gan
+from compare_image_translation import image_translation
 from compare_loss import loss
 from compare_sampling import sampling
 from compare_startup import startup
@@ -35,11 +36,12 @@ BENCHMARKS: dict[str, Callable[[Settings], list[Row]]] = {
     "translation": translation,
     "transformer": transformer,
     "gan": gan,
+    "image-translation": image_translation,
     "classification": classification,
     "startup": startup,
     "memory": memory,
 }
-USUAL = ("training", "loss", "sampling", "translation", "transformer", "gan", "classification", "startup")
+USUAL = tuple(name for name in BENCHMARKS if name != "memory")
 
 
 def main() -> None:
