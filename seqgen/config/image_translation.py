@@ -17,8 +17,6 @@ Condition = Literal["none", "edges", "sketch", "grey", "lowres"]
 Patch = Literal["1", "16", "34", "70", "whole"]
 ImageNorm = Literal["batch", "instance"]
 
-# The shortest side of an image that a CycleGAN's generator takes.
-LEAST_TRANSLATED = 8
 
 MAX_HALVINGS, MAX_BLOCKS, MAX_HISTORY = 8, 64, 10_000
 # The shortest side of an image that a discriminator of patches can judge.
@@ -70,7 +68,7 @@ class Pix2PixConfig(Config):
     arch: Literal["pix2pix"] = "pix2pix"
     generator_size: int = setting(32, MODEL, "Its channels.", "--generator-size", "--ngf", low=1, high=4096)
     discriminator_size: int = setting(32, MODEL, "Its channels.", "--discriminator-size", "--ndf", low=1, high=4096)
-    halvings: int = setting(4, MODEL, "How often the generator halves the image.", low=1, high=MAX_HALVINGS)
+    halvings: int = setting(4, MODEL, "How often a generator halves the image.", low=1, high=MAX_HALVINGS)
     skips: bool = setting(True, MODEL, "Hand each size over to the way back.")
     patch: Patch = setting("34", MODEL, "Pixels of a side that the discriminator judges at a time.")
     see_input: bool = setting(True, MODEL, "Show the discriminator the input, too.")
@@ -188,12 +186,14 @@ class DomainsConfig(Config):
 class CycleGanConfig(Config):
     """Two generators, from A to B and back, and a discriminator for each domain (Zhu et al. 2017).
 
-    A generator halves the image twice, changes it by `blocks` residual blocks, and doubles it twice.
+    A generator halves the image `halvings` times, changes it by `blocks` residual blocks, and doubles it as often. The
+    less it halves small images, the less it can change what they show.
     """
 
     arch: Literal["cyclegan"] = "cyclegan"
     generator_size: int = same_setting(Pix2PixConfig, "generator_size", 24)
     discriminator_size: int = same_setting(Pix2PixConfig, "discriminator_size", 24)
+    halvings: int = same_setting(Pix2PixConfig, "halvings", 2)
     blocks: int = setting(4, MODEL, "Residual blocks of a generator.", low=0, high=MAX_BLOCKS)
     patch: Patch = same_setting(Pix2PixConfig, "patch", "34")
 
@@ -217,8 +217,8 @@ class CycleGanNetworks(Config):
         if sizes[0] != sizes[1]:
             raise ConfigError("the images of both domains are of one size")
         refuse_small(self.cyclegan.patch, min(sizes[0]))
-        if min(sizes[0]) < LEAST_TRANSLATED:
-            raise ConfigError(f"a side of {min(sizes[0])} pixels: a CycleGAN needs {LEAST_TRANSLATED}")
+        if min(sizes[0]) < 2 ** (self.cyclegan.halvings + 1):
+            raise ConfigError(f"halvings is {self.cyclegan.halvings}, too many for a side of {min(sizes[0])} pixels")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The residual network that makes an image of an image (Johnson et al. 2016; Zhu et al. 2017, appendix 7.2).
 
-The image is halved twice, changed by residual blocks, and doubled twice. Each block adds to what it was given, so that
-an untrained network hands much of its input on. The norm is one of each image by itself (Ulyanov et al. 2016).
+The image is halved some times, changed by residual blocks, and doubled as often. Each block adds to what it was given,
+so that an untrained network hands much of its input on. The norm is one of each image by itself (Ulyanov et al. 2016).
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from seqgen.config import CycleGanConfig
 from seqgen.gan.reflection import least_side, reflected
 
-HALVINGS = 2
-MULTIPLE = 2**HALVINGS
 # The widest kernel, at the border of which three pixels are reflected.
 KERNEL = 7
 
@@ -41,10 +39,10 @@ class ResidualTranslator(nn.Module):
 
     def __init__(self, source_channels: int, target_channels: int, config: CycleGanConfig) -> None:
         super().__init__()
-        self.multiple, self.noisy = MULTIPLE, False
-        self.least_side = max(least_side(MULTIPLE), KERNEL // 2 + 1, 2 * MULTIPLE)
-        self.reach = MULTIPLE * (4 + 2 * config.blocks)
-        sizes = [config.generator_size * 2**i for i in range(HALVINGS + 1)]
+        self.multiple, self.noisy = 2**config.halvings, False
+        self.least_side = max(least_side(self.multiple), KERNEL // 2 + 1, 2 * self.multiple)
+        self.reach = self.multiple * (4 + 2 * config.blocks)
+        sizes = [config.generator_size * 2**i for i in range(config.halvings + 1)]
         layers: list[nn.Module] = [_convolution(source_channels, sizes[0], KERNEL), *_end(sizes[0])]
         for before, after in pairwise(sizes):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), *_end(after)]
@@ -58,7 +56,7 @@ class ResidualTranslator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images `(batch, target_channels, height, width)` in [-1, 1] from `(batch, source_channels, ...)` likewise."""
         height, width = images.shape[2:]
-        return torch.tanh(self.layers(reflected(images, MULTIPLE)))[:, :, :height, :width]
+        return torch.tanh(self.layers(reflected(images, self.multiple)))[:, :, :height, :width]
 
 
 class _Block(nn.Module):

@@ -100,6 +100,7 @@ def test_settings_of_one_kind_are_not_those_of_another(edges: TinyModel, call: C
         ("images.npz others.npz images.npz --arch pix2pix", "side by side in one path, or in two, not in 3"),
         ("images.npz --arch cyclegan", "a CycleGAN learns from two domains, not from 1"),
         ("images.npz others.npz --arch cyclegan --identity 1", "images of other channels cannot stay as they are"),
+        ("images.npz others.npz --arch cyclegan --halvings 4", "halvings is 4, too many for a side of 16 pixels"),
         ("images.npz others.npz --arch cyclegan --patch 70", "patch is 70, which needs 24 pixels a side"),
         ("images.npz --processes 2", "so a GAN is trained by one process"),
         ("images.npz --arch pix2pix --condition grey --processes 2", "so a pix2pix model is trained by one process"),

@@ -22,10 +22,10 @@ def network_of(source: int = 1, target: int = 3, **config: Any) -> ResidualTrans
     return network
 
 
-@pytest.mark.parametrize("blocks", [0, 3])
-def test_any_size_goes_in_and_comes_out(blocks: int) -> None:
-    network = network_of(blocks=blocks)
-    for height, width in ((16, 16), (17, 30), (network.least_side, network.least_side), (9, 41)):
+@pytest.mark.parametrize(("blocks", "halvings"), [(0, 2), (3, 2), (2, 1), (1, 3)])
+def test_any_size_goes_in_and_comes_out(blocks: int, halvings: int) -> None:
+    network = network_of(blocks=blocks, halvings=halvings)
+    for height, width in ((16, 16), (17, 30), (network.least_side, network.least_side), (19, 41)):
         assert network(torch.randn(2, 1, height, width)).shape == (2, 3, height, width)
 
 
