@@ -14,7 +14,7 @@ import pytest
 from asking import COMMANDS, settled
 
 from seqgen.cli.training import Command
-from seqgen.config import Settings, TransformerPairsSettings, TranslationSettings, replace
+from seqgen.config import Settings, TransformerPairsSettings, TranslationSettings, UnpairedSettings, replace
 from seqgen.errors import ConfigError
 
 PAIRS = (TranslationSettings, TransformerPairsSettings)
@@ -68,7 +68,9 @@ def test_the_command_of_a_card_gives_the_same_settings(
     (tmp_path / "-text.txt").write_text("some text\n")
     (tmp_path / "pairs.tsv").write_text("a\tb\n")
     (tmp_path / "valid.a").write_text("")
-    paths = ("pairs.tsv",) if isinstance(command.defaults, PAIRS) else ("-text.txt",)
+    paths: tuple[str, ...] = ("pairs.tsv",) if isinstance(command.defaults, PAIRS) else ("-text.txt",)
+    if isinstance(command.defaults, UnpairedSettings):
+        paths = ("-text.txt", "pairs.tsv")
     settings = some_settings(command.defaults, paths, random.Random(seed))
     line = settings.command_line(Path("run"))
     name, *words = shlex.split(line)
