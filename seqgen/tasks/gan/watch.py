@@ -17,7 +17,8 @@ from seqgen.tasks.gan.judge import Judge
 from seqgen.tasks.gan.kind import MEASURED_ON
 
 STATISTICS_BATCHES, LEAST_STATISTICS_BATCHES = 16, 4
-SHOWN = 6
+# As many sketches as fit into 80 columns.
+SHOWN = 5
 JUDGED = ("spread", "precision", "recall", "different_bins", "missing", "frechet", "floor", "closeness")
 
 

@@ -25,7 +25,8 @@ from seqgen.tasks.image_translation.unpaired_judge import UnpairedJudge
 
 # In training so many held-out images of each domain at most are judged, and in short runs fewer.
 MOST_JUDGED, LEAST_JUDGED = 500, 100
-SHOWN = 6
+# As many sketches as fit into 80 columns.
+SHOWN = 5
 
 
 class UnpairedWatch:

@@ -24,7 +24,8 @@ STATISTICS_BATCHES, LEAST_STATISTICS_BATCHES = 16, 4
 # In training so many held-out pairs at most are judged, and in short runs fewer; other noise is tried with a few.
 MOST_JUDGED, LEAST_JUDGED = 1000, 100
 TRIED = 64
-SHOWN = 6
+# As many sketches as fit into 80 columns.
+SHOWN = 5
 
 
 class TranslationWatch:
