@@ -95,9 +95,12 @@ class Duel:
         self._sums[0, WATCHED.index("image_gradient")] += float(gradient.flatten(1).norm(dim=1).sum())
 
     def watched(self) -> dict[str, float]:
-        """The means since the last `forget`, and over how many steps; a critic has no accuracy to speak of."""
+        """The means since the last `forget`, and over how many steps.
+
+        NaN is what nobody knows: all of them without a step, and how often a critic was right.
+        """
         *sums, steps = self._sums[0].tolist()
-        means = dict(zip(WATCHED, (total / max(steps, 1.0) for total in sums), strict=True))
+        means = {name: total / steps if steps else math.nan for name, total in zip(WATCHED, sums, strict=True)}
         return means | {"steps": steps} | ({"accuracy": math.nan} if self._config.loss in CRITICS else {})
 
     def forget(self) -> None:

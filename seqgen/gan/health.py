@@ -175,9 +175,9 @@ def _spaced(history: Sequence[Signals]) -> list[Signals]:
 def _joined(one: Signals, next_one: Signals) -> Signals:
     """Two evaluations as one: what was watched is the mean over all steps, what was measured is the later measure."""
     steps = one.steps + next_one.steps
-    share = next_one.steps / steps if steps else 0.0
+    stepped = [signals for signals in (one, next_one) if signals.steps]
     means = {
-        name: (1.0 - share) * getattr(one, name) + share * getattr(next_one, name)
+        name: sum(getattr(signals, name) * signals.steps for signals in stepped) / steps if steps else math.nan
         for name in ("accuracy", "sign", "image_gradient")
     }
     return dataclasses.replace(next_one, **means, change=one.change + next_one.change, steps=steps)

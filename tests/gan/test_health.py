@@ -105,6 +105,15 @@ def test_evaluations_that_lie_close_together_are_judged_as_one() -> None:
     assert diagnose([UNTRAINED, *often, but(accuracy=1.0, frechet=1.0, steps=10.0)]).state == "healthy"
 
 
+def test_an_evaluation_without_a_step_takes_nothing_from_one_with_steps() -> None:
+    """A level of a LapGAN that had no turn knows no accuracy; the next evaluation of it does, and counts alone."""
+    unplayed = dataclasses.replace(UNTRAINED, accuracy=math.nan, sign=math.nan, image_gradient=math.nan)
+    lost = [but(accuracy=0.999, frechet=40.0, steps=10.0) for _ in range(30)]
+    seen = diagnose([UNTRAINED, *lost])
+    assert seen.state == "generator vanishing"
+    assert diagnose([UNTRAINED, *lost[:-1], unplayed, lost[-1]]) == seen
+
+
 def test_the_worst_state_counts() -> None:
     assert diagnose([UNTRAINED, but(accuracy=0.99, frechet=30.0, spread=0.1, closeness=0.1)]).state == "collapsed"
 

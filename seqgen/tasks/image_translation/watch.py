@@ -75,8 +75,7 @@ class TranslationWatch:
         watched = duel.watched()
         duel.forget()
         named = {f"{DUEL}_accuracy": watched["accuracy"]} | {name: watched[name] for name in ("sign", "image_gradient")}
-        if not self._game.adversarial:
-            named = {}
+        named = {name: value for name, value in named.items() if not math.isnan(value)}
         if self.criterion is None:
             return named, self._diagnosis
         made = made_of(self._way, self._sources, self._seed)
@@ -96,8 +95,8 @@ class TranslationWatch:
         self._history.append(signals)
         self._diagnosis = diagnose_translation(self._history)
         measured = {name: getattr(signals, name) for name in ("sensitivity", "noise", "likeness")} | quality.known()
-        named |= {f"valid_{name}": value for name, value in measured.items()}
-        return {name: value for name, value in named.items() if not math.isnan(value)}, self._diagnosis
+        named |= {f"valid_{name}": value for name, value in measured.items() if not math.isnan(value)}
+        return named, self._diagnosis
 
     def sample(self, seed: int) -> str:
         """See `Watch`: inputs, what is made of them, and their targets."""

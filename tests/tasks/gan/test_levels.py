@@ -97,6 +97,15 @@ def test_each_level_has_its_turn_or_one_has_all(images: ImageSet) -> None:
     }
 
 
+def test_nothing_is_said_of_a_level_that_had_no_turn(images: ImageSet) -> None:
+    task = task_of(images, model_of(images), level=2)
+    train(task, 2)
+    found = task.evaluate(lambda: False)
+    assert found is not None
+    named = {name for name in found if name.startswith("discriminator_")}
+    assert named == {f"discriminator_1_{name}" for name in ("accuracy", "sign", "image_gradient")}
+
+
 def test_a_finer_level_is_given_the_real_smaller_image_and_noise(images: ImageSet) -> None:
     """The duel meets the real image, and the doubled smaller one with a difference image added: section 3.1."""
     model = model_of(images)

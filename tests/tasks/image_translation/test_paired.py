@@ -93,6 +93,7 @@ def test_what_watches_is_told_of_the_discriminator_alone(pairs: PairSet) -> None
         task = task_of(pairs, model_of(pairs, noise=0.0), l1=l1)
         torch.manual_seed(0)
         task.prepare(0)
+        task.loss("discriminator", 0, 1)
         task.loss("generator", 0, 1).backward()  # type: ignore[no-untyped-call]
         norms.append(task._family.duels["discriminator"].watched()["image_gradient"])
     assert norms[0] == pytest.approx(norms[1], rel=1e-4)
