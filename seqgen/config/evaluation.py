@@ -127,6 +127,7 @@ class ImageTranslationEvaluation(Config):
     weights: Path | None = same_setting(SetsEvaluation, "weights", None)
     features_a: str = setting("", IMAGES, "Of a CycleGAN: the same for its images of A.", metavar="NETWORK")
     aligned: bool = setting(False, IMAGES, "Of a CycleGAN: image i of B is what image i of A should become.")
+    reader: str = setting("", IMAGES, "A pix2pix model that makes label maps of images, for one back.", metavar="MODEL")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -268,6 +268,46 @@ def test_pairs_are_judged(edges: TinyModel, call: Call) -> None:
     assert "20 outputs, 20 other targets" in text
 
 
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Label maps of two colours, textured photos of them, an untrained model that makes these, and one that reads."""
+    folder = tmp_path_factory.mktemp("labels")
+    draw = np.random.Generator(np.random.PCG64(0))
+    which = np.zeros((48, 16, 16), np.int64)
+    for i, (top, left) in enumerate(draw.integers(0, 8, (48, 2))):
+        which[i, top : top + 7, left : left + 8] = 1
+    maps = np.array([[200, 20, 20], [20, 20, 200]])[which]
+    photos = np.array([[60, 60, 60], [190, 180, 90]])[which] + draw.integers(-20, 21, maps.shape)
+    for name, pixels in (("maps", maps), ("photos", photos)):
+        np.savez(folder / f"{name}.npz", images=pixels.astype(np.uint8))
+    sizes = (
+        "--arch pix2pix --halvings 2 --patch 16 --ngf 8 --ndf 4 --batch-size 8 --threads 1 --precision fp32 --seed 0"
+    )
+    for line in (
+        f"gan-train maps.npz photos.npz {sizes} --steps 1 --out made",
+        f"gan-train photos.npz maps.npz {sizes} --adversarial 0 --noise 0 --lr 5e-3 --steps 120 --out reader",
+    ):
+        done = seqgen(*line.split(), cwd=folder)
+        assert done.code == 0, done.err
+    return folder
+
+
+def test_a_reader_finds_the_labels_of_what_is_made(
+    labels: Path, edges: TinyModel, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(labels)
+    pairs = ("maps.npz", "photos.npz")
+    ended = call("evaluate", "-m", "./made", *pairs, "--reader", "./reader", "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.text)
+    assert found["labels"].keys() == {"right", "right_by_class", "overlap"}
+    assert found["labels_of_targets"]["right"] > 0.95
+    assert found["labels_of_targets"]["overlap"] > found["labels"]["overlap"]
+    assert "mean of 2 labels" in call("evaluate", "-m", "./made", *pairs, "--reader", "./reader").text
+    ended = call("evaluate", "-m", str(edges.path), str(edges.data), "--reader", "./reader")
+    assert "makes images of another size or colour" in ended.error
+
+
 def test_domains_are_judged(cycle: TinyModel, call: Call) -> None:
     paths = [str(cycle.folder / name) for name in ("images.npz", "others.npz")]
     ended = call("evaluate", "-m", cycle.name, *paths, "--json", "--aligned")

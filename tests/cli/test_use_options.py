@@ -213,6 +213,7 @@ VALUES: Mapping[str, str] = {
     "stages": "--stages",
     "features_a": "--features-a features",
     "aligned": "--aligned",
+    "reader": "--reader paired",
 }
 # The same for one command, where it takes something else.
 SPECIAL: Mapping[tuple[str, str], str] = {

@@ -72,10 +72,12 @@ def evaluate(
     train-features: accuracy, loss, images.
 
     A pix2pix model is judged by pairs like those of its training: l1, psnr, ssim, frechet and floor (half of the
-    outputs beside the targets of the other half, by the texture of 8x8 pixels without --features), features, pairs. A
-    CycleGAN by the images of A and of B, both ways (a2b, b2a): cycle (distance of what came back), frechet, floor, kept
-    (classes, by a network of --features that knows them), features, images, and with --aligned truth, identity,
-    histogram.
+    outputs beside the targets of the other half, by the texture of 8x8 pixels without --features), features, pairs.
+    With --reader, a model that makes label maps of images, also labels and labels_of_targets: what it reads in the
+    outputs and in the targets beside the maps themselves (right, right_by_class: shares of pixels; overlap:
+    intersection over union; Long et al. 2015). A CycleGAN by the images of A and of B, both ways (a2b, b2a): cycle
+    (distance of what came back), frechet, floor, kept (classes, by a network of --features that knows them), features,
+    images, and with --aligned truth, identity, histogram.
 
     ```sh
     seqgen evaluate data.txt --tail 0.1 --dynamic 0.03

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from seqgen.config import CycleGanNetworks, PairConfig, Pix2PixNetworks
 from seqgen.config.evaluation import ImageTranslationEvaluation
@@ -17,17 +18,19 @@ from seqgen.data.image_domains import Domains, build_domains
 from seqgen.data.image_pairs import build_pairs
 from seqgen.data.images import ImageSet
 from seqgen.errors import DataError, UsageError
+from seqgen.metrics.label_maps import MOST_CLASSES, LabelAgreement, label_agreement, labels_of, palette
 from seqgen.nets.images.features import with_channels
 from seqgen.tasks.features.evaluate import alike
 from seqgen.tasks.features.pretrained import open_features
 from seqgen.tasks.features.texture import TextureFeatures
 from seqgen.tasks.image_translation.judge import Extractor, PairJudge
-from seqgen.tasks.image_translation.model import WAYS, TranslatorModel
+from seqgen.tasks.image_translation.model import WAYS, TranslatorModel, Way
 from seqgen.tasks.image_translation.translate import made_of
 from seqgen.tasks.image_translation.unpaired_judge import UnpairedJudge, kept_classes, truth_of
 from seqgen.tasks.kind import Evaluated, Request
 
 SEED = 0
+Pixels = NDArray[np.uint8]
 # Images that are translated between two looks at the progress.
 BLOCK = 256
 
@@ -65,12 +68,9 @@ def _by_pairs(request: Request, model: TranslatorModel, config: Pix2PixNetworks)
         targets = with_channels(torch.tensor(pairs.targets), channels).numpy()
     if len(targets) < 2:
         raise DataError(f"{', '.join(request.paths)}: one pair is too few to judge by")
-    extractor, made = _extractor(options.features, request), []
-    with request.progress("translating", len(sources)) as advance:
-        for first in range(0, len(sources), BLOCK):
-            made.append(made_of(way, sources[first : first + BLOCK], SEED))
-            advance(len(made[-1]))
-    quality = PairJudge(targets, extractor, SEED).judge(np.concatenate(made))
+    reader = _reader(options.reader, way, sources, request)
+    extractor, made = _extractor(options.features, request), _translated(way, sources, request)
+    quality = PairJudge(targets, extractor, SEED).judge(made)
     measures = quality.known() | {"features": extractor.identity, "pairs": len(targets)}
     rows = [("L1", f"{quality.l1:.4f}"), ("PSNR", f"{quality.psnr:.2f} dB"), ("SSIM", f"{quality.ssim:.4f}")]
     if quality.frechet is not None and quality.floor is not None:
@@ -78,7 +78,56 @@ def _by_pairs(request: Request, model: TranslatorModel, config: Pix2PixNetworks)
         by = f"by {extractor.identity}; {half:,} outputs, {half:,} other targets"
         rows.append(("Fréchet distance", f"{quality.frechet:.4f}   {by}"))
         rows.append(("its floor", f"{quality.floor:.4f}   {half:,} targets, {half:,} other targets"))
+    if reader is not None:
+        read, of_targets = (reader.agreement(images, sources) for images in (made, targets))
+        measures |= {"labels": dataclasses.asdict(read), "labels_of_targets": dataclasses.asdict(of_targets)}
+        rows.append(("labels read", f"{read.right:.2%}   of the pixels; in the targets {of_targets.right:.2%}"))
+        overlaps = f"{read.overlap:.4f}   over union, mean of {len(reader.colours)} labels"
+        rows.append(("intersection", f"{overlaps}; in the targets {of_targets.overlap:.4f}"))
     return _evaluated(measures, [*rows, ("pairs", f"{len(targets):,}")])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    """Another model, which finds the labels of images."""
+
+    way: Way
+    colours: NDArray[np.float64]
+    request: Request
+
+    def agreement(self, images: Pixels, maps: Pixels) -> LabelAgreement:
+        """How far the labels that it finds in images are those of their maps."""
+        given = with_channels(torch.tensor(images), self.way.source_channels).numpy()
+        read = _translated(self.way, given, self.request)
+        found = with_channels(torch.tensor(read), maps.shape[1]).numpy()
+        return label_agreement(labels_of(maps, self.colours), labels_of(found, self.colours), len(self.colours))
+
+
+def _reader(name: str, way: Way, sources: Pixels, request: Request) -> _Reader | None:
+    """Who reads the labels of images, if somebody was asked to.
+
+    Raises:
+        SeqgenError: no such model, or there are no labels to read.
+    """
+    if not name:
+        return None
+    reader = TranslatorModel.load(name, request.device).way()
+    form, wanted = reader.images, (way.source_channels, way.images.height, way.images.width)
+    if (form.channels, form.height, form.width) != wanted:
+        raise UsageError(f"--reader: {name} makes images of another size or colour than the label maps")
+    if not 2 <= len(colours := palette(sources)) <= MOST_CLASSES:
+        raise DataError("--reader: the inputs are no label maps, in which a few colours have most of the pixels")
+    return _Reader(reader, colours, request)
+
+
+def _translated(way: Way, sources: Pixels, request: Request) -> Pixels:
+    """What is made of images."""
+    made = []
+    with request.progress("translating", len(sources)) as advance:
+        for first in range(0, len(sources), BLOCK):
+            made.append(made_of(way, sources[first : first + BLOCK], SEED))
+            advance(len(made[-1]))
+    return np.concatenate(made)
 
 
 # Domains ------------------------------------------------------------------------------------------------------
@@ -87,6 +136,8 @@ def _by_pairs(request: Request, model: TranslatorModel, config: Pix2PixNetworks)
 def _by_domains(request: Request, model: TranslatorModel, config: CycleGanNetworks) -> Evaluated:
     """The images of A and of B; with labels, whether these are kept; with aligned rows, how near the truth is."""
     options: ImageTranslationEvaluation = request.options
+    if options.reader:
+        raise UsageError("--reader has no effect on a CycleGAN: it reads label maps of pairs")
     if len(request.paths) != 2:
         raise UsageError("a CycleGAN is judged by the images of both domains", hint="seqgen evaluate -m MODEL A B")
     domains = _domains(request, config)
