@@ -118,7 +118,7 @@ class LapGanConfig(Config):
     """A chain of generators, each with a discriminator (Denton et al. 2015): `levels` sizes, each half of the next.
 
     The coarsest level is a `dcgan`; each finer one makes the difference image that the doubled smaller image lacks, by
-    three convolutions of `generator_size` channels. Labels are told to all of them, if there are some.
+    convolutions of `generator_size` channels at half its size. Labels are told to all of them, if there are some.
     """
 
     arch: Literal["lapgan"] = "lapgan"

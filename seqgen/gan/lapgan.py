@@ -4,6 +4,9 @@ The coarsest level is a DCGAN of small images. Each finer one is a conditional G
 image, doubled, and one plane of noise, and makes the difference image that this lacks; its discriminator is shown the
 sum (ib., section 3.1, and the authors' code, which adds them before its first layer). A label is one more plane of the
 generator, and an output layer of its own in the discriminator.
+
+The paper's generators are convolutions over all pixels. Here all but the first and the last layer see a quarter as
+many, as in a DCGAN: in the same time a processor takes several times the steps, and the images are better for it.
 """
 
 from __future__ import annotations
@@ -17,10 +20,13 @@ from torch.nn import functional
 from seqgen.config import GanConfig, ImageFormat, LapGanConfig
 from seqgen.gan.dcgan import SLOPE, Discriminator, Generator, initialise
 from seqgen.gan.laplacian import doubled
+from seqgen.gan.reflection import reflected
 from seqgen.nets.dropout import Dropout
 from seqgen.nets.images.norm import BatchNorm
 
 KERNEL = 5
+# Convolutions of a generator between the first one and the last.
+INNER = 2
 DROPOUT = 0.5
 
 
@@ -45,10 +51,10 @@ class LevelGenerator(nn.Module):
         self.size = (images.height, images.width)
         size, inputs = config.generator_size, images.channels + 1 + bool(images.classes)
         self.label = nn.Embedding(len(images.classes), images.height * images.width) if images.classes else None
-        self.first = nn.Conv2d(inputs, size, KERNEL, padding=KERNEL // 2, bias=False)
-        self.second = nn.Conv2d(size, size, KERNEL, padding=KERNEL // 2, bias=False)
-        self.norms = nn.ModuleList([BatchNorm(size), BatchNorm(size)])
-        self.last = nn.Conv2d(size, images.channels, KERNEL, padding=KERNEL // 2)
+        self.first = nn.Conv2d(inputs, size, 4, stride=2, padding=1, bias=False)
+        self.inner = nn.ModuleList(nn.Conv2d(size, size, 3, padding=1, bias=False) for _ in range(INNER))
+        self.norms = nn.ModuleList(BatchNorm(size) for _ in range(1 + INNER))
+        self.last = nn.ConvTranspose2d(size, images.channels, 4, stride=2, padding=1)
 
     def forward(self, doubled_images: Tensor, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Difference images `(batch, channels, height, width)`.
@@ -60,10 +66,11 @@ class LevelGenerator(nn.Module):
         """
         planes = [noise] if label is None else [noise, label]
         x = torch.cat([doubled_images, *(plane.view(-1, 1, *self.size) for plane in planes)], dim=1)
-        x = functional.relu(self.norms[0](self.first(x)))
-        x = functional.relu(self.norms[1](self.second(x)))
-        difference: Tensor = self.last(x)
-        return difference
+        x = self.first(reflected(x, 2))
+        for norm, inner in zip(self.norms, self.inner, strict=False):
+            x = inner(functional.relu(norm(x)))
+        difference: Tensor = self.last(functional.relu(self.norms[-1](x)))
+        return difference[:, :, : self.size[0], : self.size[1]]
 
 
 class LevelDiscriminator(nn.Module):

@@ -189,13 +189,11 @@ class PlainLevel:
     def __init__(self, images: ImageFormat, config: LapGanConfig) -> None:
         self.size, channels = (images.height, images.width), images.channels
         size, judged = config.generator_size, config.discriminator_size
-        layers: list[nn.Module] = [
-            nn.Conv2d(channels + 1, size, 5, 1, 2, bias=False),
-            nn.BatchNorm2d(size),
-            nn.ReLU(True),
-        ]
-        layers += [nn.Conv2d(size, size, 5, 1, 2, bias=False), nn.BatchNorm2d(size), nn.ReLU(True)]
-        self.generator = nn.Sequential(*layers, nn.Conv2d(size, channels, 5, 1, 2)).apply(drawn)
+        layers: list[nn.Module] = [nn.Conv2d(channels + 1, size, 4, 2, 1, bias=False)]
+        for _ in range(2):
+            layers += [nn.BatchNorm2d(size), nn.ReLU(True), nn.Conv2d(size, size, 3, 1, 1, bias=False)]
+        layers += [nn.BatchNorm2d(size), nn.ReLU(True), nn.ConvTranspose2d(size, channels, 4, 2, 1)]
+        self.generator = nn.Sequential(*layers).apply(drawn)
         flat = 2 * judged * -(-images.height // 4) * -(-images.width // 4)
         layers = [nn.Conv2d(channels, judged, 5, 2, 2), nn.LeakyReLU(0.2, True)]
         layers += [nn.Conv2d(judged, 2 * judged, 5, 2, 2, bias=False), nn.BatchNorm2d(2 * judged)]
